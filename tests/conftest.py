@@ -1,0 +1,62 @@
+"""Two logical CPUs for the whole session (a MirroredStrategy of two replicas in one process), and helpers that many tests share."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgan_zoo import presets
+from tfgan_zoo.models import MODELS
+
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+
+TINY = [name for name in presets.PRESETS if name.endswith("_tiny")]
+
+
+def make(name, *overrides, dtype="float32", **compile_options):
+    """A compiled model of a tiny preset, always from the same initial weights."""
+    experiment = presets.experiment(name, *overrides)
+    keras.utils.set_random_seed(experiment.train.seed)
+    model = MODELS[experiment.kind](experiment.model, dtype=dtype)
+    model.compile(**{"xla": "off", **compile_options})
+    return model
+
+
+def images(model, n=64, seed=0):
+    """Smooth random images in [-1, 1] of the model's size: float32 (n, s, s, c)."""
+    config = model.config
+    coarse = np.random.default_rng(seed).uniform(-1, 1, (n, 4, 4, config.channels)).astype("float32")
+    return tf.image.resize(coarse, (config.image_size, config.image_size)).numpy()
+
+
+def batches(model, batch_size=16):
+    return tf.data.Dataset.from_tensor_slices(images(model)).batch(batch_size, drop_remainder=True).repeat()
+
+
+def fit(model, steps=4, epochs=1, batch_size=16):
+    """Trains on the test images; returns the history."""
+    return model.fit(batches(model, batch_size), steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0).history
+
+
+def run_cli(*arguments, cwd=None, env=None, timeout=300):
+    """The installed command in a process of its own."""
+    command = pathlib.Path(sys.executable).with_name("tfgan-zoo")
+    environment = {name: value for name, value in os.environ.items() if name not in ("TF_CPP_MIN_LOG_LEVEL", "PYTHONPATH")}
+    return subprocess.run(
+        [str(command), *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env={**environment, **(env or {})}, timeout=timeout
+    )
+
+
+@pytest.fixture(params=TINY)
+def tiny(request):
+    return request.param

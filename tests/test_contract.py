@@ -1,0 +1,252 @@
+"""Every promise of the zoo, over every tiny preset (and the golden parameter counts over all presets)."""
+
+import json
+import math
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import TINY, batches, fit, images, make
+
+from tfgan_zoo import distribute, export, presets
+from tfgan_zoo.models import MODELS
+
+
+def test_call_gives_images_in_range(tiny):
+    model = make(tiny)
+    out = model(model.latent(3, seed=0))
+    config = model.config
+    assert out.shape == (3, config.image_size, config.image_size, config.channels)
+    assert out.dtype == tf.float32
+    assert -1 <= float(tf.reduce_min(out)) < float(tf.reduce_max(out)) <= 1
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_parameter_counts_are_the_golden_ones(name):
+    experiment = presets.experiment(name)
+    model = MODELS[experiment.kind](experiment.model)
+    counts = {player: sum(math.prod(v.shape) for v in variables) for player, variables in model.player_variables().items()}
+    assert counts == presets.PRESETS[name]["parameters"]
+
+
+def test_every_weight_of_a_player_moves_and_only_those(tiny):
+    model = make(tiny)
+    real = tf.constant(images(model, 16))
+    players = model.player_variables()
+    assert not {id(v) for v in players["generator"]} & {id(v) for v in players["discriminator"]}
+    for mover in players:
+        before = {name: [v.numpy() for v in variables] for name, variables in players.items()}
+        model.descend(lambda: model.losses(real, turn=0), only=[mover])
+        for name, variables in players.items():
+            moved = [not np.array_equal(old, v.numpy()) for old, v in zip(before[name], variables, strict=True)]
+            assert all(moved) if name == mover else not any(moved), (mover, name)
+
+
+def test_losses_are_finite_and_have_the_promised_names(tiny):
+    history = fit(make(tiny))
+    assert history.keys() == {"generator", "discriminator", "real_logits", "fake_logits"}
+    assert np.isfinite(list(history.values())).all()
+
+
+def test_reported_losses_are_means_over_the_epoch(tiny):
+    model = make(tiny)
+    real = batches(model)
+    each = [model.train_step(batch) for batch in real.take(4)]
+    reported = fit(make(tiny))
+    for name in reported:
+        np.testing.assert_allclose(reported[name][0], np.mean([float(losses[name]) for losses in each]), rtol=1e-4, atol=1e-5)
+
+
+def test_graph_equals_eager(tiny):
+    graph, eager = make(tiny), make(tiny, run_eagerly=True)
+    assert_close(fit(graph), fit(eager))
+    assert_same_weights(graph, eager, atol=1e-5)
+
+
+def test_xla_equals_plain(tiny):
+    plain, compiled = make(tiny), make(tiny, xla="on")
+    assert compiled.xla and not plain.xla
+    assert_close(fit(plain, steps=2), fit(compiled, steps=2))
+
+
+def test_step_lowers_to_one_hlo_module_with_static_shapes(tiny):
+    model = make(tiny)
+    step = tf.function(model.train_step, jit_compile=True)
+    hlo = step.experimental_get_compiler_ir(tf.constant(images(model, 16)))(stage="hlo")
+    assert hlo.count("HloModule") == 1
+    assert "<=" not in hlo.splitlines()[0]  # a bounded dynamic dimension is written as <=n
+
+
+def test_steps_per_execution_changes_nothing(tiny):
+    one, four = make(tiny), make(tiny, steps_per_execution=4)
+    assert fit(one, steps=8) == pytest.approx(fit(four, steps=8), rel=1e-6)
+    assert one.digest() == four.digest()
+    assert int(four.step.numpy()) == 8
+
+
+@pytest.mark.parametrize("xla", ["off", "on"])
+def test_two_replicas_equal_one(xla):
+    """Same global batch, plain SGD, no batch norm and no dropout; the replicas' noise is their own, so the test fixes it."""
+
+    def trained(replicas):
+        strategy = distribute.strategy("mirrored", replicas)
+        noise = tf.constant(np.random.default_rng(1).normal(size=(16, 8)).astype("float32"))
+        with strategy.scope():
+            model = make(
+                "dcgan_tiny",
+                "model.discriminator_norm=none",
+                xla=xla,
+                generator_optimizer=keras.optimizers.SGD(0.5),
+                discriminator_optimizer=keras.optimizers.SGD(0.5),
+            )
+            for layer in model.generator.layers:  # with fixed statistics batch norm treats each image alone
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    layer.trainable = False
+            model.compile(
+                xla=xla, generator_optimizer=keras.optimizers.SGD(0.5), discriminator_optimizer=keras.optimizers.SGD(0.5)
+            )
+
+        def shared_noise(shape, stream, distribution="normal"):
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            return tf.slice(noise, [tf.cast(replica, tf.int32) * shape[0], 0], [shape[0], shape[1]])
+
+        model.noise = shared_noise
+        return model, fit(model, steps=3)
+
+    (one, history_one), (two, history_two) = trained(1), trained(2)
+    assert two.distribute_strategy.num_replicas_in_sync == 2
+    assert_close(history_one, history_two)
+    assert_same_weights(one, two, atol=1e-5)
+
+
+@pytest.mark.parametrize("xla", ["off", "on"])
+@pytest.mark.parametrize("steps_per_execution", [1, 2])
+def test_mirrored_replicas_stay_equal(tiny, xla, steps_per_execution):
+    strategy = distribute.strategy("mirrored", 2)
+    with strategy.scope():
+        model = make(tiny, "model.ema_decay=0.9", xla=xla, steps_per_execution=steps_per_execution)
+    history = fit(model, steps=2)
+    assert np.isfinite(list(history.values())).all()
+    assert int(model.step.numpy()) == 2
+    for weight in model.weights:
+        copies = [copy.numpy() for copy in strategy.experimental_local_results(weight.value)]
+        assert len(copies) == 2
+        np.testing.assert_array_equal(*copies, err_msg=weight.path)
+
+
+def test_noise_differs_by_replica_step_and_stream_and_repeats_by_seed():
+    strategy = distribute.strategy("mirrored", 2)
+    with strategy.scope():
+        model = make("dcgan_tiny", seed=3)
+    draw = tf.function(lambda stream: strategy.experimental_local_results(strategy.run(lambda: model.noise((4, 8), stream))))
+    first, second = (copy.numpy() for copy in draw("z"))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, draw("z")[0].numpy())
+    assert not np.array_equal(first, draw("other")[0].numpy())
+    model.step.assign(1)
+    assert not np.array_equal(first, draw("z")[0].numpy())
+    model.step.assign(0)
+    model.seed = 4
+    assert not np.array_equal(first, tf.function(lambda: model.noise((4, 8), "z"))().numpy())
+
+
+def test_noise_is_standard_normal():
+    model = make("dcgan_tiny")
+    draws = model.noise((20000, 8), "z").numpy()
+    assert abs(draws.mean()) < 0.01
+    assert abs(draws.std() - 1) < 0.01
+    assert abs((draws**4).mean() - 3) < 0.1
+    assert abs(np.corrcoef(draws.T) - np.eye(8)).max() < 0.03
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_trains_and_exports_float32_and_uint8(tiny, policy, tmp_path):
+    model = make(tiny, dtype=policy)
+    assert np.isfinite(list(fit(model).values())).all()
+    assert all(variable.dtype == "float32" for variable in model.trainable_variables)
+    assert model(model.latent(2, 0)).dtype == tf.float32
+    export.save(model, tmp_path / "saved")
+    export.compare(model, export.Exported(tmp_path / "saved"))
+    assert export.Exported(tmp_path / "saved").sample(2).dtype == np.uint8
+
+
+def test_keras_file_round_trips_optimizers_and_training_goes_on_alike(tiny, tmp_path):
+    model = make(tiny)
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert type(loaded) is type(model) and loaded.config == model.config
+    for player in model.players():
+        saved, restored = (getattr(m, f"{player}_optimizer").variables for m in (model, loaded))
+        assert any(np.any(v.numpy()) for v in saved[2:])
+        for a, b in zip(saved, restored, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+    fit(model)
+    fit(loaded)
+    assert model.digest() == loaded.digest()
+
+
+def test_experiment_goes_through_json(tiny):
+    experiment = presets.experiment(tiny, "train.seed=7", "model.learning_rate=1e-3")
+    assert presets.from_json(json.loads(experiment.to_json())) == experiment
+
+
+def test_saved_model_runs_with_tensorflow_alone(tiny, tmp_path):
+    model = make(tiny)
+    fit(model, steps=1)
+    export.save(model, tmp_path / "saved")
+    z = model.latent(5, 1).numpy()
+    np.save(tmp_path / "z.npy", z)
+    code = f"""
+import os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import numpy as np, tensorflow as tf
+model = tf.saved_model.load({str(tmp_path / "saved")!r})
+sample = lambda n, seed: model.signatures["sample"](n=tf.constant(n), seed=tf.constant(seed))["images"].numpy()
+images = model.signatures["serving_default"](z=tf.constant(np.load({str(tmp_path / "z.npy")!r})))["images"].numpy()
+np.savez({str(tmp_path / "out.npz")!r}, a=sample(6, 1), b=sample(6, 1), c=sample(6, 2), images=images)
+assert "tfgan_zoo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={"PATH": "", "HOME": str(tmp_path)})
+    out = np.load(tmp_path / "out.npz")
+    np.testing.assert_array_equal(out["a"], out["b"])
+    assert not np.array_equal(out["a"], out["c"])
+    assert out["a"].dtype == np.uint8
+    assert np.abs(out["a"].astype(int) - model.sample(6, seed=1)).max() <= 1
+    assert out["images"].shape[0] == 5
+    assert np.abs(out["images"].astype(int) - np.round((model(z).numpy() + 1) * 127.5)).max() <= 1
+
+
+def test_plain_keras_use_with_arrays_and_labels(tiny):
+    model = make(tiny)
+    x = images(model, 32)
+    history = model.fit(x, batch_size=16, epochs=1, verbose=0).history
+    assert int(model.step.numpy()) == 2
+    assert np.isfinite(list(history.values())).all()
+    labelled = tf.data.Dataset.from_tensor_slices((x, np.zeros(32, "int64"))).batch(10)  # and a last batch of 2
+    model.fit(labelled, verbose=0, shuffle=False)
+    assert int(model.step.numpy()) == 6
+
+
+def test_integer_images_are_refused(tiny):
+    model = make(tiny)
+    with pytest.raises(ValueError, match=r"images must be float32 in \[-1, 1\], received dtype=uint8"):
+        model.fit(tf.data.Dataset.from_tensors(np.zeros((4, 16, 16, 1), "uint8")), verbose=0, shuffle=False)
+
+
+def test_every_model_has_a_tiny_preset():
+    assert {presets.PRESETS[name]["kind"] for name in TINY} == set(MODELS)
+
+
+def assert_close(history_a, history_b):
+    assert history_a.keys() == history_b.keys()
+    for name in history_a:
+        np.testing.assert_allclose(history_a[name], history_b[name], rtol=2e-4, atol=2e-4, err_msg=name)
+
+
+def assert_same_weights(a, b, atol):
+    for x, y in zip(a.weights, b.weights, strict=True):
+        np.testing.assert_allclose(x.numpy(), y.numpy(), atol=atol, err_msg=x.path)

@@ -1,0 +1,210 @@
+"""Spectral normalization against NumPy's SVD, dropout against its probabilities, maxout against NumPy; two replicas in a process."""
+
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgan_zoo import layers
+from tfgan_zoo.config import UserError
+
+WRAPPED = {
+    "dense": (lambda: keras.layers.Dense(3, use_bias=False), (5, 7)),
+    "conv": (lambda: keras.layers.Conv2D(3, 2, padding="same", use_bias=False), (2, 4, 4, 5)),
+    "transposed": (lambda: keras.layers.Conv2DTranspose(3, 4, strides=2, padding="same", use_bias=False), (2, 4, 4, 5)),
+}
+
+
+def normalized(kind, **options):
+    make, shape = WRAPPED[kind]
+    x = tf.random.stateless_normal(shape, (1, 2))
+    layer = layers.SpectralNormalization(make(), **options)
+    layer(x)
+    return layer, x
+
+
+def largest_singular_value(layer, kernel=None):
+    kernel = np.asarray(layer.layer.kernel if kernel is None else kernel, np.float64)
+    if isinstance(layer.layer, keras.layers.Conv2DTranspose):
+        kernel = kernel.swapaxes(2, 3)  # (h, w, out, in) -> (h, w, in, out)
+    return np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_sigma_is_the_largest_singular_value_and_the_kernel_stays(kind):
+    layer, x = normalized(kind)
+    kernel = layer.layer.kernel.numpy()
+    for _ in range(60):
+        y = layer(x, training=True)
+    np.testing.assert_array_equal(layer.layer.kernel, kernel)
+    np.testing.assert_allclose(layer.sigma(), largest_singular_value(layer), rtol=1e-4)
+    np.testing.assert_allclose(y, layer.layer(x) / largest_singular_value(layer), rtol=1e-3, atol=1e-5)
+    assert layer.u.shape == (3, 1)
+
+
+def test_iterations_converge_faster():
+    errors = []
+    for iterations in (1, 40):
+        keras.utils.set_random_seed(0)
+        layer = normalized("conv", iterations=iterations)[0]
+        errors.append(abs(layer.sigma() - largest_singular_value(layer)))
+    assert errors[1] < 1e-3 < errors[0]
+
+
+def test_only_training_moves_u():
+    layer, x = normalized("dense")
+    u = layer.u.numpy()
+    layer(x), layer(x, training=False)
+    np.testing.assert_array_equal(layer.u, u)
+    layer(x, training=True)
+    assert np.abs(layer.u.numpy() - u).max() > 1e-3
+    assert [w.name for w in layer.trainable_variables] == ["bias", "kernel"] and [w.name for w in layer.non_trainable_variables] == ["u"]
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_gradient_is_that_of_kernel_over_sigma(kind):
+    layer, x = normalized(kind, iterations=300)  # converged: then d sigma / d kernel = v u^T, as by finite differences
+    weights = tf.random.stateless_normal(layer(x).shape, (5, 6))
+
+    def loss(kernel):
+        layer.layer.kernel.assign(kernel)
+        return float(np.sum(np.asarray(layer.layer(x), np.float64) * weights) / largest_singular_value(layer))
+
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(layer(x) * weights)
+    gradient = tape.gradient(value, layer.layer.kernel.value).numpy()
+    kernel, direction = layer.layer.kernel.numpy(), np.random.default_rng(0).normal(size=gradient.shape).astype("float32")
+    numeric = (loss(kernel + 1e-3 * direction) - loss(kernel - 1e-3 * direction)) / 2e-3
+    np.testing.assert_allclose(np.sum(gradient * direction), numeric, rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(np.sum(gradient * kernel), 0.0, atol=1e-3)  # the scale of W does not matter
+
+
+def test_bias_is_ours_and_optional():
+    layer, x = normalized("dense")
+    before = layer(x)
+    layer.bias.assign([1.0, -2.0, 3.0])
+    np.testing.assert_allclose(layer(x) - before, np.tile([1.0, -2.0, 3.0], (5, 1)), atol=1e-6)
+    assert normalized("dense", use_bias=False)[0].bias is None
+
+
+def test_unsuitable_layers_are_refused():
+    for layer in (
+        keras.layers.Flatten(),
+        keras.layers.Dense(3),
+        keras.layers.Dense(3, use_bias=False, activation="relu"),
+        keras.layers.Conv2D(3, 2, use_bias=False, data_format="channels_first"),
+    ):
+        with pytest.raises(UserError, match="received"):
+            layers.SpectralNormalization(layer)
+    with pytest.raises(UserError, match="received iterations=0"):
+        normalized("dense", iterations=0)
+    with pytest.raises(UserError, match=r"received rate=1.0"):
+        layers.Dropout(1.0, seed=0)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_keeps_sigma_in_float32(policy):
+    layer = layers.SpectralNormalization(keras.layers.Conv2D(3, 2, use_bias=False, dtype=policy), dtype=policy)
+    y = tf.function(lambda x: layer(x, training=True), jit_compile=True)(tf.ones((2, 4, 4, 5)))
+    assert y.dtype == tf.as_dtype(policy[6:]) and layer.sigma().dtype == tf.float32 == layer.u.value.dtype
+    dropped = layers.Dropout(0.5, seed=1, dtype=policy)(tf.ones((4, 9)), training=True)
+    assert dropped.dtype == y.dtype and set(np.unique(tf.cast(dropped, tf.float32))) == {0.0, 2.0}
+
+
+def test_save_and_load(tmp_path):
+    model = keras.Sequential([keras.Input((4, 4, 5)), layers.Dropout(0.5, seed=3), normalized("transposed", iterations=2)[0]])
+    x = tf.ones((2, 4, 4, 5))
+    for _ in range(3):
+        model(x, training=True)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    dropout, spectral = loaded.layers
+    assert dropout.counter.numpy() == 3 and (dropout.rate, dropout.seed, spectral.iterations, spectral.use_bias) == (0.5, 3, 2, True)
+    np.testing.assert_array_equal(loaded(x), model(x))
+    np.testing.assert_array_equal(loaded(x, training=True), model(x, training=True))  # resumed: the same next mask
+    np.testing.assert_array_equal(spectral.u, model.layers[1].u)
+
+
+def test_dropout_rate_scale_and_draws():
+    layer, x = layers.Dropout(0.3, seed=7), tf.fill((100, 400), 7.0)
+    first, second = layer(x, training=True).numpy(), layer(x, training=True).numpy()
+    assert layer.counter.numpy() == 2
+    np.testing.assert_allclose(np.unique(first), [0.0, 10.0], rtol=1e-6)
+    np.testing.assert_allclose((first == 0).mean(), 0.3, atol=0.01)
+    np.testing.assert_allclose(((first == 0) & (second == 0)).mean(), 0.09, atol=0.01)  # independent draws
+    layer.counter.assign(0)
+    np.testing.assert_array_equal(layer(x, training=True), first)
+    np.testing.assert_array_equal(tf.function(lambda x: layer(x, training=True), jit_compile=True)(x), second)
+    assert (layers.Dropout(0.3, seed=8)(x, training=True).numpy() != first).mean() > 0.3
+    assert layer.counter.numpy() == 2 and not layer.trainable_variables
+
+
+def test_dropout_does_nothing_outside_of_training():
+    layer, x = layers.Dropout(0.9, seed=7), tf.ones((10, 10))
+    np.testing.assert_array_equal(layer(x), x)
+    np.testing.assert_array_equal(layer(x, training=False), x)
+    assert layer.counter.numpy() == 0
+    np.testing.assert_array_equal(layers.Dropout(0.0, seed=7)(x, training=True), x)
+
+
+@pytest.mark.parametrize("shape", [(6,), (3, 6)])
+def test_maxout(shape):
+    inputs = keras.Input(shape)
+    model = keras.Model(inputs, layers.maxout(inputs, 4, 3, bias_initializer="random_normal", name="pieces"))
+    x = np.random.default_rng(0).normal(size=(5, *shape)).astype("float32")
+    kernel, bias = model.get_layer("pieces").get_weights()
+    expected = (x @ kernel + bias).reshape(*x.shape[:-1], 4, 3).max(axis=-1)
+    np.testing.assert_allclose(model(x), expected, atol=1e-5)
+    twin = keras.Model.from_config(model.get_config())
+    twin.set_weights(model.get_weights())
+    np.testing.assert_array_equal(twin(x), model(x))
+
+
+def test_replica_id_outside_of_replicas():
+    assert layers.replica_id().dtype == tf.int32 and layers.replica_id().numpy() == 0
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        assert layers.replica_id().numpy() == 0
+
+
+TWO_REPLICAS = """
+import keras, numpy as np, tensorflow as tf
+from tfgan_zoo import layers
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    dropout = layers.Dropout(0.5, seed=3)
+    dense = layers.SpectralNormalization(keras.layers.Dense(4, use_bias=False))
+    dropout.build((1, 64)), dense.build((1, 64))
+
+def replica():
+    @tf.function(jit_compile=True)
+    def compute():
+        dropped = dropout(tf.ones((1, 64)), training=True)
+        dense(dropped, training=True)
+        return dropped, layers.replica_id()
+    return compute()
+
+@tf.function
+def step():
+    return strategy.run(replica)
+
+for _ in range(40):
+    dropped, ids = map(strategy.experimental_local_results, step())
+assert [int(i) for i in ids] == [0, 1], ids
+assert 0.2 < np.mean(dropped[0].numpy() == dropped[1].numpy()) < 0.8
+assert dropout.counter.numpy() == 40, dropout.counter
+u = [u.numpy() for u in strategy.experimental_local_results(dense.u.value)]
+np.testing.assert_array_equal(u[0], u[1])
+np.testing.assert_allclose(dense.sigma(), np.linalg.svd(dense.layer.kernel.numpy())[1][0], rtol=1e-3)
+"""
+
+
+def test_state_moves_under_xla_on_two_replicas():
+    root = pathlib.Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], cwd=root, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]

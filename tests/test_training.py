@@ -1,0 +1,181 @@
+"""Runs: what they leave behind, how they go on, and how they stop."""
+
+import csv
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import run_cli
+from PIL import Image
+
+from tfgan_zoo import export, presets, training
+from tfgan_zoo.callbacks import NotHealthy
+from tfgan_zoo.config import UserError
+
+SHORT = ["train.epochs=3", "train.steps_per_epoch=4", "data.limit=128", "train.sample_count=9"]
+
+
+def test_a_run_directory_has_everything(tmp_path, capsys):
+    run = tmp_path / "run"
+    result = training.train("dcgan_tiny", *SHORT, run_dir=run)
+    assert presets.read_experiment(run) == presets.experiment("dcgan_tiny", *SHORT)
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "4"), ("2", "8"), ("3", "12")]
+    assert {"generator", "discriminator", "real_logits", "fake_logits", "seconds", "images_per_second"} < rows[0].keys()
+    assert [path.name for path in sorted((run / "samples").iterdir())] == [f"epoch_000{i}.png" for i in (1, 2, 3)]
+    with Image.open(run / "samples.gif") as animation:
+        assert animation.n_frames == 3
+    assert (run / "losses.png").stat().st_size > 5000
+    model = export.load(run)
+    assert model.digest() == result["weights_sha256"] == json.loads((run / "result.json").read_text())["weights_sha256"]
+    exported = export.load(run / "saved_model")
+    assert np.abs(exported.sample(4, seed=3).astype(int) - model.sample(4, seed=3)).max() <= 1
+    card = (run / "saved_model" / "README.md").read_text()
+    assert "`tfgan-zoo train dcgan_tiny data.limit=128 train.epochs=3 train.sample_count=9`" in card
+    assert result["weights_sha256"] in card
+    assert "epoch 3/3" in capsys.readouterr().err
+
+
+def test_samples_show_the_same_noise_in_every_epoch(tmp_path):
+    training.train("dcgan_tiny", *SHORT, "model.learning_rate=0", "model.ema_decay=0.5", run_dir=tmp_path / "run")
+    one, three = (np.asarray(Image.open(tmp_path / f"run/samples/epoch_000{i}.png")).astype(int) for i in (1, 3))
+    assert one.shape == three.shape
+    assert np.abs(one - three).mean() < 12  # only batch norm's statistics move
+
+
+@pytest.mark.parametrize("name", ["dcgan_tiny", "gan_tiny"])
+def test_a_resumed_run_ends_with_the_same_bits(name, tmp_path):
+    more = ["model.ema_decay=0.9"]
+    whole = training.train(name, *SHORT, *more, run_dir=tmp_path / "whole")
+    training.train(name, *SHORT[1:], *more, "train.epochs=1", run_dir=tmp_path / "parts")
+    parts = training.train(tmp_path / "parts", "train.epochs=3")
+    assert parts["weights_sha256"] == whole["weights_sha256"]
+    assert len((tmp_path / "parts/metrics.csv").read_text().splitlines()) == 4
+
+
+def test_another_seed_gives_other_weights_and_the_same_seed_the_same(tmp_path):
+    digests = [training.train("dcgan_tiny", *SHORT, f"train.seed={s}", run_dir=tmp_path / str(i))["weights_sha256"] for i, s in enumerate([0, 0, 1])]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_training_a_finished_run_again_changes_nothing(tmp_path):
+    first = training.train("dcgan_tiny", *SHORT, run_dir=tmp_path)
+    before = (tmp_path / "metrics.csv").read_text()
+    again = training.train("dcgan_tiny", *SHORT, run_dir=tmp_path)
+    assert again["weights_sha256"] == first["weights_sha256"]
+    assert (tmp_path / "metrics.csv").read_text() == before
+
+
+def test_another_experiment_in_the_directory_is_refused_with_the_differences(tmp_path):
+    training.train("dcgan_tiny", *SHORT, run_dir=tmp_path)
+    with pytest.raises(UserError, match=r"model.width is 4 there and 8 here; train.seed is 0 there and 5 here"):
+        training.train("dcgan_tiny", *SHORT, "model.width=8", "train.seed=5", run_dir=tmp_path)
+    with pytest.raises(UserError, match=r"train.epochs is 3 there and 2 here"):
+        training.train("dcgan_tiny", *SHORT[1:], "train.epochs=2", run_dir=tmp_path)
+
+
+def test_a_directory_with_other_files_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="has files but no experiment.json"):
+        training.train("dcgan_tiny", *SHORT, run_dir=tmp_path)
+
+
+def test_rows_after_the_checkpoint_are_dropped(tmp_path):
+    """Killed between the row and the checkpoint of an epoch, the epoch is done again and has one row."""
+    training.train("dcgan_tiny", *SHORT[1:], "train.epochs=1", run_dir=tmp_path)
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("2,8,9,9,9,9,9,9\n")
+    training.train(tmp_path, "train.epochs=2")
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert rows[1]["generator"] != "9"
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path):
+    settings = ["train.steps_per_epoch=4", "model.objective=wasserstein"]
+    training.train("dcgan_tiny", *settings, "train.epochs=1", run_dir=tmp_path)
+    healthy = export.load(tmp_path).digest()
+    experiment = json.loads((tmp_path / "experiment.json").read_text())
+    experiment["model"]["learning_rate"] = 1e30
+    (tmp_path / "experiment.json").write_text(json.dumps(experiment))
+    # the checkpoint holds the optimizer's learning rate, so a new run shows the stop, and the old one what is kept
+    with pytest.raises(NotHealthy, match=r"the loss \w+ became (nan|-?inf) at step \d+; the last healthy checkpoint is none"):
+        training.train("dcgan_tiny", *settings, "model.learning_rate=1e30", run_dir=tmp_path / "sick")
+    assert not list((tmp_path / "sick/checkpoints").glob("*.index"))
+    assert export.load(tmp_path).digest() == healthy
+
+
+def test_warning_when_the_discriminator_has_won(tmp_path, capsys):
+    from tfgan_zoo.callbacks import DiscriminatorWatch
+
+    class Model:
+        def sample(self, n, seed):
+            return np.full((n, 4, 4, 1), 7, "uint8") + (np.arange(n) % 2 * self.spread).astype("uint8")[:, None, None, None]
+
+    watch = DiscriminatorWatch(bounded=True)
+    watch.set_model(model := Model())
+    model.spread = 100
+    watch.on_epoch_end(0, {"real_logits": 1.0, "fake_logits": -2.0})
+    assert not capsys.readouterr().err
+    watch.on_epoch_end(1, {"real_logits": 9.0, "fake_logits": -8.0})
+    assert "the discriminator has won: mean logits 9.0 for real and -8.0" in capsys.readouterr().err
+    model.spread = 1
+    watch.on_epoch_end(2, {"real_logits": 9.0, "fake_logits": -8.0})
+    assert "mode collapse" in (error := capsys.readouterr().err) and "has won" not in error
+
+
+def test_steps_per_execution_that_does_not_divide_the_epoch_is_lowered(tmp_path, capsys):
+    one = training.train("dcgan_tiny", "train.epochs=1", "train.steps_per_epoch=6", run_dir=tmp_path / "one")
+    four = training.train("dcgan_tiny", "train.epochs=1", "train.steps_per_epoch=6", "train.steps_per_execution=4", run_dir=tmp_path / "four")
+    assert "using 3" in capsys.readouterr().err
+    assert one["weights_sha256"] == four["weights_sha256"]
+    assert four["metrics"]["step"] == 6
+
+
+def test_tensorboard_logs(tmp_path):
+    pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
+    training.train("dcgan_tiny", *SHORT, "train.tensorboard=true", run_dir=tmp_path)
+    assert list((tmp_path / "tensorboard").rglob("events.out.*"))
+
+
+@pytest.mark.slow
+def test_killed_three_times_the_run_ends_with_the_same_bits(tmp_path):
+    """SIGKILL at three random moments of training, checkpoint writing included; then the same command once more."""
+    command = ["train", "gan_tiny", "train.epochs=60", "train.steps_per_epoch=8", "model.ema_decay=0.9", "train.sample_every=60", "--json"]
+    whole = json.loads(run_cli(*command, "--run-dir", tmp_path / "whole").stdout)
+    program = [str(pathlib.Path(sys.executable).with_name("tfgan-zoo")), *command, "--run-dir", str(tmp_path / "killed")]
+    moments = np.random.default_rng(time.time_ns()).uniform(0, 1.0, 3)
+    epochs = []
+    for moment in moments:
+        process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for line in process.stderr:
+            if line.startswith("epoch"):
+                break
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+        epochs.append(len((tmp_path / "killed/metrics.csv").read_text().splitlines()) - 1)
+    assert not (tmp_path / "killed/result.json").exists(), "the run was over before it could be killed"
+    end = json.loads(run_cli(*command, "--run-dir", tmp_path / "killed").stdout)
+    assert end["weights_sha256"] == whole["weights_sha256"], (moments, epochs)
+    assert epochs == sorted(epochs)
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
+    program = [str(pathlib.Path(sys.executable).with_name("tfgan-zoo")), "train", "dcgan_tiny", "train.epochs=500", "--run-dir", str(tmp_path)]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    for line in process.stderr:
+        if line.startswith("epoch"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert f"To go on: tfgan-zoo train {tmp_path}" in errors

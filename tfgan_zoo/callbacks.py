@@ -1,0 +1,171 @@
+"""What happens around the steps of a run: progress, files, checkpoints, and the alarms. Only the chief has those that write."""
+
+import csv
+import math
+import sys
+import time
+
+import keras
+import numpy as np
+
+from tfgan_zoo import pictures
+
+
+class NotHealthy(RuntimeError):
+    """Training was stopped because a loss is NaN or infinite."""
+
+
+def say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+class Progress(keras.callbacks.Callback):
+    """One line an epoch on stderr with the losses, images/s and the time left; on a terminal it moves within the epoch."""
+
+    def __init__(self, steps, batch_size, epochs):
+        super().__init__()
+        self.steps, self.batch_size, self.epochs = steps, batch_size, epochs
+
+    def on_train_begin(self, logs=None):
+        self.begin, self.done, self.measured = time.time(), 0, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch, self.epoch_begin, self.shown = epoch, time.time(), time.time()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.done += self.model.steps_per_execution
+        if self.measured is None:  # the first call builds the graph and tells nothing about speed
+            self.measured = (time.time(), self.done)
+        if sys.stderr.isatty() and time.time() - self.shown > 0.5:
+            self.shown = time.time()
+            print(f"\r\033[K{self.line(logs)}  step {batch + 1}/{self.steps}", end="", file=sys.stderr, flush=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = time.time() - self.epoch_begin
+        logs["images_per_second"] = self.steps * self.batch_size / logs["seconds"]
+        say(f"{chr(13) if sys.stderr.isatty() else ''}{self.line(logs)}")
+
+    def line(self, logs):
+        start, first = self.measured
+        rate = (self.done - first) / max(time.time() - start, 1e-9)
+        left = (self.epochs - self.epoch) * self.steps - (self.done - self.done // self.steps * self.steps or self.steps)
+        losses = "  ".join(f"{name} {value:.3f}" for name, value in logs.items() if name not in ("seconds", "images_per_second"))
+        speed = f"{rate * self.batch_size:,.0f} images/s  {clock(left / rate)} left" if rate else ""
+        return f"epoch {self.epoch + 1}/{self.epochs}  {losses}  {speed}"
+
+
+def clock(seconds):
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class HealthGuard(keras.callbacks.Callback):
+    """Stops at the first loss that is NaN or infinite, before anything of it is saved.
+
+    Raises:
+        NotHealthy: names the loss and the step.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                step = int(self.model.step.numpy())
+                raise NotHealthy(f"the loss {name} became {value} at step {step}")
+
+
+class DiscriminatorWatch(keras.callbacks.Callback):
+    """Warns once when the discriminator has won: its logits part ways, or all samples look the same."""
+
+    gap = 12.0  # mean logit of real images minus that of fakes: sigmoid(6) is certainty beyond 99.7 % on both sides
+    spread = 0.02  # standard deviation over samples, mean over pixels, in units of [-1, 1]
+
+    def __init__(self, bounded):
+        super().__init__()
+        self.bounded = bounded  # whether the objective gives logits a scale (Wasserstein critics have none)
+        self.warned = set()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.bounded and logs["real_logits"] - logs["fake_logits"] > self.gap:
+            self.warn(
+                "saturated",
+                f"the discriminator has won: mean logits {logs['real_logits']:.1f} for real and {logs['fake_logits']:.1f} for generated "
+                "images leave the generator little to learn from. Try model.label_smoothing=0.1, a lower model.learning_rate, or "
+                "model.diff_augment=translation,cutout",
+            )
+        samples = self.model.sample(32, seed=0).astype("float32") / 127.5
+        if samples.std(axis=0).mean() < self.spread:
+            self.warn(
+                "collapsed",
+                "all samples look alike (mode collapse): try another train.seed, model.discriminator_norm=spectral or model.objective=hinge",
+            )
+
+    def warn(self, kind, message):
+        if kind not in self.warned:
+            self.warned.add(kind)
+            say(f"warning: {message}")
+
+
+class Samples(keras.callbacks.Callback):
+    """Writes samples/epoch_0001.png ..., the same noise in every epoch."""
+
+    def __init__(self, folder, every, count, epochs, seed):
+        super().__init__()
+        self.folder, self.every, self.count, self.epochs, self.seed = folder, every, count, epochs, seed
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs:
+            pictures.save_grid(self.model.sample(self.count, seed=self.seed), self.folder / f"epoch_{epoch + 1:04}.png")
+
+
+class MetricsFile(keras.callbacks.Callback):
+    """Appends a row an epoch to metrics.csv; a resumed run drops the rows after its checkpoint."""
+
+    def __init__(self, path, first_epoch):
+        super().__init__()
+        self.path = path
+        rows = [row for row in read_metrics(path) if int(row["epoch"]) <= first_epoch] if path.exists() else []
+        if rows:
+            self.write(rows)
+        else:
+            path.unlink(missing_ok=True)
+
+    def write(self, rows):
+        partial = self.path.with_suffix(".partial")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        partial.replace(self.path)
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch + 1, "step": int(self.model.step.numpy()), **{k: f"{float(v):.6g}" for k, v in logs.items()}}
+        self.write([*(read_metrics(self.path) if self.path.exists() else []), row])
+
+
+def read_metrics(path):
+    """The rows of a metrics.csv as dicts of strings."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves everything that a run needs to go on, after the epoch's other files are written.
+
+    TensorFlow writes a checkpoint under a temporary name and then renames its state file, so that a kill leaves the previous one usable.
+
+    Args:
+        checkpoint: a `tf.train.Checkpoint` with an `epoch` variable.
+        manager: its `tf.train.CheckpointManager`.
+    """
+
+    def __init__(self, checkpoint, manager):
+        super().__init__()
+        self.checkpoint, self.manager = checkpoint, manager
+
+    def on_epoch_end(self, epoch, logs=None):
+        bad = [w.path for w in self.model.weights if not np.isfinite(w.numpy()).all()]
+        if bad:
+            raise NotHealthy(f"the weight {bad[0]} became NaN or infinite by step {int(self.model.step.numpy())}")
+        self.checkpoint.epoch.assign(epoch + 1)
+        self.manager.save(checkpoint_number=epoch + 1)

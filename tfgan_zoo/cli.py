@@ -1,0 +1,169 @@
+"""The command tfgan-zoo: parses, calls, prints. What a program might read goes to stdout, everything else to stderr."""
+
+import argparse
+import json
+import logging
+import os
+import pathlib
+import sys
+
+from tfgan_zoo import __version__, presets
+from tfgan_zoo.config import UserError
+
+
+def main(arguments=None):
+    """Runs one command; returns the exit code: 0, 1 for a failure, 2 for wrong use, 130 after Ctrl-C."""
+    options = parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: its start-up notes would bury ours
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    try:
+        options.run(options)
+    except UserError as error:
+        return complain(error, 2)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, e.g. `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("TFGAN_ZOO_TRACEBACK"):
+            raise
+        known = type(error).__name__ == "NotHealthy"
+        return complain(error if known else f"{type(error).__name__}: {error} (TFGAN_ZOO_TRACEBACK=1 shows where)", 1)
+    return 0
+
+
+def complain(error, code):
+    print(f"tfgan-zoo: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+class Parser(argparse.ArgumentParser):
+    """One line of error, and where help is."""
+
+    def error(self, message):
+        self.exit(2, f"tfgan-zoo: error: {message} (see {self.prog} --help)\n")
+
+
+def parser():
+    top = Parser(prog="tfgan-zoo", description="Classic image-generating networks: train, sample, export.")
+    top.add_argument("--version", action="version", version=f"tfgan-zoo {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name, run, summary, parent=commands):
+        added = parent.add_parser(name, help=summary, description=summary)
+        added.set_defaults(run=run)
+        return added
+
+    listing = command("list", list_presets, "presets: model, data set, size, parameters, trained or not")
+    listing.add_argument("--json", action="store_true", help="one JSON array")
+
+    show = command("show", show_preset, "the complete experiment of a preset as JSON, in the form of experiment.json")
+    show.add_argument("preset")
+    show.add_argument("overrides", nargs="*", metavar="section.field=value")
+
+    train = command("train", train_preset, "train a preset, or go on with a run directory")
+    train.add_argument("preset", help="a preset (see tfgan-zoo list), or a run directory to go on with")
+    train.add_argument("overrides", nargs="*", metavar="section.field=value", help="sections: model, data, train (see tfgan-zoo show PRESET)")
+    train.add_argument("--run-dir", type=pathlib.Path, help="where everything goes (default: runs/PRESET); an existing run is resumed")
+    train.add_argument("--dry-run", action="store_true", help="build the model, count the data, train nothing")
+    train.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
+
+    sample = command("sample", sample_images, "generate a grid of images")
+    sample.add_argument("source", help="a run directory, an exported SavedModel or a trained preset")
+    sample.add_argument("-n", type=positive, default=64, help="how many images (default: 64)")
+    sample.add_argument("--seed", type=int, default=0, help="another seed, other images (default: 0)")
+    sample.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path("samples.png"), help="default: samples.png")
+    sample.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+    export = command("export", export_run, "export a run as a SavedModel with a model card")
+    export.add_argument("source", metavar="RUN", type=pathlib.Path, help="a run directory")
+    export.add_argument("-o", "--output", type=pathlib.Path, help="default: RUN/saved_model")
+    export.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+    data = commands.add_parser("data", help="prepare data sets").add_subparsers(metavar="COMMAND", required=True)
+    prepare = command("prepare", prepare_data, "prepare a data set for tensorflow-datasets from files that you have", parent=data)
+    prepare.add_argument("name", help="mnist, fashion_mnist or cifar10")
+    prepare.add_argument("--from", dest="source", type=pathlib.Path, required=True, metavar="DIR", help="the folder with the original files")
+    prepare.add_argument("--data-dir", default="", help="where prepared data goes (default: that of tensorflow-datasets)")
+    return top
+
+
+def positive(text):
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, received {text!r}")
+    return int(text)
+
+
+def list_presets(options):
+    rows = [
+        {
+            "preset": name,
+            "model": preset["kind"],
+            "dataset": preset["data"]["dataset"],
+            "image_size": preset["model"]["image_size"],
+            "channels": preset["model"]["channels"],
+            "parameters": sum(preset["parameters"].values()),
+            "trained": presets.trained(name) is not None,
+        }
+        for name, preset in presets.PRESETS.items()
+    ]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return
+    print(f"{'preset':<22}{'model':<8}{'data set':<16}{'size':<12}{'parameters':>12}  trained")
+    for row in rows:
+        size = "{image_size}x{image_size}x{channels}".format(**row)
+        trained = "yes" if row["trained"] else "no"
+        print(f"{row['preset']:<22}{row['model']:<8}{row['dataset']:<16}{size:<12}{row['parameters']:>12,}  {trained}")
+
+
+def show_preset(options):
+    print(presets.experiment(options.preset, *options.overrides).to_json())
+
+
+def train_preset(options):
+    if not os.path.isdir(options.preset):
+        presets.check_choice("preset", options.preset, presets.PRESETS)  # before the seconds that TensorFlow takes to start
+    elif options.run_dir:
+        raise UserError(f"a run directory goes on where it is, received --run-dir {options.run_dir}")
+    from tfgan_zoo import training
+
+    if options.dry_run:
+        description = training.describe(options.preset, *options.overrides)
+        print(json.dumps(description, indent=2))
+        return
+    result = training.train(options.preset, *options.overrides, run_dir=options.run_dir)
+    if options.json:
+        print(json.dumps(result))
+    elif "metrics" in result:  # the chief
+        print(training.summary(result))
+
+
+def sample_images(options):
+    if options.output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"):
+        raise UserError(f"the output must be an image file such as samples.png, received -o {options.output}")
+    if not options.output.absolute().parent.is_dir():
+        raise UserError(f"the folder of the output does not exist, received -o {options.output}")
+    from tfgan_zoo import export, pictures
+
+    images = export.load(options.source).sample(options.n, seed=options.seed)
+    pictures.save_grid(images, options.output)
+    if options.json:
+        print(json.dumps({"output": str(options.output), "n": options.n, "seed": options.seed, "shape": list(images.shape)}))
+    else:
+        print(f"{options.n} images in {options.output}")
+
+
+def export_run(options):
+    from tfgan_zoo import export
+
+    folder = export.export(options.source, options.output)
+    print(json.dumps({"saved_model": str(folder)}) if options.json else f"SavedModel with model card in {folder}")
+
+
+def prepare_data(options):
+    from tfgan_zoo import data
+
+    print(data.prepare(options.name, options.source, options.data_dir))

@@ -1,0 +1,187 @@
+"""What an experiment is made of: frozen dataclasses, their JSON form, and `section.field=value` overrides."""
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend: the message is one plain line, the command line prints no traceback."""
+
+
+def check_choice(name, value, choices):
+    """Raises `UserError` with the nearest choice unless `value` is one of `choices`."""
+    if value not in choices:
+        raise UserError(f"{name} must be one of {', '.join(map(str, choices))}{nearest(value, choices)}, received {name}={value!r}")
+
+
+def check_at_least(minimum, **fields):
+    """Raises `UserError` unless every named number is at least `minimum`."""
+    for name, value in fields.items():
+        if not value >= minimum:
+            raise UserError(f"{name} must be at least {minimum}, received {name}={value!r}")
+
+
+def nearest(word, choices):
+    """` (did you mean ...?)` for a misspelt word, or nothing."""
+    close = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=2)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how they reach the model. Augmentation is drawn anew for every image in every epoch."""
+
+    dataset: str = "digits"  # a name in tfgan_zoo.data.DATASETS
+    path: str = ""  # folder: the directory of images; mnist etc.: the tensorflow-datasets directory ("": its default)
+    split: str = "train"  # train or test, where the data set has both
+    batch_size: int = 128  # images per step, over all replicas together
+    limit: int = 0  # use only the first so many images; 0: all
+    flip: bool = False  # mirror left and right, with probability 1/2
+    rotate: float = 0.0  # rotate by up to so many degrees either way
+    zoom: float = 0.0  # enlarge by up to this fraction and crop at random
+    cache_gb: float = 4.0  # decoded images up to this size are kept in memory; more are decoded again in every epoch
+
+    def __post_init__(self):
+        check_choice("data.split", self.split, ("train", "test"))
+        check_at_least(1, batch_size=self.batch_size)
+        check_at_least(0, limit=self.limit, rotate=self.rotate, zoom=self.zoom, cache_gb=self.cache_gb)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How long, on what, and from which seed."""
+
+    epochs: int = 50
+    steps_per_epoch: int = 0  # 0: as many whole batches as the data set has
+    seed: int = 0  # decides initial weights, data order, augmentation and noise
+    xla: str = "auto"  # auto: on for GPU and TPU, off on CPU, where it is slower
+    strategy: str = "auto"  # auto, cpu, mirrored, multiworker (TF_CONFIG) or tpu
+    replicas: int = 0  # mirrored: devices to use, 0: all; on a machine without GPUs so many logical CPUs
+    precision: str = "float32"
+    steps_per_execution: int = 1  # steps per call into the graph; larger saves overhead on fast devices
+    sample_every: int = 1  # epochs between sample grids
+    sample_count: int = 64  # images in a sample grid
+    tensorboard: bool = False  # write TensorBoard logs too (needs the extra tensorboard)
+
+    def __post_init__(self):
+        check_choice("train.xla", self.xla, ("auto", "on", "off"))
+        check_choice("train.strategy", self.strategy, ("auto", "cpu", "mirrored", "multiworker", "tpu"))
+        check_choice("train.precision", self.precision, ("float32", "mixed_bfloat16", "mixed_float16"))
+        check_at_least(0, steps_per_epoch=self.steps_per_epoch, replicas=self.replicas, seed=self.seed)
+        check_at_least(1, epochs=self.epochs, steps_per_execution=self.steps_per_execution)
+        check_at_least(1, sample_every=self.sample_every, sample_count=self.sample_count)
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Everything that decides a run: with the same experiment a machine ends with the same weights."""
+
+    preset: str  # where it came from
+    kind: str  # the model's class, a name in tfgan_zoo.models.MODELS
+    model: typing.Any  # that class's Config
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+
+    def to_json(self):
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    def override(self, *assignments):
+        """A copy with fields changed.
+
+        Args:
+            *assignments: strings `section.field=value`, section one of model, data, train.
+
+        Raises:
+            UserError: unknown section or field, or a value that is not of the field's type.
+
+        Example:
+            >>> Experiment("p", "GAN", DataConfig()).override("data.batch_size=32", "train.xla=off").data.batch_size
+            32
+        """
+        changed = self
+        for assignment in assignments:
+            target, equals, text = assignment.partition("=")
+            section, dot, field = target.partition(".")
+            if not (equals and dot):
+                raise UserError(f"an override has the form section.field=value, received {assignment!r}")
+            check_choice("section", section, ("model", "data", "train"))
+            config = getattr(changed, section)
+            fields = {f.name: typing.get_type_hints(type(config))[f.name] for f in dataclasses.fields(config)}
+            if field not in fields:
+                raise UserError(
+                    f"{section} has no field {field!r}{nearest(field, fields)}; it has {', '.join(fields)}, received {assignment!r}"
+                )
+            value = parse(text, fields[field], assignment)
+            changed = dataclasses.replace(changed, **{section: dataclasses.replace(config, **{field: value})})
+        return changed
+
+    def differences(self, other):
+        """The fields in which two experiments differ, as `{"section.field": (mine, theirs)}`."""
+        mine, theirs = flatten(dataclasses.asdict(self)), flatten(dataclasses.asdict(other))
+        names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
+        return {name: (mine.get(name), theirs.get(name)) for name in names}
+
+
+def from_dict(config_class, values):
+    """A config dataclass from its JSON form.
+
+    Raises:
+        UserError: unknown names, or values of the wrong type.
+    """
+    hints = typing.get_type_hints(config_class)
+    unknown = [name for name in values if name not in hints]
+    if unknown:
+        raise UserError(f"{config_class.__name__} has no field {unknown[0]!r}{nearest(unknown[0], hints)}; it has {', '.join(hints)}")
+    for name, value in values.items():
+        if not fits(value, hints[name]):
+            raise UserError(f"{config_class.__name__}.{name} must be {type_name(hints[name])}, received {name}={value!r}")
+    tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return config_class(**{**values, **tuples})
+
+
+def parse(text, wanted, source):
+    """The value of type `wanted` that `text` spells."""
+    if wanted is str:
+        return text
+    words = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
+    try:
+        value = words[text.lower()] if wanted is bool and text.lower() in words else json.loads(text)
+    except json.JSONDecodeError:
+        value = text
+    if isinstance(value, list):
+        value = tuple(value)
+    if not fits(value, wanted):
+        raise UserError(f"a value of type {type_name(wanted)} is needed, received {source!r}")
+    return float(value) if wanted is float else value
+
+
+def fits(value, wanted):
+    origin = typing.get_origin(wanted)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, option) for option in typing.get_args(wanted))
+    if origin is tuple:
+        inner = typing.get_args(wanted)[0]
+        return isinstance(value, (tuple, list)) and all(fits(item, inner) for item in value)
+    if wanted is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, wanted)
+
+
+def type_name(wanted):
+    return getattr(wanted, "__name__", str(wanted)) if typing.get_origin(wanted) is None else str(wanted)
+
+
+def flatten(nested, prefix=""):
+    """`{"a": {"b": 1}}` -> `{"a.b": 1}`."""
+    flat = {}
+    for name, value in nested.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,169 @@
+"""Where images come from, and how they reach a model: bytes -> uint8 -> float32 in [-1, 1], as a `tf.data.Dataset`.
+
+A batch is a function of (seed, epoch, position) alone, so a resumed run sees what an uninterrupted one would have seen, and several
+workers see together what one would have seen alone.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_zoo.config import UserError, check_choice
+from tfgan_zoo.data import folders, prepared, transforms
+from tfgan_zoo.data.prepared import prepare
+
+__all__ = ["DATASETS", "LICENCES", "ImageData", "batches", "load", "prepare", "steps_per_epoch"]
+
+
+@dataclasses.dataclass
+class ImageData:
+    """Decoded images, or the files to decode in every epoch where they do not fit in memory."""
+
+    name: str
+    images: np.ndarray | None  # uint8 (n, s, s, c)
+    labels: np.ndarray | None  # int64 (n,)
+    classes: list  # names
+    files: list | None = None
+    shape: tuple = ()  # (s, s, c)
+
+    def __len__(self):
+        return len(self.files if self.images is None else self.images)
+
+    @property
+    def description(self):
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        place = "in memory" if self.images is not None else "decoded in every epoch"
+        return f"{self.name}: {len(self):,} images{classes}, {'x'.join(map(str, self.shape))}, {place}"
+
+
+def load_digits(config, image_size, channels):
+    """scikit-learn's real handwritten digits: 1,797 images of 8x8 pixels and 17 levels (the test set of UCI's Optical Recognition)."""
+    if config.split != "train":
+        raise UserError(f"digits has no test split, received data.split={config.split!r}")
+    from sklearn.datasets import load_digits as bundled
+
+    digits = bundled()
+    levels = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    return in_memory(config, levels, digits.target.astype(np.int64), [str(i) for i in range(10)], image_size, channels)
+
+
+def load_prepared(config, image_size, channels):
+    """A data set of tensorflow-datasets; data.path is its directory."""
+    return in_memory(config, *prepared.read(config.dataset, config.path, config.split), image_size, channels)
+
+
+def in_memory(config, images, labels, classes, image_size, channels):
+    end = config.limit or len(images)
+    parts = [transforms.fit(images[i : min(i + 4096, end)], image_size, channels).numpy() for i in range(0, min(end, len(images)), 4096)]
+    images = np.concatenate(parts)
+    return ImageData(config.dataset, images, labels[: len(images)], classes, shape=images.shape[1:])
+
+
+def load_folder(config, image_size, channels):
+    """A folder of pictures; data.path is the folder, sub-folders are classes."""
+    paths, labels, classes = folders.list_pictures(config.path)
+    paths = paths[: config.limit or None]
+    fits = len(paths) * image_size * image_size * channels <= config.cache_gb * 2**30
+    images, good = folders.decode_all(paths, image_size, channels, keep=fits)
+    files = [str(paths[i]) for i in good]
+    return ImageData("folder", images, labels[good] if labels is not None else None, classes, files, (image_size, image_size, channels))
+
+
+DATASETS = {"digits": load_digits, "mnist": load_prepared, "fashion_mnist": load_prepared, "cifar10": load_prepared, "folder": load_folder}
+
+LICENCES = {
+    "digits": "CC BY 4.0 (E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI)",
+    "mnist": "CC BY-SA 3.0 as usually given (Y. LeCun, C. Cortes, C. Burges)",
+    "fashion_mnist": "MIT (Zalando Research)",
+    "cifar10": "none stated by the authors (A. Krizhevsky, 2009)",
+}
+
+
+def load(config, image_size, channels):
+    """The images of `config.dataset`, decoded to the model's size.
+
+    Args:
+        config: a `DataConfig`.
+        image_size: pixels, square.
+        channels: 1 or 3.
+
+    Returns:
+        `ImageData`.
+
+    Raises:
+        UserError: unknown data set, no data, or none that can be read.
+    """
+    check_choice("data.dataset", config.dataset, DATASETS)
+    return DATASETS[config.dataset](config, image_size, channels)
+
+
+def steps_per_epoch(data, batch_size):
+    """Whole batches in an epoch.
+
+    Raises:
+        UserError: fewer images than one batch.
+    """
+    if len(data) < batch_size:
+        raise UserError(f"{data.name} has {len(data)} images, fewer than one step takes: lower data.batch_size, received {batch_size}")
+    return len(data) // batch_size
+
+
+def batches(data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, shard=0, shards=1, labels=False):
+    """An endless stream of batches, from the start of an epoch on.
+
+    Args:
+        data: from `load`.
+        config: the `DataConfig` (its augmentation).
+        seed: decides order and augmentation.
+        batch_size: of the global batch, over all shards.
+        first_epoch: where to start, 0 for the first.
+        steps_per_epoch: batches in an epoch; every epoch has an order of its own.
+        shard, shards: which part of every global batch this is.
+        labels: whether to yield (images, labels).
+
+    Returns:
+        `tf.data.Dataset` of float32 (batch_size / shards, s, s, c) in [-1, 1].
+    """
+    part = batch_size // shards
+    epoch_size = steps_per_epoch * batch_size
+    rounds = -(-epoch_size // len(data))  # more than one only if an epoch is longer than the data
+    seed = int(seed) % 2**31
+
+    def order(epoch):
+        """The epoch's indices: (steps_per_epoch, batch_size)."""
+        orders = [
+            tf.random.experimental.stateless_shuffle(tf.range(len(data), dtype=tf.int64), tf.stack([seed, epoch * rounds + i]))
+            for i in range(rounds)
+        ]
+        mine = tf.reshape(tf.concat(orders, 0)[:epoch_size], (steps_per_epoch, batch_size))[:, shard * part : (shard + 1) * part]
+        steps = epoch * steps_per_epoch + tf.range(steps_per_epoch, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices((mine, steps))
+
+    with tf.device("/cpu:0"):
+        pixels = tf.constant(data.images) if data.images is not None else tf.constant(data.files)
+        classes = tf.constant(data.labels if data.labels is not None else np.zeros(0, np.int64))
+
+    def decode(path):
+        return folders.decode(path.decode(), data.shape[0], data.shape[2])
+
+    def fetch(indices, step):
+        if data.images is not None:
+            images = tf.gather(pixels, indices)
+        else:
+            images = tf.map_fn(lambda path: tf.numpy_function(decode, [path], tf.uint8), tf.gather(pixels, indices), fn_output_signature=tf.uint8)
+        images = augment(transforms.to_float(tf.ensure_shape(images, (part, *data.shape))), step)
+        return (images, tf.gather(classes, indices)) if labels else images
+
+    def augment(images, step):
+        # drawn for the whole global batch, so that an image's draws do not depend on the shards
+        draws = tf.random.stateless_uniform((batch_size, 5), tf.stack([seed ^ 0x6175676D, step]))[shard * part : (shard + 1) * part]
+        if config.rotate or config.zoom:
+            images = transforms.rotate_and_zoom(images, draws[:, :4], config.rotate, config.zoom)
+        return transforms.flip(images, draws[:, 4]) if config.flip else images
+
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    dataset = tf.data.Dataset.range(first_epoch, 2**31 - 1).flat_map(order)
+    dataset = dataset.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)

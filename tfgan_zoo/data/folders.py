@@ -1,0 +1,86 @@
+"""Folders of pictures of any kind and size, read with Pillow."""
+
+import concurrent.futures
+import logging
+import pathlib
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tfgan_zoo.config import UserError
+from tfgan_zoo.data import transforms
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
+
+
+def list_pictures(folder):
+    """The picture files of a folder in order of their names, with labels from its sub-folders.
+
+    Args:
+        folder: a directory; pictures in sub-folders (of any depth) are labelled by the first one.
+
+    Returns:
+        (paths, int64 labels or None, class names).
+
+    Raises:
+        UserError: no folder, or no picture in it.
+    """
+    root = pathlib.Path(folder)
+    if not folder or not root.is_dir():
+        raise UserError(f"data.path must be a folder of pictures, received data.path={str(folder)!r}")
+    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not paths:
+        raise UserError(f"no pictures ({', '.join(SUFFIXES)}) in data.path={str(folder)!r}")
+    classes = sorted({path.relative_to(root).parts[0] for path in paths if path.parent != root})
+    if not classes or any(path.parent == root for path in paths):
+        return paths, None, []
+    labels = np.array([classes.index(path.relative_to(root).parts[0]) for path in paths], np.int64)
+    return paths, labels, classes
+
+
+def decode(path, size, channels):
+    """One picture as uint8 (size, size, channels): turned upright, on white where it is transparent, cropped to a square, resized."""
+    with Image.open(path) as picture:
+        picture = ImageOps.exif_transpose(picture)
+        if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits a pixel, which Pillow's convert would clip
+            values = np.asarray(picture).astype(np.float64)
+            picture = Image.fromarray((values * (255 / (65535 if values.max() > 255 else 255))).clip(0, 255).round().astype(np.uint8))
+        if picture.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in picture.info:
+            picture = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+    return transforms.fit(pixels.reshape((*pixels.shape[:2], -1)), size, channels).numpy()
+
+
+def decode_all(paths, size, channels, keep):
+    """Decodes every picture in threads, in order.
+
+    Args:
+        paths: the files.
+        size, channels: of the result.
+        keep: whether to keep the pixels (else the files are only tried).
+
+    Returns:
+        (uint8 array (n, size, size, channels) or None, indices of readable files).
+
+    Raises:
+        UserError: no file can be read.
+    """
+
+    def attempt(path):
+        try:
+            pixels = decode(path, size, channels)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises for broken files
+            return None, f"{path} ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        return (pixels if keep else True), None
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        results = list(pool.map(attempt, paths))
+    good = [i for i, (pixels, _) in enumerate(results) if pixels is not None]
+    bad = [problem for _, problem in results if problem]
+    if bad:
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        logging.getLogger("tfgan_zoo").warning("skipped %d unreadable files: %s%s", len(bad), "; ".join(bad[:5]), more)
+    if not good:
+        raise UserError(f"none of {len(paths)} pictures can be read, the first one being {bad[0]}")
+    return (np.stack([results[i][0] for i in good]) if keep else None), good

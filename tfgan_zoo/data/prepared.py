@@ -1,0 +1,83 @@
+"""Data sets of tensorflow-datasets: read where they are prepared, downloaded or prepared from one's own files where not."""
+
+import logging
+import pathlib
+
+import numpy as np
+
+from tfgan_zoo.config import UserError, check_choice
+
+IDX_FILES = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+FILES = {"mnist": IDX_FILES, "fashion_mnist": IDX_FILES, "cifar10": ["cifar-10-binary.tar.gz"]}
+
+
+def tfds():
+    """tensorflow-datasets, imported late (it takes seconds), without its progress bars and notes."""
+    import tensorflow_datasets
+
+    tensorflow_datasets.disable_progress_bar()
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    return tensorflow_datasets
+
+
+def read(name, data_dir, split):
+    """A whole split.
+
+    Args:
+        name: mnist, fashion_mnist or cifar10.
+        data_dir: the tensorflow-datasets directory; "" for its default.
+        split: train or test.
+
+    Returns:
+        (uint8 images (n, h, w, c), int64 labels (n,), class names).
+
+    Raises:
+        UserError: not prepared, and it cannot be downloaded.
+    """
+    library = tfds()
+    builder = library.builder(name, data_dir=data_dir or None)
+    if not builder.data_path.exists():
+        try:
+            builder.download_and_prepare()
+        except Exception as error:  # whatever the network, the host or the disk did: the user needs the two ways out
+            cause = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            raise UserError(
+                f"{name} is not prepared in {builder.data_dir} and could not be downloaded ({cause}). "
+                f"Connect to the network once, or: tfgan-zoo data prepare {name} --from DIR with the original files {', '.join(FILES[name])}"
+            ) from error
+    count = builder.info.splits[split].num_examples
+    dataset = builder.as_dataset(split=split, as_supervised=True, shuffle_files=False, batch_size=4096)
+    images, labels = zip(*library.as_numpy(dataset), strict=True)
+    images, labels = np.concatenate(images), np.concatenate(labels).astype(np.int64)
+    if len(images) != count:
+        raise UserError(f"{name} in {builder.data_dir} is damaged: {count} images expected, received {len(images)}")
+    return images, labels, builder.info.features["label"].names
+
+
+def prepare(name, source, data_dir=""):
+    """Prepares a data set from its original files, with no network, through the manual folder of tensorflow-datasets.
+
+    Args:
+        name: mnist, fashion_mnist or cifar10.
+        source: the folder that has the original files.
+        data_dir: the tensorflow-datasets directory; "" for its default.
+
+    Returns:
+        One line: what was prepared, and where.
+
+    Raises:
+        UserError: unknown name, missing or damaged files.
+    """
+    check_choice("name", name, FILES)
+    missing = [file for file in FILES[name] if not (pathlib.Path(source) / file).is_file()]
+    if missing:
+        raise UserError(f"{name} needs the original files {', '.join(FILES[name])}; missing in {source}: {', '.join(missing)}")
+    library = tfds()
+    builder = library.builder(name, data_dir=data_dir or None)
+    config = library.download.DownloadConfig(manual_dir=str(pathlib.Path(source).absolute()), try_download_gcs=False)
+    try:
+        builder.download_and_prepare(download_config=config)
+    except library.download.DownloadError as error:
+        raise UserError(f"a file in {source} is not the original one: {' '.join(str(error).split())[:300]}") from error
+    sizes = ", ".join(f"{split} {info.num_examples:,}" for split, info in builder.info.splits.items())
+    return f"{name}: {sizes} images in {builder.data_path}"

@@ -1,0 +1,81 @@
+"""Pure image functions: bytes of images to model input and back, and augmentation of whole batches."""
+
+import math
+
+import tensorflow as tf
+
+from tfgan_zoo.config import UserError
+
+
+def to_float(images):
+    """uint8 0 ... 255 -> float32 -1 ... 1."""
+    return tf.cast(images, tf.float32) / 127.5 - 1.0
+
+
+def to_uint8(images):
+    """float in [-1, 1] -> uint8, rounded and clipped: the inverse of `to_float`."""
+    return tf.cast(tf.clip_by_value(tf.round((tf.cast(images, tf.float32) + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
+
+
+def fit(images, size, channels):
+    """Centre crop to a square, then bicubic with antialias to size x size, then grey <-> RGB.
+
+    Args:
+        images: uint8 (h, w, c) or (n, h, w, c), c 1 or 3.
+        size: pixels of the square result.
+        channels: 1 or 3.
+
+    Returns:
+        uint8 (..., size, size, channels).
+
+    Raises:
+        UserError: another number of channels.
+    """
+    if images.shape[-1] not in (1, 3) or channels not in (1, 3):
+        raise UserError(f"images from data sets have 1 or 3 channels, received {images.shape[-1]} and model.channels={channels}")
+    height, width = images.shape[-3], images.shape[-2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    images = images[..., top : top + side, left : left + side, :]
+    if side != size:
+        resized = tf.image.resize(images, (size, size), method="bicubic", antialias=True)
+        images = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+    if images.shape[-1] == 3 and channels == 1:
+        return tf.image.rgb_to_grayscale(images)
+    return tf.image.grayscale_to_rgb(images) if images.shape[-1] < channels else tf.convert_to_tensor(images)
+
+
+def flip(images, draws):
+    """Mirrors left and right where the image's draw, uniform in [0, 1), is below 1/2: (n, h, w, c), (n,) -> (n, h, w, c)."""
+    return tf.where((draws < 0.5)[:, None, None, None], tf.reverse(images, axis=[2]), images)
+
+
+def rotate_and_zoom(images, draws, rotate, zoom):
+    """Rotates about the centre and enlarges, then crops at random to the old size: one bilinear resampling for all of it.
+
+    Args:
+        images: float32 (n, h, w, c).
+        draws: float32 (n, 4), uniform in [0, 1): angle, scale, and where to crop.
+        rotate: up to so many degrees either way; what comes from outside is the mirror image.
+        zoom: enlarge by up to this fraction.
+
+    Returns:
+        float32 (n, h, w, c).
+    """
+    height, width = images.shape[1:3]
+    angle = (2.0 * draws[:, 0] - 1.0) * (rotate * math.pi / 180.0)
+    scale = 1.0 + zoom * draws[:, 1]
+    cos, sin = tf.cos(angle) / scale, tf.sin(angle) / scale
+    center_x, center_y = (width - 1) / 2, (height - 1) / 2
+    # output pixel (x, y) is read at R (x - center) / scale + center + shift; the shift stays inside of what the scale cut off
+    shift_x = (draws[:, 2] - 0.5) * (1.0 - 1.0 / scale) * width
+    shift_y = (draws[:, 3] - 0.5) * (1.0 - 1.0 / scale) * height
+    zeros = tf.zeros_like(cos)
+    transforms = tf.stack(
+        [cos, -sin, center_x - cos * center_x + sin * center_y + shift_x]
+        + [sin, cos, center_y - sin * center_x - cos * center_y + shift_y, zeros, zeros],
+        axis=1,
+    )
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images, transforms=transforms, output_shape=[height, width], fill_value=0.0, interpolation="BILINEAR", fill_mode="REFLECT"
+    )

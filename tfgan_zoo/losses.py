@@ -1,0 +1,127 @@
+"""The adversarial objectives and critic penalties of the zoo, as pure functions: tensors in, one float32 scalar out.
+
+Every objective is a pair. The discriminator D and the generator G both descend: `<name>_discriminator(real_logits,
+fake_logits, label_smoothing)` and `<name>_generator(fake_logits)`. Logits are D's raw outputs of any shape; they are cast
+to float32. Label smoothing is one-sided (Salimans et al. 2016, arXiv 1606.03498): real images have the target
+1 - label_smoothing, fakes always 0; a smoothing outside [0, 1), or any for an objective without targets (hinge, Wasserstein),
+raises `UserError`. (TF-GAN's `label_smoothing=.25` means the target .875: here .125.)
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfgan_zoo.config import UserError
+
+
+def non_saturating_discriminator(real_logits, fake_logits, label_smoothing=0.0):
+    """-mean[t log s(real) + (1 - t) log(1 - s(real))] - mean log(1 - s(fake)), s the sigmoid, t = 1 - label_smoothing.
+
+    Reference:
+        Goodfellow et al. 2014, Generative Adversarial Networks, arXiv 1406.2661, equation 1.
+    """
+    real, fake, target = as_float(real_logits), as_float(fake_logits), real_target(label_smoothing)
+    return tf.reduce_mean(tf.nn.softplus(real) - target * real) + tf.reduce_mean(tf.nn.softplus(fake))
+
+
+def non_saturating_generator(fake_logits):
+    """-mean log s(fake): its gradient stays near 1 while D is sure that the fakes are fake (arXiv 1406.2661, section 3)."""
+    return tf.reduce_mean(tf.nn.softplus(-as_float(fake_logits)))
+
+
+minimax_discriminator = non_saturating_discriminator  # the two games differ only in what G does
+
+
+def minimax_generator(fake_logits):
+    """mean log(1 - s(fake)): the two-player value itself, which saturates while D wins (arXiv 1406.2661, equation 1)."""
+    return -tf.reduce_mean(tf.nn.softplus(as_float(fake_logits)))
+
+
+def least_squares_discriminator(real_logits, fake_logits, label_smoothing=0.0):
+    """mean (real - t)^2 / 2 + mean fake^2 / 2 on raw logits, t = 1 - label_smoothing (Mao et al. 2017, arXiv 1611.04076, equation 9)."""
+    real, fake, target = as_float(real_logits), as_float(fake_logits), real_target(label_smoothing)
+    return 0.5 * tf.reduce_mean(tf.square(real - target)) + 0.5 * tf.reduce_mean(tf.square(fake))
+
+
+def least_squares_generator(fake_logits):
+    """mean (fake - 1)^2 / 2 (arXiv 1611.04076, equation 9)."""
+    return 0.5 * tf.reduce_mean(tf.square(as_float(fake_logits) - 1.0))
+
+
+def hinge_discriminator(real_logits, fake_logits, label_smoothing=0.0):
+    """mean max(0, 1 - real) + mean max(0, 1 + fake) (Lim & Ye 2017, arXiv 1705.02894); label_smoothing must be 0."""
+    refuse_smoothing("hinge", label_smoothing)
+    return tf.reduce_mean(tf.nn.relu(1.0 - as_float(real_logits))) + tf.reduce_mean(tf.nn.relu(1.0 + as_float(fake_logits)))
+
+
+def hinge_generator(fake_logits):
+    """-mean fake (Miyato et al. 2018, arXiv 1802.05957, equation 17)."""
+    return -tf.reduce_mean(as_float(fake_logits))
+
+
+def wasserstein_discriminator(real_logits, fake_logits, label_smoothing=0.0):
+    """mean fake - mean real (Arjovsky et al. 2017, arXiv 1701.07875); label_smoothing must be 0."""
+    refuse_smoothing("wasserstein", label_smoothing)
+    return tf.reduce_mean(as_float(fake_logits)) - tf.reduce_mean(as_float(real_logits))
+
+
+wasserstein_generator = hinge_generator  # -mean fake (arXiv 1701.07875, algorithm 1)
+
+
+class Objective(NamedTuple):
+    discriminator: object  # (real_logits, fake_logits, label_smoothing=0.0) -> scalar
+    generator: object  # fake_logits -> scalar
+
+
+OBJECTIVES = {
+    "non_saturating": Objective(non_saturating_discriminator, non_saturating_generator),
+    "minimax": Objective(minimax_discriminator, minimax_generator),
+    "least_squares": Objective(least_squares_discriminator, least_squares_generator),
+    "hinge": Objective(hinge_discriminator, hinge_generator),
+    "wasserstein": Objective(wasserstein_discriminator, wasserstein_generator),
+}
+
+
+def gradient_penalty(critic, real, fake, alpha, target=1.0):
+    """mean (||grad D(x)||_2 - target)^2 at x = alpha real + (1 - alpha) fake, the norm over all axes but the batch.
+
+    Args:
+        critic: a function, images -> logits.
+        real, fake: images (n, ...), any rank.
+        alpha: (n, 1, ...) of the images' rank, uniform in [0, 1], one draw per image.
+        target: the slope that costs nothing.
+
+    Reference:
+        Gulrajani et al. 2017, Improved Training of Wasserstein GANs, arXiv 1704.00028, equation 3.
+    """
+    real, fake, alpha = as_float(real), as_float(fake), as_float(alpha)
+    norms = tf.sqrt(squared_slopes(critic, alpha * real + (1.0 - alpha) * fake) + 1e-12)  # the root has no slope at 0
+    return tf.reduce_mean(tf.square(norms - target))
+
+
+def r1_penalty(critic, real):
+    """mean ||grad D(real)||_2^2 / 2 (Mescheder et al. 2018, arXiv 1801.04406, equation 9 with gamma = 1), images of any rank."""
+    return 0.5 * tf.reduce_mean(squared_slopes(critic, as_float(real)))
+
+
+def squared_slopes(critic, images):
+    """||grad of critic at each image||_2^2: (n, ...) -> (n,) float32."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        logits = as_float(critic(images))
+    return tf.reduce_sum(tf.square(tape.gradient(logits, images)), axis=range(1, images.shape.rank))
+
+
+def as_float(x):
+    return tf.cast(x, tf.float32)
+
+
+def real_target(label_smoothing):
+    if not 0.0 <= label_smoothing < 1.0:
+        raise UserError(f"label_smoothing must be in [0, 1), received label_smoothing={label_smoothing!r}")
+    return 1.0 - label_smoothing
+
+
+def refuse_smoothing(objective, label_smoothing):
+    if label_smoothing:
+        raise UserError(f"the {objective} objective has no labels to smooth, received label_smoothing={label_smoothing!r}")

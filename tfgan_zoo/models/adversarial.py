@@ -1,0 +1,162 @@
+"""What the adversarial models share: the step of Goodfellow et al. 2014 (Algorithm 1) and the options that later papers added to it.
+
+Step, on a batch of discriminator_steps equal parts:
+    for every part but the last:  one step of D
+    on the last part:             one step of D and one of G, both from the same point and over the same fakes
+    if ema_decay:                 the average of G's weights follows G
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgan_zoo.augment import diff_augment
+from tfgan_zoo.config import UserError, check_at_least, check_choice
+from tfgan_zoo.data.transforms import to_uint8
+from tfgan_zoo.losses import OBJECTIVES, gradient_penalty, r1_penalty
+from tfgan_zoo.models.base import ZooModel, follow, images_of, len_of
+
+
+@dataclasses.dataclass(frozen=True)
+class AdversarialConfig:
+    """Everything about the game; the networks' own fields stand with the networks."""
+
+    image_size: int = 64  # pixels, square
+    channels: int = 3
+    latent_dim: int = 100  # of z ~ N(0, I)
+    objective: str = "non_saturating"  # or minimax, least_squares, hinge, wasserstein
+    label_smoothing: float = 0.0  # D's target for real images is 1 - label_smoothing (Salimans et al. 2016)
+    penalty: str = "none"  # on D: gradient (Gulrajani et al. 2017), r1 (Mescheder et al. 2018)
+    penalty_weight: float = 10.0  # lambda of the gradient penalty, gamma of R1
+    discriminator_steps: int = 1  # steps of D for one of G, k in Goodfellow et al. 2014; each has data.batch_size images
+    discriminator_norm: str = "none"  # what the model's file offers, and spectral (Miyato et al. 2018)
+    diff_augment: str = ""  # DiffAugment (Zhao et al. 2020): any of color,translation,cutout
+    ema_decay: float = 0.0  # samples come from an average of G's weights with this decay per step; 0: from G
+    learning_rate: float = 2e-4  # Adam, both players
+    beta_1: float = 0.5
+    beta_2: float = 0.999
+
+    def __post_init__(self):
+        check_at_least(1, image_size=self.image_size, channels=self.channels, latent_dim=self.latent_dim)
+        check_at_least(1, discriminator_steps=self.discriminator_steps)
+        check_at_least(0, penalty_weight=self.penalty_weight, learning_rate=self.learning_rate)
+        check_choice("objective", self.objective, OBJECTIVES)
+        check_choice("penalty", self.penalty, ("none", "gradient", "r1"))
+        for name in ("label_smoothing", "ema_decay", "beta_1", "beta_2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} must be in [0, 1), received {name}={getattr(self, name)!r}")
+        if self.label_smoothing and self.objective in ("hinge", "wasserstein"):
+            raise UserError(f"objective {self.objective} has no targets to smooth, received label_smoothing={self.label_smoothing}")
+        if self.penalty != "none" and self.discriminator_norm == "batch":
+            raise UserError(
+                f"a penalty needs the gradient of each image alone, which batch norm mixes: set discriminator_norm to none or spectral, "
+                f"received penalty={self.penalty!r}"
+            )
+
+
+class AdversarialModel(ZooModel):
+    """A generator G and a discriminator D; a subclass defines `build_generator()` and `build_discriminator()`."""
+
+    def build_networks(self):
+        self.generator = self.build_generator()  # z (n, latent_dim) -> image (n, s, s, c) in [-1, 1]
+        self.discriminator = self.build_discriminator()  # image -> logit (n, 1)
+        self.generator_average = self.build_generator() if self.config.ema_decay else None
+        if self.generator_average is not None:
+            self.generator_average.set_weights(self.generator.get_weights())
+
+    def players(self):
+        return {"generator": [self.generator], "discriminator": [self.discriminator]}
+
+    def make_optimizer(self, player):
+        return keras.optimizers.Adam(self.config.learning_rate, beta_1=self.config.beta_1, beta_2=self.config.beta_2)
+
+    @property
+    def batches_per_step(self):
+        """How many batches of `data.batch_size` one training step takes."""
+        return self.config.discriminator_steps
+
+    def call(self, z, training=False):
+        network = self.generator if self.generator_average is None or training else self.generator_average
+        return network(z, training=training)
+
+    def train_step(self, data):
+        *earlier, last = split(images_of(data), self.config.discriminator_steps)
+        for turn, real in enumerate(earlier):
+            self.descend(lambda real=real, turn=turn: self.losses(real, turn), only=["discriminator"])
+        losses = self.descend(lambda: self.losses(last, turn=len(earlier)))
+        if self.generator_average is not None:
+            follow(self.generator_average, self.generator, self.config.ema_decay)
+        return self.report(**losses)
+
+    def losses(self, real, turn):
+        config, objective = self.config, OBJECTIVES[self.config.objective]
+        z = self.noise((len_of(real), config.latent_dim), stream=f"z {turn}")
+        fake = self.generator(z, training=True)  # G(z)
+        real_logits = self.judge(real, f"augment real {turn}")  # D(x)
+        fake_logits = self.judge(fake, f"augment fake {turn}")  # D(G(z))
+        losses = {
+            "discriminator": objective.discriminator(real_logits, fake_logits, config.label_smoothing),
+            "generator": objective.generator(fake_logits),
+            "real_logits": tf.reduce_mean(real_logits),
+            "fake_logits": tf.reduce_mean(fake_logits),
+        }
+        if config.penalty != "none":
+            losses["penalty"] = self.penalty(real, fake, turn)
+            losses["discriminator"] += config.penalty_weight * losses["penalty"]
+        return losses
+
+    def judge(self, images, stream):
+        """D(T(images)), T the augmentation that real and fake images both pass before D sees them."""
+        if self.config.diff_augment:
+            images = diff_augment(images, self.config.diff_augment, self.seed_of(stream))
+        return tf.cast(self.discriminator(images, training=True), tf.float32)
+
+    def penalty(self, real, fake, turn):
+        def critic(images):
+            return self.judge(images, f"augment penalty {turn}")
+
+        if self.config.penalty == "r1":
+            return r1_penalty(critic, real)
+        alpha = self.noise((len_of(real), 1, 1, 1), stream=f"alpha {turn}", distribution="uniform")
+        return gradient_penalty(critic, real, tf.cast(fake, real.dtype), alpha)
+
+    def sample(self, n, seed=0):
+        """Generated images.
+
+        Args:
+            n: how many.
+            seed: an integer; the same one gives the same images.
+
+        Returns:
+            uint8 array (n, s, s, c).
+        """
+        z = self.latent(n, seed)
+        return np.concatenate([to_uint8(self(z[i : i + 256])).numpy() for i in range(0, n, 256)])
+
+    def latent(self, n, seed):
+        """n draws of z for an integer seed: float32 (n, latent_dim)."""
+        return tf.random.stateless_normal((n, self.config.latent_dim), tf.stack([tf.cast(seed, tf.int64), 0]))
+
+    def signatures(self):
+        """What an exported model can do: `{name: (function, its input specs)}`."""
+        return {
+            "serving_default": (
+                lambda z: {"images": to_uint8(self(z))},
+                [tf.TensorSpec((None, self.config.latent_dim), tf.float32, "z")],
+            ),
+            "sample": (
+                lambda n, seed: {"images": to_uint8(self(self.latent(n, seed)))},
+                [tf.TensorSpec((), tf.int32, "n"), tf.TensorSpec((), tf.int32, "seed")],
+            ),
+        }
+
+
+def split(images, parts):
+    """The batch in equal parts, one for each step of D."""
+    if parts == 1:
+        return [images]
+    if images.shape[0] is None or images.shape[0] % parts:
+        raise UserError(f"discriminator_steps={parts} needs batches of a fixed size that it divides, received a batch of {images.shape[0]}")
+    return tf.split(images, parts)

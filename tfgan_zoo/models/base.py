@@ -1,0 +1,266 @@
+"""ZooModel: the verbs that every model of the zoo shares. It hides plumbing (tapes, XLA, replicas, loss scaling, seeds),
+never the order, the terms or the weights of an algorithm; those stand in the model's own `train_step`."""
+
+import contextlib
+import dataclasses
+import hashlib
+import zlib
+
+import keras
+import tensorflow as tf
+
+from tfgan_zoo.config import UserError, check_choice, from_dict
+from tfgan_zoo.layers import replica_id
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(f"tfgan_zoo needs Keras on TensorFlow: set KERAS_BACKEND=tensorflow, received KERAS_BACKEND={keras.backend.backend()}")
+
+
+class ZooModel(keras.Model):
+    """A model that states its networks, its players and its own `train_step`.
+
+    A subclass has a class attribute `Config` (a frozen dataclass) and defines `build_networks`, `players`, `make_optimizer`, `call`
+    and `train_step`. It works with plain `compile()` and `fit(dataset)`; the data set yields float32 images in [-1, 1].
+
+    Args:
+        config: an instance of `Config`; the paper's defaults where it is missing.
+        dtype: a Keras dtype policy, e.g. "mixed_bfloat16"; the global one where it is missing.
+    """
+
+    Config = None
+
+    def __init__(self, config=None, dtype=None, **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+        self.config = config if config is not None else self.Config()
+        self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False, autocast=False)
+        with precision(self.dtype_policy):
+            self.build_networks()
+        self.built = True
+        self.means = RunningMeans()
+
+    # --- the three verbs
+
+    def noise(self, shape, stream, distribution="normal"):
+        """Random numbers that depend on (seed, step, replica, stream) alone: nothing to save, different on each replica.
+
+        Args:
+            shape: of one replica's tensor; the first entry may be a scalar tensor.
+            stream: a name; equal names give equal numbers within a step.
+            distribution: "normal" for N(0, 1), "uniform" for U(0, 1).
+
+        Returns:
+            float32 tensor.
+        """
+        # Integers first: XLA draws the same ones as the plain graph, which is not so for floats.
+        draws = tf.random.stateless_uniform(shape, self.seed_of(stream), 0, 2**23, tf.int32)
+        uniform = (tf.cast(draws, tf.float32) + 0.5) / 2**23
+        return uniform if distribution == "uniform" else tf.math.ndtri(uniform)
+
+    def seed_of(self, stream):
+        """The int32 seed of shape (2,) behind `noise`, for other stateless operations; both entries in [0, 2^31)."""
+        start = zlib.crc32(f"{self.seed} {stream}".encode())
+        first = (start + tf.cast(replica_id(), tf.int64) * 0x9E3779B1) % 2**31
+        return tf.cast(tf.stack([first, self.step.value % 2**31]), tf.int32)
+
+    def descend(self, losses, only=None):
+        """One optimizer step for every player along its own loss, all of them from the same point.
+
+        Args:
+            losses: a closure returning `{name: scalar}`. A name that is a player's is that player's loss; others are only reported.
+            only: the names of the players that move; all of them where it is missing.
+
+        Returns:
+            The losses, as the closure returned them.
+        """
+        players = {name: variables for name, variables in self.player_variables().items() if only is None or name in only}
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        optimizers = {name: getattr(self, f"{name}_optimizer") for name in players}
+
+        def values_and_gradients():
+            with tf.GradientTape(persistent=True) as tape:
+                values = losses()
+                # Replicas' gradients are summed, so each one takes its share of the mean.
+                shares = {name: optimizers[name].scale_loss(values[name]) / replicas for name in players}
+            return values, {name: tape.gradient(shares[name], variables) for name, variables in players.items()}
+
+        if self.xla and replicas > 1 and not self.on_tpu:
+            # Only the computation is compiled: the sum over replicas is out of XLA's sight.
+            values_and_gradients = tf.function(values_and_gradients, jit_compile=True)
+        values, gradients = values_and_gradients()
+        for name, variables in players.items():
+            optimizers[name].apply(gradients[name], variables)
+        if replicas > 1:
+            self.share_statistics()
+        return values
+
+    def report(self, **losses):
+        """Ends a step: counts it and returns the dict for `fit`, which shows the mean over the epoch so far."""
+        self.step.assign_add(1)
+        return losses
+
+    # --- what Keras asks of a model
+
+    def compile(self, xla="auto", steps_per_execution=1, run_eagerly=False, seed=0, **optimizers):
+        """Builds an optimizer for every player.
+
+        Args:
+            xla: "auto" (on where there is a GPU or TPU), "on" or "off"; also True and False.
+            steps_per_execution: training steps per call into the graph.
+            run_eagerly: no graph at all, for debugging.
+            seed: decides all noise.
+            **optimizers: `<player>_optimizer=` a Keras optimizer to use in place of the config's.
+
+        Raises:
+            UserError: an optimizer for a player that does not exist.
+        """
+        xla = {True: "on", False: "off"}.get(xla, xla)
+        check_choice("xla", xla, ("auto", "on", "off"))
+        super().compile(optimizer=None, run_eagerly=run_eagerly, steps_per_execution=steps_per_execution, jit_compile=False)
+        self.seed = seed
+        self.compile_arguments = {"xla": xla, "steps_per_execution": steps_per_execution, "run_eagerly": run_eagerly, "seed": seed}
+        strategy = self.distribute_strategy
+        self.on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+        accelerated = self.on_tpu or bool(tf.config.list_logical_devices("GPU"))
+        self.xla = (xla == "on" or (xla == "auto" and accelerated)) and not run_eagerly
+        for name in optimizers:
+            check_choice("optimizer", name, [f"{player}_optimizer" for player in self.players()])
+        with strategy.scope():
+            for player, variables in self.player_variables().items():
+                optimizer = optimizers.get(f"{player}_optimizer") or self.make_optimizer(player)
+                if self.dtype_policy.name == "mixed_float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                    optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+                optimizer.build(variables)
+                # A plain attribute: in a dict tf.train.Checkpoint would miss it.
+                setattr(self, f"{player}_optimizer", optimizer)
+
+    def get_compile_config(self):
+        optimizers = {f"{player}_optimizer": getattr(self, f"{player}_optimizer") for player in self.players()}
+        return {**self.compile_arguments, **{name: keras.saving.serialize_keras_object(value) for name, value in optimizers.items()}}
+
+    def compile_from_config(self, config):
+        self.compile(**{name: keras.saving.deserialize_keras_object(v) if isinstance(v, dict) else v for name, v in config.items()})
+
+    def get_config(self):
+        return {"config": dataclasses.asdict(self.config), "dtype": self.dtype_policy.name, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "config": from_dict(cls.Config, config["config"])})
+
+    def make_train_function(self, force=False):
+        """One `tf.function` for `steps_per_execution` steps on all replicas; Keras' own fails on several (see the design notes)."""
+        if self.train_function is not None and not force:
+            return self.train_function
+        strategy, step, repeat = self.distribute_strategy, self.train_step, self.steps_per_execution
+        if self.xla and strategy.num_replicas_in_sync == 1 and not self.on_tpu:
+            step = tf.function(step, jit_compile=True)
+
+        def one_step(iterator):
+            losses = strategy.run(step, args=(next(iterator),))
+            return {name: strategy.reduce("MEAN", value, axis=None) for name, value in losses.items()}
+
+        def several_steps(iterator):
+            losses = one_step(iterator)
+            for _ in tf.range(repeat - 1):
+                new = one_step(iterator)
+                losses = {name: losses[name] + new[name] for name in losses}
+            return losses
+
+        if not self.run_eagerly:
+            one_step = tf.function(one_step)  # traced and compiled once, though several_steps calls it in two places
+        graph = one_step if repeat == 1 else several_steps if self.run_eagerly else tf.function(several_steps)
+
+        def function(iterator):
+            try:
+                sums = graph(iterator)
+            except tf.errors.OutOfRangeError:
+                raise StopIteration from None
+            return self.means.add(sums, repeat)
+
+        self.train_function = function
+        return function
+
+    def reset_metrics(self):
+        super().reset_metrics()
+        self.means = RunningMeans()
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: networks and optimizers are built up front, and Keras' own fails under MultiWorkerMirroredStrategy."""
+
+    # --- plumbing that models call
+
+    def player_variables(self):
+        """`{player: its trainable variables}`."""
+        return {name: [v for network in networks for v in network.trainable_variables] for name, networks in self.players().items()}
+
+    def share_statistics(self):
+        """Batch norm's moving statistics are each replica's own; their mean over replicas keeps all replicas' weights equal."""
+        statistics = [
+            layer_weight
+            for networks in self.players().values()
+            for network in networks
+            for layer in network._flatten_layers()
+            if isinstance(layer, keras.layers.BatchNormalization)
+            for layer_weight in (layer.moving_mean, layer.moving_variance)
+        ]
+        if statistics:
+            context = tf.distribute.get_replica_context()
+            means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [variable.value for variable in statistics])
+            for variable, mean in zip(statistics, means, strict=True):
+                variable.assign(mean)
+
+    def digest(self):
+        """SHA-256 over all weights in order: equal for equal weights."""
+        sha = hashlib.sha256()
+        for weight in self.weights:
+            sha.update(f"{weight.shape}{weight.dtype}".encode())
+            sha.update(weight.numpy().tobytes())
+        return sha.hexdigest()
+
+
+class RunningMeans:
+    """Means over the steps of an epoch, on the host in double precision."""
+
+    def __init__(self):
+        self.totals, self.steps = {}, 0
+
+    def add(self, sums, steps):
+        self.steps += steps
+        for name, value in sums.items():
+            self.totals[name] = self.totals.get(name, 0.0) + float(value)
+        return {name: total / self.steps for name, total in self.totals.items()}
+
+
+def follow(average, network, decay):
+    """One step of an exponential moving average: average <- decay average + (1 - decay) network; statistics are copied."""
+    trainable = {id(variable) for variable in average.trainable_variables}
+    for mean, variable in zip(average.weights, network.weights, strict=True):
+        mean.assign(decay * mean + (1.0 - decay) * variable if id(mean) in trainable else variable)
+
+
+def images_of(data):
+    """The images of a batch: float, without labels.
+
+    Raises:
+        UserError: images that are not floating point (the models take [-1, 1], see `tfgan_zoo.data.transforms.to_float`).
+    """
+    images = data[0] if isinstance(data, (tuple, list)) else data
+    if not images.dtype.is_floating:
+        raise UserError(f"images must be float32 in [-1, 1], received dtype={images.dtype.name}")
+    return images
+
+
+def len_of(batch):
+    """The number of examples: a Python integer where it is static, else a scalar tensor."""
+    return batch.shape[0] if batch.shape[0] is not None else tf.shape(batch)[0]
+
+
+@contextlib.contextmanager
+def precision(policy):
+    """Layers made inside have this dtype policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

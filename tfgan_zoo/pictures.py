@@ -1,0 +1,70 @@
+"""uint8 images to files: grids, animations, loss curves."""
+
+import math
+
+import numpy as np
+from PIL import Image
+
+
+def grid(images, columns=0, pad=2):
+    """Images side by side.
+
+    Args:
+        images: uint8 (n, h, w, c), c 1 or 3.
+        columns: 0 for as square as possible.
+        pad: pixels between images.
+
+    Returns:
+        uint8 (height, width) or (height, width, 3).
+    """
+    n, height, width, channels = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    sheet = np.full((rows * (height + pad) + pad, columns * (width + pad) + pad, channels), 255, np.uint8)
+    for i, image in enumerate(images):
+        top, left = pad + i // columns * (height + pad), pad + i % columns * (width + pad)
+        sheet[top : top + height, left : left + width] = image
+    return sheet[..., 0] if channels == 1 else sheet
+
+
+def save_grid(images, path, columns=0):
+    """Writes a grid as an image file; small images are enlarged by whole pixels so that one can see them.
+
+    Raises:
+        ValueError: images with other than 1 or 3 channels.
+    """
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(f"a picture has 1 or 3 channels, received images of shape {images.shape}")
+    picture = Image.fromarray(grid(images, columns))
+    factor = max(1, 56 // images.shape[1])
+    picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    picture.save(partial)
+    partial.replace(path)
+
+
+def save_animation(paths, path, seconds=6.0, frames=60):
+    """A GIF of picture files, thinned to at most so many frames; the last one stays for a while."""
+    chosen = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(frames, len(paths)))})]
+    pictures = [Image.open(chosen_path).convert("P", palette=Image.Palette.ADAPTIVE) for chosen_path in chosen]
+    each = max(40, int(1000 * seconds / len(pictures)))
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[each] * (len(pictures) - 1) + [2000], loop=0)
+
+
+def save_curves(rows, path, title):
+    """Plots the columns of metrics.csv over the steps, one panel for the losses and one for the logits where there are any."""
+    from matplotlib.figure import Figure
+
+    steps = [int(row["step"]) for row in rows]
+    names = [name for name in rows[0] if name not in ("epoch", "step", "seconds", "images_per_second")]
+    panels = [[name for name in names if "logits" not in name], [name for name in names if "logits" in name]]
+    panels = [panel for panel in panels if panel]
+    figure = Figure(figsize=(8, 3 * len(panels)), layout="constrained")
+    for axes, panel in zip(np.atleast_1d(figure.subplots(len(panels), sharex=True)), panels, strict=True):
+        for name in panel:
+            axes.plot(steps, [float(row[name]) for row in rows], label=name, marker="o" if len(rows) == 1 else None)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    axes.set_xlabel("step")
+    figure.suptitle(title)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,124 @@
+"""Every hyper-parameter of the zoo on one page: a preset states only what differs from the paper's defaults in the model's file
+(and always the image's size). `parameters` are golden: a test builds every preset and counts."""
+
+import json
+import os
+import pathlib
+
+from tfgan_zoo.config import DataConfig, Experiment, TrainConfig, UserError, check_choice, from_dict
+
+PRESETS = {
+    "gan_digits": {
+        "kind": "GAN",
+        "model": {"image_size": 16, "channels": 1, "width": 256, "maxout_units": 64},
+        "data": {"dataset": "digits", "batch_size": 64},
+        "train": {"epochs": 200, "sample_every": 10},
+        "parameters": {},
+    },
+    "gan_mnist": {
+        "kind": "GAN",
+        "model": {"image_size": 28, "channels": 1},
+        "data": {"dataset": "mnist"},
+        "train": {"epochs": 100},
+        "parameters": {},
+    },
+    "gan_tiny": {
+        "kind": "GAN",
+        "model": {"image_size": 16, "channels": 1, "latent_dim": 8, "width": 16, "maxout_units": 8, "maxout_pieces": 2},
+        "data": {"dataset": "digits", "batch_size": 16},
+        "train": {"epochs": 2, "steps_per_epoch": 4, "sample_count": 16},
+        "parameters": {},
+    },
+    "dcgan_digits": {
+        "kind": "DCGAN",
+        "model": {"image_size": 32, "channels": 1, "width": 24, "ema_decay": 0.99},
+        "data": {"dataset": "digits", "batch_size": 64},
+        "train": {"epochs": 40},
+        "parameters": {},
+    },
+    "dcgan_mnist": {
+        "kind": "DCGAN",
+        "model": {"image_size": 28, "channels": 1, "width": 64},
+        "data": {"dataset": "mnist"},
+        "train": {"epochs": 25},
+        "parameters": {},
+    },
+    "dcgan_fashion_mnist": {
+        "kind": "DCGAN",
+        "model": {"image_size": 28, "channels": 1, "width": 64},
+        "data": {"dataset": "fashion_mnist", "flip": True},
+        "train": {"epochs": 25},
+        "parameters": {},
+    },
+    "dcgan_cifar10": {
+        "kind": "DCGAN",
+        "model": {"image_size": 32, "channels": 3, "width": 64},
+        "data": {"dataset": "cifar10", "flip": True},
+        "train": {"epochs": 100},
+        "parameters": {},
+    },
+    "dcgan_folder_64": {
+        "kind": "DCGAN",
+        "model": {"image_size": 64, "channels": 3},
+        "data": {"dataset": "folder", "flip": True, "zoom": 0.1},
+        "train": {"epochs": 100},
+        "parameters": {},
+    },
+    "dcgan_tiny": {
+        "kind": "DCGAN",
+        "model": {"image_size": 16, "channels": 1, "latent_dim": 8, "width": 4},
+        "data": {"dataset": "digits", "batch_size": 16},
+        "train": {"epochs": 2, "steps_per_epoch": 4, "sample_count": 16},
+        "parameters": {},
+    },
+}
+
+
+def experiment(name, *overrides):
+    """The complete experiment of a preset.
+
+    Args:
+        name: a name in `PRESETS`.
+        *overrides: strings `section.field=value`.
+
+    Returns:
+        `tfgan_zoo.config.Experiment`.
+
+    Raises:
+        UserError: unknown preset, field or value; the message suggests the nearest names.
+    """
+    check_choice("preset", name, PRESETS)
+    preset = PRESETS[name]
+    return from_json({"preset": name, **{key: preset[key] for key in ("kind", "model", "data", "train")}}).override(*overrides)
+
+
+def from_json(values):
+    """An experiment from the dict form of experiment.json, complete or not: what is missing has its default."""
+    from tfgan_zoo.models import MODELS  # imports TensorFlow
+
+    check_choice("kind", values.get("kind"), MODELS)
+    return Experiment(
+        preset=values.get("preset", ""),
+        kind=values["kind"],
+        model=from_dict(MODELS[values["kind"]].Config, values.get("model", {})),
+        data=from_dict(DataConfig, values.get("data", {})),
+        train=from_dict(TrainConfig, values.get("train", {})),
+    )
+
+
+def read_experiment(run):
+    """The experiment of a run directory."""
+    path = pathlib.Path(run) / "experiment.json"
+    try:
+        return from_json(json.loads(path.read_text()))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not JSON ({error})") from None
+
+
+def trained(name):
+    """The folder of a trained preset's SavedModel, or None: looked for in $TFGAN_ZOO_SAVED_MODELS, ./saved_models and the checkout."""
+    checkout = pathlib.Path(__file__).parent.parent / "saved_models"
+    for place in (os.environ.get("TFGAN_ZOO_SAVED_MODELS"), "saved_models", checkout):
+        if place and name in PRESETS and (pathlib.Path(place) / name / "saved_model.pb").is_file():
+            return pathlib.Path(place) / name
+    return None

@@ -1,0 +1,212 @@
+"""train(experiment, run_dir): from an experiment to a run directory, the only caller of `fit`. Started again, it goes on."""
+
+import dataclasses
+import json
+import math
+import pathlib
+import shutil
+import tempfile
+import time
+
+import keras
+import tensorflow as tf
+
+from tfgan_zoo import callbacks, data, distribute, export, pictures, presets
+from tfgan_zoo.callbacks import say
+from tfgan_zoo.config import Experiment, UserError
+from tfgan_zoo.models import MODELS
+
+
+def train(source, *overrides, run_dir=None):
+    """Trains a preset, or goes on with a run.
+
+    The run directory holds experiment.json, metrics.csv, samples/, checkpoints/, model.keras, saved_model/ (with a model card),
+    losses.png, samples.gif and result.json. Killed at any moment and started again, it loses at most the epoch at work, and on CPU
+    it ends with the very weights of a run that was never interrupted.
+
+    Args:
+        source: the name of a preset, an `Experiment`, or an existing run directory to go on with.
+        *overrides: strings `section.field=value`.
+        run_dir: where everything goes; runs/<preset> where it is missing.
+
+    Returns:
+        A dict: run_dir, preset, epochs, seconds (of training), metrics (means over the last epoch), weights_sha256, machine.
+
+    Raises:
+        UserError: a mistake that the message says how to mend.
+        callbacks.NotHealthy: a loss became NaN or infinite; the last healthy checkpoint is kept.
+    """
+    experiment = resolve(source, *overrides)
+    if run_dir is None and not isinstance(source, Experiment) and (pathlib.Path(source) / "experiment.json").is_file():
+        run_dir = source
+    run = pathlib.Path(run_dir or pathlib.Path("runs") / experiment.preset)
+    settings = experiment.train
+    check_same(run, experiment)
+    strategy = distribute.strategy(settings.strategy, settings.replicas)
+    chief = distribute.is_chief(strategy)
+    replicas = strategy.num_replicas_in_sync
+    if experiment.data.batch_size % replicas:
+        raise UserError(f"data.batch_size must be a multiple of the {replicas} replicas, received batch_size={experiment.data.batch_size}")
+    if settings.tensorboard:
+        check_tensorboard()
+
+    images = data.load(experiment.data, experiment.model.image_size, experiment.model.channels)
+    model = make_model(experiment, strategy)
+    batch_size = experiment.data.batch_size * model.batches_per_step
+    steps = settings.steps_per_epoch or data.steps_per_epoch(images, batch_size)
+    if model.steps_per_execution != math.gcd(steps, model.steps_per_execution):
+        model.steps_per_execution = max(n for n in range(1, settings.steps_per_execution + 1) if steps % n == 0)
+        say(f"train.steps_per_execution={settings.steps_per_execution} does not divide {steps} steps: using {model.steps_per_execution}")
+
+    checkpoint = tf.train.Checkpoint(model=model, epoch=tf.Variable(0, dtype=tf.int64))
+    manager = tf.train.CheckpointManager(checkpoint, str(run / "checkpoints"), max_to_keep=2)
+    if manager.latest_checkpoint:
+        checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
+    first_epoch = int(checkpoint.epoch.numpy())
+
+    if chief:
+        write(run / "experiment.json", experiment.to_json())
+        (run / "samples").mkdir(exist_ok=True)
+        changed = experiment.differences(presets.experiment(experiment.preset)) if experiment.preset in presets.PRESETS else {}
+        say(f"{experiment.preset}{''.join(f' {name}={mine}' for name, (mine, _) in changed.items())}")
+        say(f"{images.description}; {steps} steps of {batch_size} an epoch; {distribute.machine()}")
+        say(f"{'going on after epoch ' + str(first_epoch) if first_epoch else 'starting'} in {run}")
+        watchers = [
+            callbacks.HealthGuard(),
+            callbacks.Progress(steps, batch_size, settings.epochs),
+            callbacks.DiscriminatorWatch(bounded=experiment.model.objective != "wasserstein"),
+            callbacks.Samples(run / "samples", settings.sample_every, settings.sample_count, settings.epochs, settings.seed),
+            callbacks.MetricsFile(run / "metrics.csv", first_epoch),
+        ]
+        if settings.tensorboard:
+            watchers.append(keras.callbacks.TensorBoard(str(run / "tensorboard"), write_graph=False))
+        watchers.append(callbacks.Checkpoints(checkpoint, manager))
+    else:
+        # TensorFlow wants every worker to take part in saving; only the chief's files are kept.
+        folder = tempfile.mkdtemp(prefix="tfgan-zoo-worker-")
+        worker_manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
+        watchers = [callbacks.HealthGuard(), callbacks.Checkpoints(checkpoint, worker_manager)]
+
+    if first_epoch < settings.epochs:
+        dataset = distribute.distribute(
+            strategy,
+            lambda shard, shards: data.batches(
+                images, experiment.data, settings.seed, batch_size, first_epoch, steps_per_epoch=steps, shard=shard, shards=shards
+            ),
+        )
+        try:
+            model.fit(
+                dataset, epochs=settings.epochs, initial_epoch=first_epoch, steps_per_epoch=steps, callbacks=watchers, shuffle=False, verbose=0
+            )
+        except KeyboardInterrupt:
+            done = int(checkpoint.epoch.numpy())
+            say(f"\nstopped; {done} of {settings.epochs} epochs are saved. To go on: tfgan-zoo train {run}")
+            raise
+        except callbacks.NotHealthy as error:
+            kept = manager.latest_checkpoint or "none: no epoch was finished"
+            raise callbacks.NotHealthy(f"{error}; the last healthy checkpoint is {kept}") from None
+        finally:
+            if not chief:
+                shutil.rmtree(folder, ignore_errors=True)
+    if not chief:
+        return {"run_dir": str(run), "preset": experiment.preset, "epochs": settings.epochs, "weights_sha256": model.digest()}
+    return finish(run, experiment, model, images)
+
+
+def describe(source, *overrides):
+    """What `train` would do, without training: experiment, data, steps and parameters."""
+    experiment = resolve(source, *overrides)
+    images = data.load(experiment.data, experiment.model.image_size, experiment.model.channels)
+    model = make_model(experiment, tf.distribute.get_strategy())
+    steps = experiment.train.steps_per_epoch or data.steps_per_epoch(images, experiment.data.batch_size * model.batches_per_step)
+    parameters = {name: sum(math.prod(v.shape) for v in variables) for name, variables in model.player_variables().items()}
+    return {"experiment": dataclasses.asdict(experiment), "data": images.description, "steps_per_epoch": steps, "parameters": parameters}
+
+
+def resolve(source, *overrides):
+    """The experiment that a preset's name, an `Experiment` or a run directory stands for."""
+    if isinstance(source, Experiment):
+        return source.override(*overrides)
+    if (pathlib.Path(source) / "experiment.json").is_file():
+        return presets.read_experiment(source).override(*overrides)
+    return presets.experiment(str(source), *overrides)
+
+
+def make_model(experiment, strategy):
+    with strategy.scope():
+        keras.utils.set_random_seed(experiment.train.seed)
+        model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
+        model.compile(
+            xla=experiment.train.xla, steps_per_execution=experiment.train.steps_per_execution, seed=experiment.train.seed
+        )
+    return model
+
+
+def finish(run, experiment, model, images):
+    """Writes what a finished run ends with, and says where it is."""
+    begin = time.time()
+    rows = callbacks.read_metrics(run / "metrics.csv")
+    partial = run / "partial.keras"
+    model.save(partial)
+    partial.replace(run / "model.keras")
+    pictures.save_curves(rows, run / "losses.png", experiment.preset)
+    pictures.save_animation(sorted((run / "samples").glob("epoch_*.png")), run / "samples.gif")
+    result = {
+        "run_dir": str(run),
+        "preset": experiment.preset,
+        "epochs": experiment.train.epochs,
+        "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
+        "metrics": {name: float(value) for name, value in rows[-1].items() if name not in ("epoch", "seconds")},
+        "weights_sha256": model.digest(),
+        "data": images.description,
+        "machine": distribute.machine(),
+    }
+    write(run / "result.json", json.dumps(result, indent=2))
+    export.export(run, run / "saved_model", replace=True)
+    say(f"trained {result['epochs']} epochs in {callbacks.clock(result['seconds'])}, finished in {time.time() - begin:.0f} s more")
+    return result
+
+
+def summary(result):
+    """Where everything of a finished run is, for people."""
+    run = pathlib.Path(result["run_dir"])
+    samples = sorted((run / "samples").glob("epoch_*.png"))[-1]
+    return "\n".join(
+        [
+            f"samples      {samples}   (all epochs: {run / 'samples.gif'})",
+            f"losses       {run / 'losses.png'}, {run / 'metrics.csv'}",
+            f"SavedModel   {run / 'saved_model'}   (model card: {run / 'saved_model' / 'README.md'})",
+            f"Keras model  {run / 'model.keras'}",
+            f"more images  tfgan-zoo sample {run} -n 100 --seed 1 -o more.png",
+        ]
+    )
+
+
+def check_same(run, experiment):
+    """Refuses to mix two experiments in one run directory; only more epochs are welcome."""
+    if not (run / "experiment.json").is_file():
+        if run.is_dir() and any(run.iterdir()):
+            raise UserError(f"{run} has files but no experiment.json: choose another --run-dir")
+        return
+    before = presets.read_experiment(run)
+    different = experiment.differences(before)
+    if different.keys() == {"train.epochs"} and experiment.train.epochs > before.train.epochs:
+        return
+    if different:
+        lines = "; ".join(f"{name} is {theirs!r} there and {mine!r} here" for name, (mine, theirs) in different.items())
+        raise UserError(f"{run} holds another experiment: {lines}. Choose another --run-dir, or go on with: tfgan-zoo train {run}")
+
+
+def check_tensorboard():
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        raise UserError('train.tensorboard needs the extra: pip install "tfgan_zoo[tensorboard]"') from None
+
+
+def write(path, text):
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text + "\n")
+    partial.replace(path)
