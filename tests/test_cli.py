@@ -98,7 +98,9 @@ def test_list_names_every_preset_and_is_quick():
     assert "dcgan_mnist" in run_cli("list").stdout
 
 
-@pytest.mark.parametrize("statement", ["import tfgan_zoo", "from tfgan_zoo import PRESETS", "import tfgan_zoo.cli; tfgan_zoo.cli.main(['list'])"])
+@pytest.mark.parametrize(
+    "statement", ["import tfgan_zoo", "from tfgan_zoo import PRESETS", "import tfgan_zoo.cli; tfgan_zoo.cli.main(['list'])"]
+)
 def test_light_imports_leave_tensorflow_out(statement):
     code = f"{statement}\nimport sys; assert not [m for m in ('tensorflow', 'keras', 'sklearn', 'matplotlib') if m in sys.modules]"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

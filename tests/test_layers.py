@@ -1,4 +1,4 @@
-"""Spectral normalization against NumPy's SVD, dropout against its probabilities, maxout against NumPy; two replicas in a process."""
+"""Spectral normalization against NumPy's SVD, dropout against its probabilities; two replicas in a process."""
 
 import pathlib
 import subprocess
@@ -149,19 +149,6 @@ def test_dropout_does_nothing_outside_of_training():
     np.testing.assert_array_equal(layer(x, training=False), x)
     assert layer.counter.numpy() == 0
     np.testing.assert_array_equal(layers.Dropout(0.0, seed=7)(x, training=True), x)
-
-
-@pytest.mark.parametrize("shape", [(6,), (3, 6)])
-def test_maxout(shape):
-    inputs = keras.Input(shape)
-    model = keras.Model(inputs, layers.maxout(inputs, 4, 3, bias_initializer="random_normal", name="pieces"))
-    x = np.random.default_rng(0).normal(size=(5, *shape)).astype("float32")
-    kernel, bias = model.get_layer("pieces").get_weights()
-    expected = (x @ kernel + bias).reshape(*x.shape[:-1], 4, 3).max(axis=-1)
-    np.testing.assert_allclose(model(x), expected, atol=1e-5)
-    twin = keras.Model.from_config(model.get_config())
-    twin.set_weights(model.get_weights())
-    np.testing.assert_array_equal(twin(x), model(x))
 
 
 def test_replica_id_outside_of_replicas():

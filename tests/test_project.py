@@ -45,7 +45,9 @@ def test_papers_import_no_other_paper_and_nothing_of_training():
     assert len(papers) >= 2
     for paper in papers:
         others = [other for other in papers if other != paper]
-        assert not imported(paper, *others, "tfgan_zoo.training", "tfgan_zoo.cli", "tfgan_zoo.export", "tfgan_zoo.presets", "tfgan_zoo.data")
+        assert not imported(
+            paper, *others, "tfgan_zoo.training", "tfgan_zoo.cli", "tfgan_zoo.export", "tfgan_zoo.presets", "tfgan_zoo.data"
+        )
 
 
 def test_training_knows_no_paper_by_name():

@@ -60,7 +60,10 @@ def test_a_resumed_run_ends_with_the_same_bits(name, tmp_path):
 
 
 def test_another_seed_gives_other_weights_and_the_same_seed_the_same(tmp_path):
-    digests = [training.train("dcgan_tiny", *SHORT, f"train.seed={s}", run_dir=tmp_path / str(i))["weights_sha256"] for i, s in enumerate([0, 0, 1])]
+    digests = [
+        training.train("dcgan_tiny", *SHORT, f"train.seed={s}", run_dir=tmp_path / str(i))["weights_sha256"]
+        for i, s in enumerate([0, 0, 1])
+    ]
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -115,6 +118,8 @@ def test_warning_when_the_discriminator_has_won(tmp_path, capsys):
     from tfgan_zoo.callbacks import DiscriminatorWatch
 
     class Model:
+        step = 1000
+
         def sample(self, n, seed):
             return np.full((n, 4, 4, 1), 7, "uint8") + (np.arange(n) % 2 * self.spread).astype("uint8")[:, None, None, None]
 
@@ -132,7 +137,9 @@ def test_warning_when_the_discriminator_has_won(tmp_path, capsys):
 
 def test_steps_per_execution_that_does_not_divide_the_epoch_is_lowered(tmp_path, capsys):
     one = training.train("dcgan_tiny", "train.epochs=1", "train.steps_per_epoch=6", run_dir=tmp_path / "one")
-    four = training.train("dcgan_tiny", "train.epochs=1", "train.steps_per_epoch=6", "train.steps_per_execution=4", run_dir=tmp_path / "four")
+    four = training.train(
+        "dcgan_tiny", "train.epochs=1", "train.steps_per_epoch=6", "train.steps_per_execution=4", run_dir=tmp_path / "four"
+    )
     assert "using 3" in capsys.readouterr().err
     assert one["weights_sha256"] == four["weights_sha256"]
     assert four["metrics"]["step"] == 6
@@ -169,7 +176,14 @@ def test_killed_three_times_the_run_ends_with_the_same_bits(tmp_path):
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
-    program = [str(pathlib.Path(sys.executable).with_name("tfgan-zoo")), "train", "dcgan_tiny", "train.epochs=500", "--run-dir", str(tmp_path)]
+    program = [
+        str(pathlib.Path(sys.executable).with_name("tfgan-zoo")),
+        "train",
+        "dcgan_tiny",
+        "train.epochs=500",
+        "--run-dir",
+        str(tmp_path),
+    ]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
     for line in process.stderr:
         if line.startswith("epoch"):

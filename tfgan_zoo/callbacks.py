@@ -79,6 +79,7 @@ class DiscriminatorWatch(keras.callbacks.Callback):
 
     gap = 12.0  # mean logit of real images minus that of fakes: sigmoid(6) is certainty beyond 99.7 % on both sides
     spread = 0.02  # standard deviation over samples, mean over pixels, in units of [-1, 1]
+    patience = 500  # steps before samples that look alike mean anything
 
     def __init__(self, bounded):
         super().__init__()
@@ -94,7 +95,7 @@ class DiscriminatorWatch(keras.callbacks.Callback):
                 "model.diff_augment=translation,cutout",
             )
         samples = self.model.sample(32, seed=0).astype("float32") / 127.5
-        if samples.std(axis=0).mean() < self.spread:
+        if self.model.step >= self.patience and samples.std(axis=0).mean() < self.spread:
             self.warn(
                 "collapsed",
                 "all samples look alike (mode collapse): try another train.seed, model.discriminator_norm=spectral or model.objective=hinge",

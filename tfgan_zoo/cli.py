@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import sys
+import tempfile
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import UserError
@@ -14,8 +15,6 @@ from tfgan_zoo.config import UserError
 def main(arguments=None):
     """Runs one command; returns the exit code: 0, 1 for a failure, 2 for wrong use, 130 after Ctrl-C."""
     options = parser().parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: its start-up notes would bury ours
-    logging.getLogger("absl").setLevel(logging.ERROR)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
         options.run(options)
@@ -37,6 +36,27 @@ def main(arguments=None):
 def complain(error, code):
     print(f"tfgan-zoo: error: {' '.join(str(error).split())}", file=sys.stderr)
     return code
+
+
+def start_tensorflow():
+    """Imports TensorFlow without its notes about oneDNN, CUDA and logging, which would bury ours; its own errors are shown."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as notes:
+        stderr = os.dup(2)
+        os.dup2(notes.fileno(), 2)  # these notes are written by C++, before any level of logging applies
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        except BaseException:
+            notes.seek(0)
+            os.write(stderr, notes.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,7 +85,9 @@ def parser():
 
     train = command("train", train_preset, "train a preset, or go on with a run directory")
     train.add_argument("preset", help="a preset (see tfgan-zoo list), or a run directory to go on with")
-    train.add_argument("overrides", nargs="*", metavar="section.field=value", help="sections: model, data, train (see tfgan-zoo show PRESET)")
+    train.add_argument(
+        "overrides", nargs="*", metavar="section.field=value", help="sections: model, data, train (see tfgan-zoo show PRESET)"
+    )
     train.add_argument("--run-dir", type=pathlib.Path, help="where everything goes (default: runs/PRESET); an existing run is resumed")
     train.add_argument("--dry-run", action="store_true", help="build the model, count the data, train nothing")
     train.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
@@ -85,7 +107,9 @@ def parser():
     data = commands.add_parser("data", help="prepare data sets").add_subparsers(metavar="COMMAND", required=True)
     prepare = command("prepare", prepare_data, "prepare a data set for tensorflow-datasets from files that you have", parent=data)
     prepare.add_argument("name", help="mnist, fashion_mnist or cifar10")
-    prepare.add_argument("--from", dest="source", type=pathlib.Path, required=True, metavar="DIR", help="the folder with the original files")
+    prepare.add_argument(
+        "--from", dest="source", type=pathlib.Path, required=True, metavar="DIR", help="the folder with the original files"
+    )
     prepare.add_argument("--data-dir", default="", help="where prepared data goes (default: that of tensorflow-datasets)")
     return top
 
@@ -120,6 +144,8 @@ def list_presets(options):
 
 
 def show_preset(options):
+    presets.check_choice("preset", options.preset, presets.PRESETS)  # before the seconds that TensorFlow takes to start
+    start_tensorflow()
     print(presets.experiment(options.preset, *options.overrides).to_json())
 
 
@@ -128,6 +154,7 @@ def train_preset(options):
         presets.check_choice("preset", options.preset, presets.PRESETS)  # before the seconds that TensorFlow takes to start
     elif options.run_dir:
         raise UserError(f"a run directory goes on where it is, received --run-dir {options.run_dir}")
+    start_tensorflow()
     from tfgan_zoo import training
 
     if options.dry_run:
@@ -146,6 +173,7 @@ def sample_images(options):
         raise UserError(f"the output must be an image file such as samples.png, received -o {options.output}")
     if not options.output.absolute().parent.is_dir():
         raise UserError(f"the folder of the output does not exist, received -o {options.output}")
+    start_tensorflow()
     from tfgan_zoo import export, pictures
 
     images = export.load(options.source).sample(options.n, seed=options.seed)
@@ -157,6 +185,7 @@ def sample_images(options):
 
 
 def export_run(options):
+    start_tensorflow()
     from tfgan_zoo import export
 
     folder = export.export(options.source, options.output)
@@ -164,6 +193,7 @@ def export_run(options):
 
 
 def prepare_data(options):
+    start_tensorflow()
     from tfgan_zoo import data
 
     print(data.prepare(options.name, options.source, options.data_dir))

@@ -36,7 +36,7 @@ def save_grid(images, path, columns=0):
     if images.shape[-1] not in (1, 3):
         raise ValueError(f"a picture has 1 or 3 channels, received images of shape {images.shape}")
     picture = Image.fromarray(grid(images, columns))
-    factor = max(1, 56 // images.shape[1])
+    factor = max(1, 112 // images.shape[1])
     picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     picture.save(partial)

@@ -96,7 +96,13 @@ def train(source, *overrides, run_dir=None):
         )
         try:
             model.fit(
-                dataset, epochs=settings.epochs, initial_epoch=first_epoch, steps_per_epoch=steps, callbacks=watchers, shuffle=False, verbose=0
+                dataset,
+                epochs=settings.epochs,
+                initial_epoch=first_epoch,
+                steps_per_epoch=steps,
+                callbacks=watchers,
+                shuffle=False,
+                verbose=0,
             )
         except KeyboardInterrupt:
             done = int(checkpoint.epoch.numpy())
@@ -136,9 +142,7 @@ def make_model(experiment, strategy):
     with strategy.scope():
         keras.utils.set_random_seed(experiment.train.seed)
         model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
-        model.compile(
-            xla=experiment.train.xla, steps_per_execution=experiment.train.steps_per_execution, seed=experiment.train.seed
-        )
+        model.compile(xla=experiment.train.xla, steps_per_execution=experiment.train.steps_per_execution, seed=experiment.train.seed)
     return model
 
 

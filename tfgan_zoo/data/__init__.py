@@ -151,7 +151,9 @@ def batches(data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, s
         if data.images is not None:
             images = tf.gather(pixels, indices)
         else:
-            images = tf.map_fn(lambda path: tf.numpy_function(decode, [path], tf.uint8), tf.gather(pixels, indices), fn_output_signature=tf.uint8)
+            images = tf.map_fn(
+                lambda path: tf.numpy_function(decode, [path], tf.uint8), tf.gather(pixels, indices), fn_output_signature=tf.uint8
+            )
         images = augment(transforms.to_float(tf.ensure_shape(images, (part, *data.shape))), step)
         return (images, tf.gather(classes, indices)) if labels else images
 

@@ -13,7 +13,9 @@ from tfgan_zoo.config import UserError, check_choice, from_dict
 from tfgan_zoo.layers import replica_id
 
 if keras.backend.backend() != "tensorflow":
-    raise ImportError(f"tfgan_zoo needs Keras on TensorFlow: set KERAS_BACKEND=tensorflow, received KERAS_BACKEND={keras.backend.backend()}")
+    raise ImportError(
+        f"tfgan_zoo needs Keras on TensorFlow: set KERAS_BACKEND=tensorflow, received KERAS_BACKEND={keras.backend.backend()}"
+    )
 
 
 class ZooModel(keras.Model):
@@ -85,7 +87,7 @@ class ZooModel(keras.Model):
 
         if self.xla and replicas > 1 and not self.on_tpu:
             # Only the computation is compiled: the sum over replicas is out of XLA's sight.
-            values_and_gradients = tf.function(values_and_gradients, jit_compile=True)
+            values_and_gradients = tf.function(values_and_gradients, jit_compile=True, autograph=False)
         values, gradients = values_and_gradients()
         for name, variables in players.items():
             optimizers[name].apply(gradients[name], variables)
@@ -153,22 +155,23 @@ class ZooModel(keras.Model):
             return self.train_function
         strategy, step, repeat = self.distribute_strategy, self.train_step, self.steps_per_execution
         if self.xla and strategy.num_replicas_in_sync == 1 and not self.on_tpu:
-            step = tf.function(step, jit_compile=True)
+            step = tf.function(step, jit_compile=True, autograph=False)
 
         def one_step(iterator):
             losses = strategy.run(step, args=(next(iterator),))
             return {name: strategy.reduce("MEAN", value, axis=None) for name, value in losses.items()}
 
-        def several_steps(iterator):
-            losses = one_step(iterator)
-            for _ in tf.range(repeat - 1):
-                new = one_step(iterator)
-                losses = {name: losses[name] + new[name] for name in losses}
-            return losses
-
         if not self.run_eagerly:
-            one_step = tf.function(one_step)  # traced and compiled once, though several_steps calls it in two places
-        graph = one_step if repeat == 1 else several_steps if self.run_eagerly else tf.function(several_steps)
+            one_step = tf.function(one_step, autograph=False)  # traced and compiled once, though several_steps calls it in two places
+
+        def several_steps(iterator):
+            def add(i, sums):
+                new = one_step(iterator)
+                return i + 1, {name: sums[name] + new[name] for name in sums}
+
+            return tf.while_loop(lambda i, _: i < repeat, add, (1, one_step(iterator)))[1]
+
+        graph = one_step if repeat == 1 else several_steps if self.run_eagerly else tf.function(several_steps, autograph=False)
 
         def function(iterator):
             try:
