@@ -15,7 +15,7 @@ from conftest import run_cli
 from PIL import Image
 
 from tfgan_zoo import export, presets, training
-from tfgan_zoo.callbacks import NotHealthy
+from tfgan_zoo.callbacks import UnhealthyError
 from tfgan_zoo.config import UserError
 
 SHORT = ["train.epochs=3", "train.steps_per_epoch=4", "data.limit=128", "train.sample_count=9"]
@@ -108,7 +108,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
     experiment["model"]["learning_rate"] = 1e30
     (tmp_path / "experiment.json").write_text(json.dumps(experiment))
     # the checkpoint holds the optimizer's learning rate, so a new run shows the stop, and the old one what is kept
-    with pytest.raises(NotHealthy, match=r"the loss \w+ became (nan|-?inf) at step \d+; the last healthy checkpoint is none"):
+    with pytest.raises(UnhealthyError, match=r"the loss \w+ became (nan|-?inf) at step \d+; the last healthy checkpoint is none"):
         training.train("dcgan_tiny", *settings, "model.learning_rate=1e30", run_dir=tmp_path / "sick")
     assert not list((tmp_path / "sick/checkpoints").glob("*.index"))
     assert export.load(tmp_path).digest() == healthy

@@ -19,7 +19,7 @@ HOMES = {
     "tfgan_zoo.export": ["load"],
 }
 SUBMODULES = ["augment", "config", "data", "distribute", "export", "layers", "losses", "models", "presets", "training"]
-__all__ = [name for names in HOMES.values() for name in names] + ["__version__"]  # noqa: PLE0604
+__all__ = [name for names in HOMES.values() for name in names] + ["__version__"]
 
 
 def __getattr__(name):

@@ -11,7 +11,7 @@ import numpy as np
 from tfgan_zoo import pictures
 
 
-class NotHealthy(RuntimeError):
+class UnhealthyError(RuntimeError):
     """Training was stopped because a loss is NaN or infinite."""
 
 
@@ -64,14 +64,14 @@ class HealthGuard(keras.callbacks.Callback):
     """Stops at the first loss that is NaN or infinite, before anything of it is saved.
 
     Raises:
-        NotHealthy: names the loss and the step.
+        UnhealthyError: names the loss and the step.
     """
 
     def on_train_batch_end(self, batch, logs=None):
         for name, value in logs.items():
             if not math.isfinite(value):
                 step = int(self.model.step.numpy())
-                raise NotHealthy(f"the loss {name} became {value} at step {step}")
+                raise UnhealthyError(f"the loss {name} became {value} at step {step}")
 
 
 class DiscriminatorWatch(keras.callbacks.Callback):
@@ -98,7 +98,7 @@ class DiscriminatorWatch(keras.callbacks.Callback):
         if self.model.step >= self.patience and samples.std(axis=0).mean() < self.spread:
             self.warn(
                 "collapsed",
-                "all samples look alike (mode collapse): try another train.seed, model.discriminator_norm=spectral or model.objective=hinge",
+                "samples all look alike (mode collapse): try another seed, model.objective=hinge or model.discriminator_norm=spectral",
             )
 
     def warn(self, kind, message):
@@ -167,6 +167,6 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         bad = [w.path for w in self.model.weights if not np.isfinite(w.numpy()).all()]
         if bad:
-            raise NotHealthy(f"the weight {bad[0]} became NaN or infinite by step {int(self.model.step.numpy())}")
+            raise UnhealthyError(f"the weight {bad[0]} became NaN or infinite by step {int(self.model.step.numpy())}")
         self.checkpoint.epoch.assign(epoch + 1)
         self.manager.save(checkpoint_number=epoch + 1)

@@ -28,7 +28,7 @@ def main(arguments=None):
     except Exception as error:
         if os.environ.get("TFGAN_ZOO_TRACEBACK"):
             raise
-        known = type(error).__name__ == "NotHealthy"
+        known = type(error).__name__ == "UnhealthyError"
         return complain(error if known else f"{type(error).__name__}: {error} (TFGAN_ZOO_TRACEBACK=1 shows where)", 1)
     return 0
 

@@ -34,7 +34,7 @@ def train(source, *overrides, run_dir=None):
 
     Raises:
         UserError: a mistake that the message says how to mend.
-        callbacks.NotHealthy: a loss became NaN or infinite; the last healthy checkpoint is kept.
+        callbacks.UnhealthyError: a loss became NaN or infinite; the last healthy checkpoint is kept.
     """
     experiment = resolve(source, *overrides)
     if run_dir is None and not isinstance(source, Experiment) and (pathlib.Path(source) / "experiment.json").is_file():
@@ -108,9 +108,9 @@ def train(source, *overrides, run_dir=None):
             done = int(checkpoint.epoch.numpy())
             say(f"\nstopped; {done} of {settings.epochs} epochs are saved. To go on: tfgan-zoo train {run}")
             raise
-        except callbacks.NotHealthy as error:
+        except callbacks.UnhealthyError as error:
             kept = manager.latest_checkpoint or "none: no epoch was finished"
-            raise callbacks.NotHealthy(f"{error}; the last healthy checkpoint is {kept}") from None
+            raise callbacks.UnhealthyError(f"{error}; the last healthy checkpoint is {kept}") from None
         finally:
             if not chief:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -2,12 +2,19 @@
 
 import logging
 import pathlib
+import socket
+import urllib.request
 
 import numpy as np
 
 from tfgan_zoo.config import UserError, check_choice
 
 IDX_FILES = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+HOSTS = {
+    "mnist": "storage.googleapis.com",
+    "fashion_mnist": "fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+    "cifar10": "www.cs.toronto.edu",
+}
 FILES = {"mnist": IDX_FILES, "fashion_mnist": IDX_FILES, "cifar10": ["cifar-10-binary.tar.gz"]}
 
 
@@ -16,7 +23,8 @@ def tfds():
     import tensorflow_datasets
 
     tensorflow_datasets.disable_progress_bar()
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    for chatty in ("absl", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     return tensorflow_datasets
 
 
@@ -38,12 +46,14 @@ def read(name, data_dir, split):
     builder = library.builder(name, data_dir=data_dir or None)
     if not builder.data_path.exists():
         try:
+            if not urllib.request.getproxies():  # without a network this fails at once, where the download tries for minutes
+                socket.getaddrinfo(HOSTS[name], 443)
             builder.download_and_prepare()
         except Exception as error:  # whatever the network, the host or the disk did: the user needs the two ways out
             cause = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             raise UserError(
-                f"{name} is not prepared in {builder.data_dir} and could not be downloaded ({cause}). "
-                f"Connect to the network once, or: tfgan-zoo data prepare {name} --from DIR with the original files {', '.join(FILES[name])}"
+                f"{name} is not prepared in {builder.data_dir} and could not be downloaded ({cause}). Connect to the network once, or: "
+                f"tfgan-zoo data prepare {name} --from DIR with the original files {', '.join(FILES[name])}"
             ) from error
     count = builder.info.splits[split].num_examples
     dataset = builder.as_dataset(split=split, as_supervised=True, shuffle_files=False, batch_size=4096)

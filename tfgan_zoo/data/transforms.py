@@ -71,11 +71,9 @@ def rotate_and_zoom(images, draws, rotate, zoom):
     shift_x = (draws[:, 2] - 0.5) * (1.0 - 1.0 / scale) * width
     shift_y = (draws[:, 3] - 0.5) * (1.0 - 1.0 / scale) * height
     zeros = tf.zeros_like(cos)
-    transforms = tf.stack(
-        [cos, -sin, center_x - cos * center_x + sin * center_y + shift_x]
-        + [sin, cos, center_y - sin * center_x - cos * center_y + shift_y, zeros, zeros],
-        axis=1,
-    )
+    first_row = (cos, -sin, center_x - cos * center_x + sin * center_y + shift_x)
+    second_row = (sin, cos, center_y - sin * center_x - cos * center_y + shift_y)
+    transforms = tf.stack((*first_row, *second_row, zeros, zeros), axis=1)
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images, transforms=transforms, output_shape=[height, width], fill_value=0.0, interpolation="BILINEAR", fill_mode="REFLECT"
     )
