@@ -252,6 +252,7 @@ def test_a_data_set_that_cannot_be_had_says_what_to_do(tmp_path, monkeypatch):
     def no_network(*args, **kwargs):
         raise ConnectionError("no route to host")
 
+    monkeypatch.setattr(prepared.socket, "getaddrinfo", lambda *address: [])
     monkeypatch.setattr(library.core.DatasetBuilder, "download_and_prepare", no_network)
     with pytest.raises(UserError) as error:
         data.load(DataConfig(dataset="mnist", path=str(tmp_path)), 28, 1)

@@ -1,8 +1,10 @@
 """Data sets of tensorflow-datasets: read where they are prepared, downloaded or prepared from one's own files where not."""
 
+import contextlib
 import logging
 import pathlib
 import socket
+import sys
 import urllib.request
 
 import numpy as np
@@ -48,7 +50,8 @@ def read(name, data_dir, split):
         try:
             if not urllib.request.getproxies():  # without a network this fails at once, where the download tries for minutes
                 socket.getaddrinfo(HOSTS[name], 443)
-            builder.download_and_prepare()
+            with contextlib.redirect_stdout(sys.stderr):
+                builder.download_and_prepare()
         except Exception as error:  # whatever the network, the host or the disk did: the user needs the two ways out
             cause = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             raise UserError(
@@ -86,8 +89,9 @@ def prepare(name, source, data_dir=""):
     builder = library.builder(name, data_dir=data_dir or None)
     config = library.download.DownloadConfig(manual_dir=str(pathlib.Path(source).absolute()), try_download_gcs=False)
     try:
-        builder.download_and_prepare(download_config=config)
-    except library.download.DownloadError as error:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for our own answer
+            builder.download_and_prepare(download_config=config)
+    except library.core.download.download_manager.NonMatchingChecksumError as error:
         raise UserError(f"a file in {source} is not the original one: {' '.join(str(error).split())[:300]}") from error
     sizes = ", ".join(f"{split} {info.num_examples:,}" for split, info in builder.info.splits.items())
     return f"{name}: {sizes} images in {builder.data_path}"

@@ -157,9 +157,15 @@ class ZooModel(keras.Model):
         if self.xla and strategy.num_replicas_in_sync == 1 and not self.on_tpu:
             step = tf.function(step, jit_compile=True, autograph=False)
 
+        def replica_step(data):
+            losses = step(data)
+            if strategy.num_replicas_in_sync == 1:
+                return losses
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, losses)
+
         def one_step(iterator):
-            losses = strategy.run(step, args=(next(iterator),))
-            return {name: strategy.reduce("MEAN", value, axis=None) for name, value in losses.items()}
+            losses = strategy.run(replica_step, args=(next(iterator),))
+            return {name: strategy.experimental_local_results(value)[0] for name, value in losses.items()}
 
         if not self.run_eagerly:
             one_step = tf.function(one_step, autograph=False)  # traced and compiled once, though several_steps calls it in two places
@@ -207,8 +213,10 @@ class ZooModel(keras.Model):
             for layer_weight in (layer.moving_mean, layer.moving_variance)
         ]
         if statistics:
-            context = tf.distribute.get_replica_context()
-            means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [variable.value for variable in statistics])
+            values = [
+                tf.identity(variable.value) for variable in statistics
+            ]  # a plain read has no device, which a cluster's reduction needs
+            means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
             for variable, mean in zip(statistics, means, strict=True):
                 variable.assign(mean)
 
