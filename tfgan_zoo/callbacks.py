@@ -27,7 +27,7 @@ class Progress(keras.callbacks.Callback):
         self.steps, self.batch_size, self.epochs = steps, batch_size, epochs
 
     def on_train_begin(self, logs=None):
-        self.begin, self.done, self.measured = time.time(), 0, None
+        self.done, self.measured = 0, None
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.epoch_begin, self.shown = epoch, time.time(), time.time()
@@ -38,17 +38,17 @@ class Progress(keras.callbacks.Callback):
             self.measured = (time.time(), self.done)
         if sys.stderr.isatty() and time.time() - self.shown > 0.5:
             self.shown = time.time()
-            print(f"\r\033[K{self.line(logs)}  step {batch + 1}/{self.steps}", end="", file=sys.stderr, flush=True)
+            print(f"\r\033[K{self.line(logs, batch + 1)}  step {batch + 1}/{self.steps}", end="", file=sys.stderr, flush=True)
 
     def on_epoch_end(self, epoch, logs=None):
         logs["seconds"] = time.time() - self.epoch_begin
         logs["images_per_second"] = self.steps * self.batch_size / logs["seconds"]
-        say(f"{chr(13) if sys.stderr.isatty() else ''}{self.line(logs)}")
+        say(("\r\033[K" if sys.stderr.isatty() else "") + self.line(logs, self.steps))
 
-    def line(self, logs):
+    def line(self, logs, step):
         start, first = self.measured
-        rate = (self.done - first) / max(time.time() - start, 1e-9)
-        left = (self.epochs - self.epoch) * self.steps - (self.done - self.done // self.steps * self.steps or self.steps)
+        rate = (self.done - first) / max(time.time() - start, 1e-9)  # steps a second
+        left = (self.epochs - self.epoch) * self.steps - step
         losses = "  ".join(f"{name} {value:.3f}" for name, value in logs.items() if name not in ("seconds", "images_per_second"))
         speed = f"{rate * self.batch_size:,.0f} images/s  {clock(left / rate)} left" if rate else ""
         return f"epoch {self.epoch + 1}/{self.epochs}  {losses}  {speed}"

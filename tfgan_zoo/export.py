@@ -105,12 +105,13 @@ def export(run, folder=None, replace=False):
 
 def save(model, path):
     """Writes `model.signatures()` as a SavedModel."""
+    functions = {
+        name: tf.function(function, input_signature=specs).get_concrete_function() for name, (function, specs) in model.signatures().items()
+    }
     module = tf.Module()
-    module.model = model
-    functions = {name: tf.function(function, input_signature=specs) for name, (function, specs) in model.signatures().items()}
-    for name, function in functions.items():
-        setattr(module, name, function)
-    tf.saved_model.save(module, str(path), signatures={name: f.get_concrete_function() for name, f in functions.items()})
+    # Only the variables that the signatures use: no discriminator, no optimizers.
+    module.used = list({v.ref(): v for function in functions.values() for v in function.variables}.values())
+    tf.saved_model.save(module, str(path), signatures=functions)
 
 
 def compare(model, exported):
@@ -128,11 +129,12 @@ def model_card(run, model):
     command = " ".join(["tfgan-zoo train", experiment.preset, *(f"{name}={mine}" for name, (mine, _) in changed.items())])
     rows = callbacks.read_metrics(run / "metrics.csv")
     about = inspect.getdoc(sys.modules[type(model).__module__]).split("\n\n")
-    numbers = "\n".join(f"| {name} | {value} |" for name, value in rows[-1].items() if name not in ("seconds", "images_per_second"))
+    skipped = ("epoch", "step", "seconds", "images_per_second")
+    numbers = "\n".join(f"| {name} | {value} |" for name, value in rows[-1].items() if name not in skipped)
     parameters = ", ".join(
         f"{name} {sum(int(np.prod(v.shape)) for v in variables):,}" for name, variables in model.player_variables().items()
     )
-    hours = sum(float(row["seconds"]) for row in rows)
+    seconds = sum(float(row["seconds"]) for row in rows)
     return f"""# {experiment.preset}
 
 {about[0]}
@@ -149,7 +151,7 @@ def model_card(run, model):
 | licence of the data | {data.LICENCES.get(experiment.data.dataset, "the owner's")} |
 | command | `{command}` |
 | seed | {experiment.train.seed} |
-| training | {rows[-1]["epoch"]} epochs, {rows[-1]["step"]} steps, {callbacks.clock(hours)} |
+| training | {rows[-1]["epoch"]} epochs, {rows[-1]["step"]} steps, {callbacks.clock(seconds)} |
 | machine | {result.get("machine", "unknown")} |
 | weights (SHA-256) | `{model.digest()}` |
 | made by | tfgan_zoo {__version__} |

@@ -38,14 +38,14 @@ PRESETS = {
     },
     "dcgan_mnist": {
         "kind": "DCGAN",
-        "model": {"image_size": 28, "channels": 1, "width": 64},
+        "model": {"image_size": 28, "channels": 1, "width": 64, "ema_decay": 0.999},
         "data": {"dataset": "mnist"},
         "train": {"epochs": 25},
         "parameters": {"generator": 833_985, "discriminator": 212_993},
     },
     "dcgan_fashion_mnist": {
         "kind": "DCGAN",
-        "model": {"image_size": 28, "channels": 1, "width": 64},
+        "model": {"image_size": 28, "channels": 1, "width": 64, "ema_decay": 0.999},
         "data": {"dataset": "fashion_mnist", "flip": True},
         "train": {"epochs": 25},
         "parameters": {"generator": 833_985, "discriminator": 212_993},

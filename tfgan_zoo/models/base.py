@@ -85,8 +85,7 @@ class ZooModel(keras.Model):
                 shares = {name: optimizers[name].scale_loss(values[name]) / replicas for name in players}
             return values, {name: tape.gradient(shares[name], variables) for name, variables in players.items()}
 
-        if self.xla and replicas > 1 and not self.on_tpu:
-            # Only the computation is compiled: the sum over replicas is out of XLA's sight.
+        if self.compiled_part == "gradients":
             values_and_gradients = tf.function(values_and_gradients, jit_compile=True, autograph=False)
         values, gradients = values_and_gradients()
         for name, variables in players.items():
@@ -121,9 +120,14 @@ class ZooModel(keras.Model):
         self.seed = seed
         self.compile_arguments = {"xla": xla, "steps_per_execution": steps_per_execution, "run_eagerly": run_eagerly, "seed": seed}
         strategy = self.distribute_strategy
-        self.on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
-        accelerated = self.on_tpu or bool(tf.config.list_logical_devices("GPU"))
-        self.xla = (xla == "on" or (xla == "auto" and accelerated)) and not run_eagerly
+        on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+        self.xla = not run_eagerly and (xla == "on" or (xla == "auto" and (on_tpu or bool(tf.config.list_logical_devices("GPU")))))
+        if not self.xla or on_tpu:  # TPUStrategy compiles the step by itself
+            self.compiled_part = "nothing"
+        elif isinstance(strategy, (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)):
+            self.compiled_part = "gradients"  # the sum over replicas must stay out of XLA's sight
+        else:
+            self.compiled_part = "step"
         for name in optimizers:
             check_choice("optimizer", name, [f"{player}_optimizer" for player in self.players()])
         with strategy.scope():
@@ -154,17 +158,15 @@ class ZooModel(keras.Model):
         if self.train_function is not None and not force:
             return self.train_function
         strategy, step, repeat = self.distribute_strategy, self.train_step, self.steps_per_execution
-        if self.xla and strategy.num_replicas_in_sync == 1 and not self.on_tpu:
-            step = tf.function(step, jit_compile=True, autograph=False)
+        if self.compiled_part == "step":
+            step = tf.function(self.train_step, jit_compile=True, autograph=False)
+        elif strategy.num_replicas_in_sync > 1:
 
-        def replica_step(data):
-            losses = step(data)
-            if strategy.num_replicas_in_sync == 1:
-                return losses
-            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, losses)
+            def step(data):
+                return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, self.train_step(data))
 
         def one_step(iterator):
-            losses = strategy.run(replica_step, args=(next(iterator),))
+            losses = strategy.run(step, args=(next(iterator),))
             return {name: strategy.experimental_local_results(value)[0] for name, value in losses.items()}
 
         if not self.run_eagerly:
