@@ -208,6 +208,16 @@ def test_gan_drops_out_in_training_only():
     assert not np.allclose(model.discriminator(x, training=True), model.discriminator(x, training=True))
 
 
+def test_diagnosis_of_a_discriminator_that_has_won():
+    model = make("dcgan_tiny")
+    assert model.diagnose({"real_logits": 1.0, "fake_logits": -2.0}) == {}
+    won = model.diagnose({"real_logits": 9.0, "fake_logits": -8.0})
+    assert won.keys() == {"saturation"} and "mean logits of 9.0 for real and -8.0 for generated" in won["saturation"]
+    assert make("dcgan_tiny", "model.objective=wasserstein").diagnose({"real_logits": 9.0, "fake_logits": -8.0}) == {}
+    model.step.assign(500)  # its samples are still the grey of the first step
+    assert model.diagnose({"real_logits": 1.0, "fake_logits": -2.0}).keys() == {"collapse"}
+
+
 @pytest.mark.parametrize(
     "change, message",
     [

@@ -13,7 +13,7 @@ import pytest
 from conftest import run_cli
 from PIL import Image
 
-from tfgan_zoo import export, presets, training
+from tfgan_zoo import callbacks, export, presets, training
 from tfgan_zoo.callbacks import UnhealthyError
 from tfgan_zoo.config import UserError
 
@@ -113,25 +113,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
     assert export.load(tmp_path).digest() == healthy
 
 
-def test_warning_when_the_discriminator_has_won(tmp_path, capsys):
-    from tfgan_zoo.callbacks import DiscriminatorWatch
-
+def test_warnings_are_said_once_each(capsys):
     class Model:
-        step = 1000
+        def diagnose(self, losses):
+            return {"trouble": f"loss {losses['loss']}"} if losses["loss"] > 1 else {}
 
-        def sample(self, n, seed):
-            return np.full((n, 4, 4, 1), 7, "uint8") + (np.arange(n) % 2 * self.spread).astype("uint8")[:, None, None, None]
-
-    watch = DiscriminatorWatch(bounded=True)
-    watch.set_model(model := Model())
-    model.spread = 100
-    watch.on_epoch_end(0, {"real_logits": 1.0, "fake_logits": -2.0})
-    assert not capsys.readouterr().err
-    watch.on_epoch_end(1, {"real_logits": 9.0, "fake_logits": -8.0})
-    assert "the discriminator has won: mean logits 9.0 for real and -8.0" in capsys.readouterr().err
-    model.spread = 1
-    watch.on_epoch_end(2, {"real_logits": 9.0, "fake_logits": -8.0})
-    assert "mode collapse" in (error := capsys.readouterr().err) and "has won" not in error
+    watch = callbacks.Warnings()
+    watch.set_model(Model())
+    for loss in (0, 2, 3):
+        watch.on_epoch_end(0, {"loss": loss})
+    assert capsys.readouterr().err == "warning: loss 2\n"
 
 
 def test_steps_per_execution_that_does_not_divide_the_epoch_is_lowered(tmp_path, capsys):

@@ -74,37 +74,18 @@ class HealthGuard(keras.callbacks.Callback):
                 raise UnhealthyError(f"the loss {name} became {value} at step {step}")
 
 
-class DiscriminatorWatch(keras.callbacks.Callback):
-    """Warns once when the discriminator has won: its logits part ways, or all samples look the same."""
+class Warnings(keras.callbacks.Callback):
+    """Says what the model finds wrong with an epoch (`ZooModel.diagnose`), each kind of trouble once."""
 
-    gap = 12.0  # mean logit of real images minus that of fakes: sigmoid(6) is certainty beyond 99.7 % on both sides
-    spread = 0.02  # standard deviation over samples, mean over pixels, in units of [-1, 1]
-    patience = 500  # steps before samples that look alike mean anything
-
-    def __init__(self, bounded):
+    def __init__(self):
         super().__init__()
-        self.bounded = bounded  # whether the objective gives logits a scale (Wasserstein critics have none)
-        self.warned = set()
+        self.said = set()
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.bounded and logs["real_logits"] - logs["fake_logits"] > self.gap:
-            self.warn(
-                "saturated",
-                f"the discriminator has won: mean logits {logs['real_logits']:.1f} for real and {logs['fake_logits']:.1f} for generated "
-                "images leave the generator little to learn from. Try model.label_smoothing=0.1, a lower model.learning_rate, or "
-                "model.diff_augment=translation,cutout",
-            )
-        samples = self.model.sample(32, seed=0).astype("float32") / 127.5
-        if self.model.step >= self.patience and samples.std(axis=0).mean() < self.spread:
-            self.warn(
-                "collapsed",
-                "samples all look alike (mode collapse): try another seed, model.objective=hinge or model.discriminator_norm=spectral",
-            )
-
-    def warn(self, kind, message):
-        if kind not in self.warned:
-            self.warned.add(kind)
-            say(f"warning: {message}")
+        for kind, warning in self.model.diagnose(logs).items():
+            if kind not in self.said:
+                self.said.add(kind)
+                say(f"warning: {warning}")
 
 
 class Samples(keras.callbacks.Callback):

@@ -74,7 +74,7 @@ def train(source, *overrides, run_dir=None):
         watchers = [
             callbacks.HealthGuard(),
             callbacks.Progress(steps, batch_size, settings.epochs),
-            callbacks.DiscriminatorWatch(bounded=experiment.model.objective != "wasserstein"),
+            callbacks.Warnings(),
             callbacks.Samples(run / "samples", settings.sample_every, settings.sample_count, settings.epochs, settings.seed),
             callbacks.MetricsFile(run / "metrics.csv", first_epoch),
         ]

@@ -74,7 +74,6 @@ class AdversarialModel(ZooModel):
 
     @property
     def batches_per_step(self):
-        """How many batches of `data.batch_size` one training step takes."""
         return self.config.discriminator_steps
 
     def call(self, z, training=False):
@@ -121,6 +120,20 @@ class AdversarialModel(ZooModel):
             return r1_penalty(critic, real)
         alpha = self.noise((len_of(real), 1, 1, 1), stream=f"alpha {turn}", distribution="uniform")
         return gradient_penalty(critic, real, tf.cast(fake, real.dtype), alpha)
+
+    def diagnose(self, losses):
+        """Warns when D has won: its logits part ways (a sigmoid beyond 0.997 on both sides), or all samples look the same."""
+        found = {}
+        real, fake = losses["real_logits"], losses["fake_logits"]
+        if real - fake > 12 and self.config.objective != "wasserstein":  # a Wasserstein critic's logits have no scale
+            found["saturation"] = (
+                f"the discriminator has won: mean logits of {real:.1f} for real and {fake:.1f} for generated images leave the generator "
+                "little to learn from. Try model.label_smoothing=0.1, a lower model.learning_rate or model.diff_augment=translation,cutout"
+            )
+        spread = self.sample(32).astype("float32").std(axis=0).mean() / 127.5
+        if spread < 0.02 and self.step >= 500:  # before, they all look alike because nothing is learned yet
+            found["collapse"] = "samples all look alike (mode collapse). Try another train.seed, or model.discriminator_norm=spectral"
+        return found
 
     def sample(self, n, seed=0):
         """Generated images.

@@ -198,6 +198,14 @@ class ZooModel(keras.Model):
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing: networks and optimizers are built up front, and Keras' own fails under MultiWorkerMirroredStrategy."""
 
+    # --- what a model may say about itself
+
+    batches_per_step = 1  # how many batches of `data.batch_size` one training step takes
+
+    def diagnose(self, losses):
+        """What is wrong with the epoch that ended with these mean losses: `{kind: a sentence with a way out}`, mostly empty."""
+        return {}
+
     # --- plumbing that models call
 
     def player_variables(self):

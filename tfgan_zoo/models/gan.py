@@ -10,7 +10,8 @@ Step: the paper's Algorithm 1, k steps of D (`discriminator_steps`) and one of G
 Networks: the authors' for MNIST, G with 1200 rectified units twice, D with 240 maxout units of 5 pieces twice, and dropout on D.
 
 Deviations from the paper: z is Gaussian, not uniform; G ends in tanh, not sigmoid, since images are in [-1, 1]; Adam in place of
-momentum with a decaying rate (Radford et al. 2015), which needs no schedule to be tuned.
+momentum with a decaying rate (Radford et al. 2015), which needs no schedule to be tuned; initial weights of He et al. 2015 in G and of
+Glorot & Bengio 2010 in D.
 """
 
 import dataclasses
