@@ -38,13 +38,14 @@ class ImageData:
 
 
 def load_digits(config, image_size, channels):
-    """scikit-learn's real handwritten digits: 1,797 images of 8x8 pixels and 17 levels (the test set of UCI's Optical Recognition)."""
+    """scikit-learn's real handwritten digits: 1,797 of 8x8 pixels and 17 levels (UCI's Optical Recognition, test set), with a margin."""
     if config.split != "train":
         raise UserError(f"digits has no test split, received data.split={config.split!r}")
     from sklearn.datasets import load_digits as bundled
 
     digits = bundled()
     levels = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    levels = np.pad(levels, ((0, 0), (1, 1), (1, 1), (0, 0)))  # their strokes touch the border
     return in_memory(config, levels, digits.target.astype(np.int64), [str(i) for i in range(10)], image_size, channels)
 
 

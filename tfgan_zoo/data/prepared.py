@@ -24,6 +24,9 @@ def tfds():
     """tensorflow-datasets, imported late (it takes seconds), without its progress bars and notes."""
     import tensorflow_datasets
 
+    if not hasattr(tensorflow_datasets, "builder"):  # it swallows the error of its own import
+        cure = "pip install 'tensorflow-metadata<1.18'"
+        raise UserError(f"tensorflow-datasets does not start with the packages installed here; with TensorFlow 2.19: {cure}")
     tensorflow_datasets.disable_progress_bar()
     for chatty in ("absl", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
