@@ -12,7 +12,7 @@ PRESETS = {
         "kind": "GAN",
         "model": {"image_size": 16, "channels": 1, "width": 256, "maxout_units": 64},
         "data": {"dataset": "digits", "batch_size": 64},
-        "train": {"epochs": 200, "sample_every": 10},
+        "train": {"epochs": 600, "sample_every": 20},
         "parameters": {"generator": 157_440, "discriminator": 103_105},
     },
     "gan_mnist": {
@@ -31,9 +31,9 @@ PRESETS = {
     },
     "dcgan_digits": {
         "kind": "DCGAN",
-        "model": {"image_size": 32, "channels": 1, "width": 24, "ema_decay": 0.99},
-        "data": {"dataset": "digits", "batch_size": 64},
-        "train": {"epochs": 40},
+        "model": {"image_size": 32, "channels": 1, "width": 24, "ema_decay": 0.995},
+        "data": {"dataset": "digits", "batch_size": 32},
+        "train": {"epochs": 120, "sample_every": 4},
         "parameters": {"generator": 298_537, "discriminator": 146_449},
     },
     "dcgan_mnist": {
