@@ -20,14 +20,15 @@ def say(line):
 
 
 class Progress(keras.callbacks.Callback):
-    """One line an epoch on stderr with the losses, images/s and the time left; on a terminal it moves within the epoch."""
+    """Lines on stderr with the losses, images/s and the time left, one an epoch but at most one in 3 seconds; on a terminal the last
+    line also moves within the epoch."""
 
     def __init__(self, steps, batch_size, epochs):
         super().__init__()
         self.steps, self.batch_size, self.epochs = steps, batch_size, epochs
 
     def on_train_begin(self, logs=None):
-        self.done, self.measured = 0, None
+        self.done, self.measured, self.said = 0, None, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.epoch_begin, self.shown = epoch, time.time(), time.time()
@@ -43,7 +44,9 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs["seconds"] = time.time() - self.epoch_begin
         logs["images_per_second"] = self.steps * self.batch_size / logs["seconds"]
-        say(("\r\033[K" if sys.stderr.isatty() else "") + self.line(logs, self.steps))
+        if time.time() - self.said > 3 or epoch + 1 == self.epochs:
+            self.said = time.time()
+            say(("\r\033[K" if sys.stderr.isatty() else "") + self.line(logs, self.steps))
 
     def line(self, logs, step):
         start, first = self.measured
