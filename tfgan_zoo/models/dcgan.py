@@ -10,6 +10,9 @@ Step: Goodfellow et al. 2014, Algorithm 1, one step of D and one of G: `train_st
 
 Deviations from the paper: z is Gaussian, not uniform (common practice since, and spherical interpolation needs it); images of 28 to 56
 pixels start from 4 to 7 pixels and have fewer stages; at most 8 * width channels.
+
+Presets: dcgan_digits (embedded data, readable digits in 92 s on two cores), dcgan_mnist (trained, in saved_models), dcgan_fashion_mnist,
+dcgan_cifar10, and dcgan_folder_64, the paper's form for a folder of pictures.
 """
 
 import dataclasses
@@ -48,6 +51,23 @@ def stages(image_size):
 def widths(config):
     """Channels from the image inwards: (128, 256, 512, 1024) for 64 pixels."""
     return [config.width * min(2**i, 8) for i in range(stages(config.image_size))]
+
+
+def linear(layer, *args, spectral=False, use_bias=True, **options):
+    """A layer with the paper's initial weights, N(0, 0.02) (section 4), and spectral normalisation if asked for."""
+    options["kernel_initializer"] = keras.initializers.RandomNormal(stddev=0.02)
+    if spectral:
+        return SpectralNormalization(layer(*args, use_bias=False, **options), use_bias=use_bias)
+    return layer(*args, use_bias=use_bias, **options)
+
+
+def transposed_convolution(config, width, use_bias=True):
+    return linear(keras.layers.Conv2DTranspose, width, config.kernel_size, strides=2, padding="same", use_bias=use_bias)
+
+
+def batch_norm():
+    gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
 
 
 def generator(config):
@@ -93,23 +113,6 @@ def discriminator(config):
     x = linear(keras.layers.Dense, 1, spectral=spectral)(keras.layers.Flatten()(x))
     logit = keras.layers.Activation("linear", dtype="float32", name="logit")(x)  # the sigmoid is part of the loss
     return keras.Model(image, logit, name="discriminator")
-
-
-def transposed_convolution(config, width, use_bias=True):
-    return linear(keras.layers.Conv2DTranspose, width, config.kernel_size, strides=2, padding="same", use_bias=use_bias)
-
-
-def linear(layer, *args, spectral=False, use_bias=True, **options):
-    """A layer with the paper's initial weights, N(0, 0.02) (section 4), and spectral normalisation if asked for."""
-    options["kernel_initializer"] = keras.initializers.RandomNormal(stddev=0.02)
-    if spectral:
-        return SpectralNormalization(layer(*args, use_bias=False, **options), use_bias=use_bias)
-    return layer(*args, use_bias=use_bias, **options)
-
-
-def batch_norm():
-    gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")

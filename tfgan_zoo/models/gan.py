@@ -12,6 +12,8 @@ Networks: the authors' for MNIST, G with 1200 rectified units twice, D with 240 
 Deviations from the paper: z is Gaussian, not uniform; G ends in tanh, not sigmoid, since images are in [-1, 1]; Adam in place of
 momentum with a decaying rate (Radford et al. 2015), which needs no schedule to be tuned; initial weights of He et al. 2015 in G and of
 Glorot & Bengio 2010 in D.
+
+Presets: gan_digits (embedded data, readable digits in 24 s on two cores), gan_mnist.
 """
 
 import dataclasses
@@ -40,6 +42,19 @@ class GANConfig(AdversarialConfig):
         check_choice("discriminator_norm", self.discriminator_norm, ("none", "spectral"))
         if not 0 <= self.dropout < 1:
             raise UserError(f"dropout must be in [0, 1), received dropout={self.dropout!r}")
+
+
+def dense(config, units):
+    if config.discriminator_norm == "spectral":
+        return SpectralNormalization(keras.layers.Dense(units, use_bias=False))
+    return keras.layers.Dense(units)
+
+
+def maxout(config, x):
+    """The largest of maxout_pieces linear functions, maxout_units times (Goodfellow et al. 2013, arXiv 1302.4389)."""
+    x = dense(config, config.maxout_units * config.maxout_pieces)(x)
+    x = keras.layers.Reshape((config.maxout_units, config.maxout_pieces))(x)
+    return keras.ops.max(x, axis=-1)
 
 
 def generator(config):
@@ -76,19 +91,6 @@ def discriminator(config):
         x = Dropout(config.dropout, seed=layer)(x)
     x = dense(config, 1)(x)
     return keras.Model(image, keras.layers.Activation("linear", dtype="float32", name="logit")(x), name="discriminator")
-
-
-def maxout(config, x):
-    """The largest of maxout_pieces linear functions, maxout_units times (Goodfellow et al. 2013, arXiv 1302.4389)."""
-    x = dense(config, config.maxout_units * config.maxout_pieces)(x)
-    x = keras.layers.Reshape((config.maxout_units, config.maxout_pieces))(x)
-    return keras.ops.max(x, axis=-1)
-
-
-def dense(config, units):
-    if config.discriminator_norm == "spectral":
-        return SpectralNormalization(keras.layers.Dense(units, use_bias=False))
-    return keras.layers.Dense(units)
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
