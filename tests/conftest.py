@@ -39,8 +39,13 @@ def images(model, n=64, seed=0):
     return tf.image.resize(coarse, (config.image_size, config.image_size)).numpy()
 
 
+def arrays(model, n=64):
+    """What the model trains on: images, or (images, labels) for a conditional model."""
+    return (images(model, n), np.arange(n) % model.classes) if model.wants_labels else images(model, n)
+
+
 def batches(model, batch_size=16):
-    return tf.data.Dataset.from_tensor_slices(images(model)).batch(batch_size, drop_remainder=True).repeat()
+    return tf.data.Dataset.from_tensor_slices(arrays(model)).batch(batch_size, drop_remainder=True).repeat()
 
 
 def fit(model, steps=4, epochs=1, batch_size=16):

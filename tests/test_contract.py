@@ -9,15 +9,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY, batches, fit, images, make
+from conftest import TINY, arrays, batches, fit, images, make
 
 from tfgan_zoo import distribute, export, presets
 from tfgan_zoo.models import MODELS
+from tfgan_zoo.models.latent import join
 
 
 def test_call_gives_images_in_range(tiny):
     model = make(tiny)
-    out = model(model.latent(3, seed=0))
+    out = model(join(model.latent(3, seed=0), *model.condition(None, 3)))
     config = model.config
     assert out.shape == (3, config.image_size, config.image_size, config.channels)
     assert out.dtype == tf.float32
@@ -34,12 +35,12 @@ def test_parameter_counts_are_the_golden_ones(name):
 
 def test_every_weight_of_a_player_moves_and_only_those(tiny):
     model = make(tiny)
-    real = tf.constant(images(model, 16))
+    batch = model.batch_of(tf.nest.map_structure(tf.constant, arrays(model, 16)))
     players = model.player_variables()
-    assert not {id(v) for v in players["generator"]} & {id(v) for v in players["discriminator"]}
+    assert len({id(v) for variables in players.values() for v in variables}) == sum(map(len, players.values()))
     for mover in players:
         before = {name: [v.numpy() for v in variables] for name, variables in players.items()}
-        model.descend(lambda: model.losses(real, turn=0), only=[mover])
+        model.descend(lambda: model.losses(batch), only=[mover])
         for name, variables in players.items():
             moved = [not np.array_equal(old, v.numpy()) for old, v in zip(before[name], variables, strict=True)]
             assert all(moved) if name == mover else not any(moved), (mover, name)
@@ -47,7 +48,8 @@ def test_every_weight_of_a_player_moves_and_only_those(tiny):
 
 def test_losses_are_finite_and_have_the_promised_names(tiny):
     history = fit(make(tiny))
-    assert history.keys() == {"generator", "discriminator", "real_logits", "fake_logits"}
+    vae = {"vae", "elbo", "reconstruction", "kl", "active_units"}
+    assert history.keys() == (vae if tiny == "vae_tiny" else {"generator", "discriminator", "real_logits", "fake_logits"})
     assert np.isfinite(list(history.values())).all()
 
 
@@ -75,7 +77,7 @@ def test_xla_equals_plain(tiny):
 def test_step_lowers_to_one_hlo_module_with_static_shapes(tiny):
     model = make(tiny)
     step = tf.function(model.train_step, jit_compile=True)
-    hlo = step.experimental_get_compiler_ir(tf.constant(images(model, 16)))(stage="hlo")
+    hlo = step.experimental_get_compiler_ir(tf.nest.map_structure(tf.constant, arrays(model, 16)))(stage="hlo")
     assert hlo.count("HloModule") == 1
     assert "<=" not in hlo.splitlines()[0]  # a bounded dynamic dimension is written as <=n
 
@@ -125,7 +127,8 @@ def test_two_replicas_equal_one(xla):
 def test_mirrored_replicas_stay_equal(tiny, xla, steps_per_execution):
     strategy = distribute.strategy("mirrored", 2)
     with strategy.scope():
-        model = make(tiny, "model.ema_decay=0.9", xla=xla, steps_per_execution=steps_per_execution)
+        ema = ["model.ema_decay=0.9"] if tiny != "vae_tiny" else []
+        model = make(tiny, *ema, xla=xla, steps_per_execution=steps_per_execution)
     history = fit(model, steps=2)
     assert np.isfinite(list(history.values())).all()
     assert int(model.step.numpy()) == 2
@@ -165,7 +168,7 @@ def test_mixed_precision_trains_and_exports_float32_and_uint8(tiny, policy, tmp_
     model = make(tiny, dtype=policy)
     assert np.isfinite(list(fit(model).values())).all()
     assert all(variable.dtype == "float32" for variable in model.trainable_variables)
-    assert model(model.latent(2, 0)).dtype == tf.float32
+    assert model(join(model.latent(2, 0), *model.condition(None, 2))).dtype == tf.float32
     export.save(model, tmp_path / "saved")
     export.compare(model, export.Exported(tmp_path / "saved"))
     assert export.Exported(tmp_path / "saved").sample(2).dtype == np.uint8
@@ -198,30 +201,34 @@ def test_saved_model_runs_with_tensorflow_alone(tiny, tmp_path):
     export.save(model, tmp_path / "saved")
     z = model.latent(5, 1).numpy()
     np.save(tmp_path / "z.npy", z)
+    labels, five = (", labels=tf.constant([3, 8])", ", labels=tf.constant([3, 8, 3, 8, 3])") if model.classes else ("", "")
     code = f"""
 import os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np, tensorflow as tf
 model = tf.saved_model.load({str(tmp_path / "saved")!r})
-sample = lambda n, seed: model.signatures["sample"](n=tf.constant(n), seed=tf.constant(seed))["images"].numpy()
-images = model.signatures["serving_default"](z=tf.constant(np.load({str(tmp_path / "z.npy")!r})))["images"].numpy()
+sample = lambda n, seed: model.signatures["sample"](n=tf.constant(n), seed=tf.constant(seed){labels})["images"].numpy()
+images = model.signatures["serving_default"](z=tf.constant(np.load({str(tmp_path / "z.npy")!r})){five})["images"].numpy()
 np.savez({str(tmp_path / "out.npz")!r}, a=sample(6, 1), b=sample(6, 1), c=sample(6, 2), images=images)
 assert "tfgan_zoo" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={"PATH": "", "HOME": str(tmp_path)})
     out = np.load(tmp_path / "out.npz")
+    chosen = [3, 8] if model.classes else None
     np.testing.assert_array_equal(out["a"], out["b"])
     assert not np.array_equal(out["a"], out["c"])
     assert out["a"].dtype == np.uint8
-    assert np.abs(out["a"].astype(int) - model.sample(6, seed=1)).max() <= 1
+    assert np.abs(out["a"].astype(int) - model.sample(6, seed=1, labels=chosen)).max() <= 1
+    condition = model.condition([3, 8, 3, 8, 3] if model.classes else None, 5)
     assert out["images"].shape[0] == 5
-    assert np.abs(out["images"].astype(int) - np.round((model(z).numpy() + 1) * 127.5)).max() <= 1
+    assert np.abs(out["images"].astype(int) - np.round((model(join(z, *condition)).numpy() + 1) * 127.5)).max() <= 1
 
 
 def test_plain_keras_use_with_arrays_and_labels(tiny):
     model = make(tiny)
     x = images(model, 32)
-    history = model.fit(x, batch_size=16, epochs=1, verbose=0).history
+    y = np.zeros(32, "int64") if model.wants_labels else None
+    history = model.fit(x, y, batch_size=16, epochs=1, verbose=0).history
     assert int(model.step.numpy()) == 2
     assert np.isfinite(list(history.values())).all()
     labelled = tf.data.Dataset.from_tensor_slices((x, np.zeros(32, "int64"))).batch(10)  # and a last batch of 2
@@ -232,7 +239,7 @@ def test_plain_keras_use_with_arrays_and_labels(tiny):
 def test_integer_images_are_refused(tiny):
     model = make(tiny)
     with pytest.raises(ValueError, match=r"images must be float32 in \[-1, 1\], received dtype=uint8"):
-        model.fit(tf.data.Dataset.from_tensors(np.zeros((4, 16, 16, 1), "uint8")), verbose=0, shuffle=False)
+        model.fit(tf.data.Dataset.from_tensors((np.zeros((4, 16, 16, 1), "uint8"), np.zeros(4, "int64"))), verbose=0, shuffle=False)
 
 
 def test_every_model_has_a_tiny_preset():

@@ -54,7 +54,7 @@ def test_dcgan_initial_weights_and_optimizer_are_the_papers():
         assert (float(optimizer.learning_rate), optimizer.beta_1, optimizer.beta_2) == (pytest.approx(2e-4), 0.5, 0.999)
 
 
-@pytest.mark.parametrize("size, start, count", [(16, 4, 2), (28, 7, 2), (32, 4, 3), (48, 6, 3), (64, 4, 4), (96, 6, 4), (128, 4, 5)])
+@pytest.mark.parametrize("size, start, count", [(16, 4, 2), (28, 4, 3), (30, 4, 3), (48, 3, 4), (64, 4, 4), (100, 4, 5), (128, 4, 5)])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_dcgan_sizes_and_channels(size, start, count, channels):
     config = DCGANConfig(image_size=size, channels=channels, width=2, latent_dim=4)
@@ -66,9 +66,9 @@ def test_dcgan_sizes_and_channels(size, start, count, channels):
     assert discriminator(image).shape == (2, 1)
 
 
-@pytest.mark.parametrize("size", [7, 30, 44, 68, 256])
-def test_dcgan_refuses_other_sizes_and_names_those_it_takes(size):
-    with pytest.raises(UserError, match=rf"16, 20, 24, 28, 32.*128, received image_size={size}"):
+@pytest.mark.parametrize("size", [7, 15, 129, 256])
+def test_dcgan_refuses_other_sizes(size):
+    with pytest.raises(UserError, match=rf"from 16 to 128, received image_size={size}"):
         DCGANConfig(image_size=size)
 
 
@@ -173,10 +173,10 @@ def test_spectral_norm_bounds_the_discriminator(name):
 def test_diff_augment_is_what_the_discriminator_sees():
     plain, augmented = (make("dcgan_tiny", f"model.diff_augment={policy}") for policy in ("", "color,translation,cutout"))
     real = tf.constant(images(plain, 16))
-    seen = augmented.judge(real, "augment real 0")
-    assert not np.allclose(seen, plain.judge(real, "augment real 0"), atol=1e-6)
-    np.testing.assert_array_equal(seen, augmented.judge(real, "augment real 0"))
-    assert not np.allclose(seen, augmented.judge(real, "augment fake 0"), atol=1e-6)
+    seen = augmented.judge(real, [], "augment real 0")
+    assert not np.allclose(seen, plain.judge(real, [], "augment real 0"), atol=1e-6)
+    np.testing.assert_array_equal(seen, augmented.judge(real, [], "augment real 0"))
+    assert not np.allclose(seen, augmented.judge(real, [], "augment fake 0"), atol=1e-6)
     assert np.isfinite(list(fit(augmented).values())).all()
 
 

@@ -11,14 +11,30 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # before anything imports 
 __version__ = "0.1.0"
 
 HOMES = {
-    "tfgan_zoo.models": ["MODELS", "GAN", "GANConfig", "DCGAN", "DCGANConfig"],
+    "tfgan_zoo.models": ["MODELS", "GAN", "GANConfig", "DCGAN", "DCGANConfig", "CGAN", "CGANConfig", "VAE", "VAEConfig"],
     "tfgan_zoo.presets": ["PRESETS", "experiment"],
     "tfgan_zoo.config": ["DataConfig", "Experiment", "TrainConfig", "UserError"],
     "tfgan_zoo.data": ["DATASETS"],
     "tfgan_zoo.training": ["train"],
     "tfgan_zoo.export": ["load"],
+    "tfgan_zoo.evaluation": ["evaluate"],
 }
-SUBMODULES = ["augment", "config", "data", "distribute", "export", "layers", "losses", "models", "presets", "training"]
+SUBMODULES = [
+    "augment",
+    "config",
+    "data",
+    "distribute",
+    "evaluation",
+    "explore",
+    "export",
+    "features",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "presets",
+    "training",
+]
 __all__ = [name for names in HOMES.values() for name in names] + ["__version__"]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shutil
 import sys
 import time
 
@@ -103,6 +104,64 @@ class Samples(keras.callbacks.Callback):
             pictures.save_grid(self.model.sample(self.count, seed=self.seed), self.folder / f"epoch_{epoch + 1:04}.png")
 
 
+class Evaluation(keras.callbacks.Callback):
+    """Measures the model every few epochs and after the last one; the scores join the epoch's row as eval_<score>."""
+
+    def __init__(self, evaluator, metrics, every, epochs):
+        super().__init__()
+        self.evaluator, self.metrics, self.every, self.epochs = evaluator, metrics, every, epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs:
+            scores = self.evaluator.measure(self.model, self.metrics)
+            logs.update({f"eval_{name}": score.value for name, score in scores.items()})
+            say(f"epoch {epoch + 1}  " + "  ".join(score_line(name, score) for name, score in scores.items()))
+
+
+def score_line(name, score):
+    return f"{name} {score.value:.4g}" + ("" if score.floor is None else f" (real {score.floor:.4g})")
+
+
+class Best(keras.callbacks.Callback):
+    """Keeps the epoch with the best score in a run directory of its own, and stops when it has not been beaten for long.
+
+    Args:
+        score: a column of metrics.csv.
+        lower: whether lower is better.
+        patience: evaluations without a better one before training stops; 0: never.
+        checkpoint: a `tf.train.Checkpoint`.
+        manager: a `tf.train.CheckpointManager` in <folder>/checkpoints.
+        run: the run directory.
+    """
+
+    def __init__(self, score, lower, patience, checkpoint, manager, run):
+        super().__init__()
+        self.score, self.lower, self.patience = score, lower, patience
+        self.checkpoint, self.manager, self.run = checkpoint, manager, run
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.score not in logs:
+            return
+        best, since = best_epoch(read_metrics(self.run / "metrics.csv"), self.score, self.lower)
+        if best == epoch + 1:
+            self.checkpoint.epoch.assign(epoch + 1)
+            self.manager.save(checkpoint_number=epoch + 1)
+            for name in ("experiment.json", "metrics.csv"):
+                shutil.copy(self.run / name, self.run / "best" / name)
+        elif self.patience and since >= self.patience:
+            say(f"stopping: {self.score} has been best after epoch {best}, {since} evaluations ago (kept in {self.run / 'best'})")
+            self.model.stop_training = True
+
+
+def best_epoch(rows, score, lower):
+    """(the epoch with the best score, how many evaluations came after it) of metrics.csv's rows; (None, 0) without any."""
+    found = [(float(row[score]) * (1 if lower else -1), int(row["epoch"])) for row in rows if row.get(score)]
+    if not found:
+        return None, 0
+    best = min(found)[1]  # of equal ones the first
+    return best, sum(epoch > best for _, epoch in found)
+
+
 class MetricsFile(keras.callbacks.Callback):
     """Appends a row an epoch to metrics.csv; a resumed run drops the rows after its checkpoint."""
 
@@ -118,7 +177,7 @@ class MetricsFile(keras.callbacks.Callback):
     def write(self, rows):
         partial = self.path.with_suffix(".partial")
         with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(name for row in rows for name in row)))  # scores come later
             writer.writeheader()
             writer.writerows(rows)
         partial.replace(self.path)

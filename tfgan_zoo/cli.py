@@ -94,10 +94,40 @@ def parser():
 
     sample = command("sample", sample_images, "generate a grid of images")
     sample.add_argument("source", help="a run directory, an exported SavedModel or a trained preset")
-    sample.add_argument("-n", type=positive, default=64, help="how many images (default: 64)")
-    sample.add_argument("--seed", type=int, default=0, help="another seed, other images (default: 0)")
-    sample.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path("samples.png"), help="default: samples.png")
-    sample.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    sample.add_argument("-n", type=positive, help="how many images (default: 64; with --labels 8 a label)")
+    sample.add_argument("--labels", type=labels, help="for a conditional model: classes such as 0-9 or 3,8; one row each")
+    seed_and_output(sample, "samples.png")
+
+    interpolate = command("interpolate", interpolate_images, "walk through the latent space, or from one class to another")
+    interpolate.add_argument("source", help="a run directory, an exported SavedModel or a trained preset")
+    paths = ("spherical", "linear", "traversal", "manifold")
+    text = "between two draws (spherical, linear), along single latent dimensions, or all over a 2-D latent space (default: spherical)"
+    interpolate.add_argument("--path", choices=paths, default="spherical", help=text)
+    interpolate.add_argument("--labels", type=labels, help="for a conditional model: one class, or two to go from one to the other")
+    interpolate.add_argument("--rows", type=positive, default=8, help="walks (default: 8)")
+    interpolate.add_argument("--steps", type=positive, default=10, help="images in a walk (default: 10)")
+    seed_and_output(interpolate, "interpolation.png", "; .gif for an animation")
+
+    reconstruct = command("reconstruct", reconstruct_images, "images above what an auto-encoder makes of them")
+    reconstruct.add_argument("source", help="a run directory, an exported SavedModel or a trained preset of an auto-encoder")
+    reconstruct.add_argument("images", nargs="*", help="image files (default: images of the data set that it was trained on)")
+    reconstruct.add_argument("-n", type=positive, default=32, help="how many of the data set (default: 32)")
+    reconstruct.add_argument("--labels", type=labels, help="for a conditional model: the classes of the image files")
+    reconstruct.add_argument("--data-dir", default="", help="where the data set is, if not where it was (data.path)")
+    seed_and_output(reconstruct, "reconstructions.png")
+
+    evaluate = command("evaluate", evaluate_model, "how good the images are, every score beside that of real images")
+    evaluate.add_argument("source", help="a run directory, an exported SavedModel or a trained preset")
+    evaluate.add_argument("overrides", nargs="*", metavar="data.field=value", help="the data to compare with, if not that of the training")
+    evaluate.add_argument("--metrics", type=lambda text: text.split(","), help="some of them, with commas (default: all that apply)")
+    evaluate.add_argument("--samples", type=positive, default=10_000, help="images to generate (default: 10000)")
+    text = "the network to look through: digits, inception, or a Keras model's path (default: digits for digits, else inception)"
+    evaluate.add_argument("--features", default="auto", help=text)
+    evaluate.add_argument("--importance-samples", type=positive, default=200, help="draws an image for the likelihood (default: 200)")
+    evaluate.add_argument("--seed", type=int, default=0, help="of noise and every random choice (default: 0)")
+    text = "the folder for the scores (default: RUN/evaluation, or evaluation/NAME)"
+    evaluate.add_argument("-o", "--output", type=pathlib.Path, help=text)
+    evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
     export = command("export", export_run, "export a run as a SavedModel with a model card")
     export.add_argument("source", metavar="RUN", type=pathlib.Path, help="a run directory")
@@ -112,6 +142,23 @@ def parser():
     )
     prepare.add_argument("--data-dir", default="", help="where prepared data goes (default: that of tensorflow-datasets)")
     return top
+
+
+def seed_and_output(command, default, more=""):
+    command.add_argument("--seed", type=int, default=0, help="another seed, other images (default: 0)")
+    command.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path(default), help=f"default: {default}{more}")
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def labels(text):
+    """`0-9`, `3,8` or `1-3,7` as a list of integers."""
+    found = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdigit() or (dash and not (last.isdigit() and int(first) <= int(last))):
+            raise argparse.ArgumentTypeError(f"must be classes such as 0-9 or 3,8, received {text!r}")
+        found.extend(range(int(first), int(last or first) + 1))
+    return found
 
 
 def positive(text):
@@ -168,20 +215,82 @@ def train_preset(options):
         print(training.summary(result))
 
 
+def check_output(output):
+    if output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"):
+        raise UserError(f"the output must be an image file such as samples.png, received -o {output}")
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"the folder of the output does not exist, received -o {output}")
+
+
+def report_images(options, images, **more):
+    if options.json:
+        result = {"output": str(options.output), "n": len(images), "seed": options.seed, **more, "shape": list(images.shape)}
+        print(json.dumps(result))
+    else:
+        print(f"{len(images)} images in {options.output}")
+
+
 def sample_images(options):
-    if options.output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"):
-        raise UserError(f"the output must be an image file such as samples.png, received -o {options.output}")
-    if not options.output.absolute().parent.is_dir():
-        raise UserError(f"the folder of the output does not exist, received -o {options.output}")
+    check_output(options.output)
+    classes = options.labels
+    n = options.n or (8 * len(classes) if classes else 64)
+    if classes and n % len(classes):
+        raise UserError(f"-n must be a multiple of the {len(classes)} labels, so that each has a row, received -n {n}")
     start_tensorflow()
     from tfgan_zoo import export, pictures
 
-    images = export.load(options.source).sample(options.n, seed=options.seed)
-    pictures.save_grid(images, options.output)
-    if options.json:
-        print(json.dumps({"output": str(options.output), "n": options.n, "seed": options.seed, "shape": list(images.shape)}))
-    else:
-        print(f"{options.n} images in {options.output}")
+    columns = n // len(classes) if classes else 0
+    rows = [label for label in classes for _ in range(columns)] if classes else None
+    images = export.load(options.source).sample(n, seed=options.seed, labels=rows)
+    pictures.save_grid(images, options.output, columns)
+    report_images(options, images, **({"labels": classes} if classes else {}))
+
+
+def interpolate_images(options):
+    check_output(options.output)
+    start_tensorflow()
+    from tfgan_zoo import explore, export, pictures
+
+    images = explore.walk(export.load(options.source), options.path, options.rows, options.steps, options.seed, options.labels)
+    save = pictures.save_walk if options.output.suffix.lower() == ".gif" else pictures.save_grid
+    save(images, options.output, options.steps)
+    report_images(options, images, path="labels" if options.labels and len(options.labels) == 2 else options.path)
+
+
+def reconstruct_images(options):
+    check_output(options.output)
+    start_tensorflow()
+    from tfgan_zoo import explore, export, pictures
+
+    model = export.load(options.source)
+    overrides = [f"data.path={options.data_dir}"] if options.data_dir else []
+    images, known = explore.images_for(options.source, model, options.images, options.n, options.seed, overrides)
+    if model.classes and known is None and not options.labels:
+        raise UserError("this model is conditional: say the classes of the image files with --labels")
+    columns = min(len(images), 16)
+    both = explore.reconstruct(model, images, options.labels if known is None else known, columns)
+    pictures.save_grid(both, options.output, columns)
+    report_images(options, images)
+
+
+def evaluate_model(options):
+    start_tensorflow()
+    from tfgan_zoo import evaluation
+
+    result = evaluation.evaluate(
+        options.source,
+        *options.overrides,
+        metrics=options.metrics,
+        samples=options.samples,
+        seed=options.seed,
+        network=options.features,
+        importance_samples=options.importance_samples,
+        output=options.output,
+    )
+    for warning in result["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    where = evaluation.folder_for(options.source, options.output)
+    print(json.dumps(result, indent=2) if options.json else f"{evaluation.table(result)}\nstored with all details in {where}")
 
 
 def export_run(options):

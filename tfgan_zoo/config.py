@@ -42,12 +42,15 @@ class DataConfig:
     flip: bool = False  # mirror left and right, with probability 1/2
     rotate: float = 0.0  # rotate by up to so many degrees either way
     zoom: float = 0.0  # enlarge by up to this fraction and crop at random
+    binarize: str = "none"  # static: pixels become black or white once, resampled: in every epoch, each with its grey as probability
+    binarize_seed: int = 0  # of the static binarisation
     cache_gb: float = 4.0  # decoded images up to this size are kept in memory; more are decoded again in every epoch
 
     def __post_init__(self):
         check_choice("data.split", self.split, ("train", "test"))
+        check_choice("data.binarize", self.binarize, ("none", "static", "resampled"))
         check_at_least(1, batch_size=self.batch_size)
-        check_at_least(0, limit=self.limit, rotate=self.rotate, zoom=self.zoom, cache_gb=self.cache_gb)
+        check_at_least(0, binarize_seed=self.binarize_seed, limit=self.limit, rotate=self.rotate, zoom=self.zoom, cache_gb=self.cache_gb)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +67,12 @@ class TrainConfig:
     steps_per_execution: int = 1  # steps per call into the graph; larger saves overhead on fast devices
     sample_every: int = 1  # epochs between sample grids
     sample_count: int = 64  # images in a sample grid
+    evaluate_every: int = 0  # epochs between evaluations, whose scores go into metrics.csv as eval_...; 0: none
+    evaluate_metrics: str = "frechet"  # of these metrics (see tfgan-zoo evaluate), with commas between
+    evaluate_samples: int = 2000  # generated for an evaluation
+    evaluate_features: str = "auto"  # the feature network: digits, inception, or the path of a Keras model
+    best: str = ""  # the score by which the best epoch is kept in RUN/best, e.g. frechet_distance
+    patience: int = 0  # stop after so many evaluations in a row without a better one; 0: never
     tensorboard: bool = False  # write TensorBoard logs too (needs the extra tensorboard)
 
     def __post_init__(self):
@@ -72,6 +81,8 @@ class TrainConfig:
         check_choice("train.precision", self.precision, ("float32", "mixed_bfloat16", "mixed_float16"))
         check_at_least(0, steps_per_epoch=self.steps_per_epoch, replicas=self.replicas, seed=self.seed)
         check_at_least(1, epochs=self.epochs, steps_per_execution=self.steps_per_execution)
+        check_at_least(0, evaluate_every=self.evaluate_every, patience=self.patience)
+        check_at_least(50, evaluate_samples=self.evaluate_samples)
         check_at_least(1, sample_every=self.sample_every, sample_count=self.sample_count)
 
 

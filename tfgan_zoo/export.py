@@ -1,5 +1,6 @@
 """A model as a SavedModel that runs with TensorFlow alone, with a model card beside it; and `load` for everything that was trained."""
 
+import hashlib
 import inspect
 import json
 import pathlib
@@ -12,23 +13,70 @@ import tensorflow as tf
 from tfgan_zoo import __version__, callbacks, data, pictures, presets
 from tfgan_zoo.config import UserError, nearest
 from tfgan_zoo.models import MODELS
+from tfgan_zoo.models.latent import condition_of, in_batches, in_turn, latent
 
 
 class Exported:
-    """A SavedModel of the zoo: `sample(n, seed)`, and calling it as its default signature."""
+    """A SavedModel of the zoo, used like the model itself: `generate`, `sample`, and for auto-encoders `encode` and `reconstruct`."""
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
         self.module = tf.saved_model.load(str(path))
         self.signatures = self.module.signatures
+        if "serving_default" not in self.signatures or "z" not in self.inputs("serving_default"):
+            raise UserError(f"{path} is no SavedModel of this zoo: it has no signature with z")
+        self.latent_dim = self.inputs("serving_default")["z"].shape[1]
+        self.classes = self.inputs("blend")["labels"].shape[1] if "blend" in self.signatures else 0
+        self.image_shape = tuple(self.signatures["serving_default"].structured_outputs["images"].shape[1:])
+        if "reconstruct" in self.signatures:
+            self.encode, self.reconstruct = self._encode, self._reconstruct
 
-    def __call__(self, z):
-        """float32 z (n, latent_dim) -> uint8 images (n, s, s, c)."""
-        return self.signatures["serving_default"](tf.convert_to_tensor(z, tf.float32))["images"]
+    def inputs(self, signature):
+        """The specs of a signature's inputs by name."""
+        return self.signatures[signature].structured_input_signature[1]
 
-    def sample(self, n, seed=0):
-        """uint8 array (n, s, s, c) for an integer seed."""
-        return self.signatures["sample"](n=tf.constant(n, tf.int32), seed=tf.constant(seed, tf.int32))["images"].numpy()
+    def __call__(self, z, **labels):
+        """float32 z (n, latent_dim) -> uint8 images (n, h, w, c); a conditional model also takes labels=."""
+        return self.signatures["serving_default"](z=tf.convert_to_tensor(z, tf.float32), **labels)["images"]
+
+    def latent(self, n, seed):
+        """n draws of z for an integer seed: float32 (n, latent_dim)."""
+        return latent(n, self.latent_dim, seed)
+
+    def generate(self, z, labels=None):
+        """uint8 array (n, h, w, c) for given codes; see `LatentModel.generate`."""
+        z = np.asarray(z, np.float32)
+        if not self.classes:
+            condition_of(labels, len(z), 0)  # refuses labels
+            return in_batches(lambda z: self(z), z)
+        (condition,) = condition_of(labels, len(z), self.classes)
+        return in_batches(lambda z, y: self.signatures["blend"](z=tf.constant(z), labels=tf.constant(y))["images"], z, condition)
+
+    def sample(self, n, seed=0, labels=None):
+        """uint8 array (n, h, w, c) for an integer seed; see `LatentModel.sample`."""
+        return self.generate(self.latent(n, seed), in_turn(labels, n))
+
+    def _encode(self, images, labels=None):
+        """mean and log variance of uint8 images, float32 (n, latent_dim)."""
+        return tuple(self.of_images("encode", images, labels, output) for output in ("mean", "log_variance"))
+
+    def _reconstruct(self, images, labels=None):
+        """uint8 images as their codes decode."""
+        return self.of_images("reconstruct", images, labels, "images")
+
+    def of_images(self, signature, images, labels, output):
+        condition = condition_of(labels, len(images), self.classes)
+        if condition and self.inputs(signature)["labels"].dtype.is_integer:
+            condition = [condition[0].argmax(axis=1).astype(np.int32)]
+        names = ("images", "labels")[: 1 + len(condition)]
+        return in_batches(lambda *parts: self.signatures[signature](**dict(zip(names, parts, strict=True)))[output], images, *condition)
+
+    def digest(self):
+        """SHA-256 of the file of weights."""
+        sha = hashlib.sha256()
+        for file in sorted((self.path / "variables").iterdir()):
+            sha.update(file.read_bytes())
+        return sha.hexdigest()
 
 
 def load(source):
@@ -44,7 +92,7 @@ def load(source):
         UserError: there is no such thing.
     """
     path = pathlib.Path(source)
-    if (path / "experiment.json").is_file():
+    if presets.is_run(path):
         return load_run(path)
     if (path / "saved_model.pb").is_file():
         return Exported(path)
@@ -56,6 +104,14 @@ def load(source):
     raise UserError(
         f"a run directory, a SavedModel or a trained preset is needed{nearest(source, presets.PRESETS)}, received {str(source)!r}"
     )
+
+
+def experiment_of(source):
+    """The experiment behind a source that `load` takes, or None for a SavedModel without one."""
+    path = pathlib.Path(source)
+    if not (path / "experiment.json").is_file():
+        path = presets.trained(str(source)) or path
+    return presets.read_experiment(path) if (path / "experiment.json").is_file() else None
 
 
 def load_run(run):
@@ -84,7 +140,7 @@ def export(run, folder=None, replace=False):
     """
     run = pathlib.Path(run)
     folder = pathlib.Path(folder or run / "saved_model")
-    if not (run / "experiment.json").is_file():
+    if not presets.is_run(run):
         raise UserError(f"a run directory (with experiment.json) is needed, received {str(run)!r}")
     if folder.exists() and any(folder.iterdir()):
         if not (folder / "saved_model.pb").is_file():
@@ -96,8 +152,10 @@ def export(run, folder=None, replace=False):
     shutil.rmtree(partial, ignore_errors=True)
     save(model, partial)
     compare(model, Exported(partial))
-    pictures.save_grid(model.sample(64, seed=0), partial / "samples.png", columns=16)
+    columns = 2 * model.classes if 0 < model.classes <= 10 else 16
+    pictures.save_grid(model.sample(4 * columns, seed=0), partial / "samples.png", columns)
     (partial / "README.md").write_text(model_card(run, model))
+    (partial / "experiment.json").write_text(presets.read_experiment(run).to_json() + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return folder

@@ -119,3 +119,75 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     def get_config(self):
         return {**super().get_config(), "iterations": self.iterations, "use_bias": self.use_bias}
+
+
+@keras.saving.register_keras_serializable("tfgan_zoo")
+class Constant(keras.layers.Layer):
+    """One number of the network's own, whatever the input: (n, ...) -> (1,) float32, trainable unless `trainable=False`."""
+
+    def __init__(self, value, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.value = value
+
+    def build(self, input_shape):
+        self.weight = self.add_weight(name="value", shape=(1,), initializer=keras.initializers.Constant(self.value))
+
+    def call(self, x):
+        return tf.convert_to_tensor(self.weight)
+
+    def compute_output_shape(self, input_shape):
+        return (1,)
+
+    def get_config(self):
+        return {**super().get_config(), "value": self.value}
+
+
+# --- DCGAN's blocks (Radford et al. 2015, arXiv 1511.06434, section 3), which later papers build on
+
+
+def pyramid(image_size, width):
+    """The maps from the image inwards as (size, channels): halved (and rounded up) until at most 5 pixels, channels doubled each time
+    up to 8 * width; for 64 pixels and width 128: (32, 128), (16, 256), (8, 512), (4, 1024); for 28: 14, 7, 4.
+
+    Raises:
+        UserError: a size outside 16 ... 128.
+    """
+    if not 16 <= image_size <= 128:
+        raise UserError(f"image_size must be from 16 to 128, received image_size={image_size}")
+    maps, size = [], image_size
+    while size > 5:
+        size = -(-size // 2)
+        maps.append((size, width * min(2 ** len(maps), 8)))
+    return maps
+
+
+def weighted(layer, *args, spectral=False, use_bias=True, **options):
+    """A layer with the paper's initial weights, N(0, 0.02) (section 4), and spectral normalisation if asked for."""
+    options["kernel_initializer"] = keras.initializers.RandomNormal(stddev=0.02)
+    if spectral:
+        return SpectralNormalization(layer(*args, use_bias=False, **options), use_bias=use_bias)
+    return layer(*args, use_bias=use_bias, **options)
+
+
+def batch_norm():
+    gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
+
+
+def project(x, size, width):
+    """(n, d) -> (n, size, size, width): "project and reshape" (Figure 1), no bias since a norm follows."""
+    return keras.layers.Reshape((size, size, width))(weighted(keras.layers.Dense, size * size * width, use_bias=False)(x))
+
+
+def transposed_convolution(x, width, kernel_size, size, use_bias=True):
+    """(n, s, s, c) -> (n, size, size, width), size = 2 s or 2 s - 1."""
+    odd = 2 * x.shape[1] - size
+    x = weighted(keras.layers.Conv2DTranspose, width, kernel_size, strides=2, padding="same", use_bias=use_bias)(x)
+    return keras.layers.Cropping2D(((0, odd), (0, odd)))(x) if odd else x
+
+
+def convolution(x, width, kernel_size, norm):
+    """(n, s, s, c) -> (n, s / 2, s / 2, width), with norm "batch", "none" or "spectral"."""
+    options = {"strides": 2, "padding": "same", "use_bias": norm != "batch", "spectral": norm == "spectral"}
+    x = weighted(keras.layers.Conv2D, width, kernel_size, **options)(x)
+    return batch_norm()(x) if norm == "batch" else x

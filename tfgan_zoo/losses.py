@@ -1,12 +1,13 @@
-"""The adversarial objectives and critic penalties of the zoo, as pure functions: tensors in, one float32 scalar out.
+"""The losses of the zoo as pure functions: tensors in, float32 out.
 
-Every objective is a pair. The discriminator D and the generator G both descend: `<name>_discriminator(real_logits,
+Every adversarial objective is a pair. The discriminator D and the generator G both descend: `<name>_discriminator(real_logits,
 fake_logits, label_smoothing)` and `<name>_generator(fake_logits)`. Logits are D's raw outputs of any shape; they are cast
 to float32. Label smoothing is one-sided (Salimans et al. 2016, arXiv 1606.03498): real images have the target
 1 - label_smoothing, fakes always 0; a smoothing outside [0, 1), or any for an objective without targets (hinge, Wasserstein),
 raises `UserError`. (TF-GAN's `label_smoothing=.25` means the target .875: here .125.)
 """
 
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -125,3 +126,34 @@ def real_target(label_smoothing):
 def refuse_smoothing(objective, label_smoothing):
     if label_smoothing:
         raise UserError(f"the {objective} objective has no labels to smooth, received label_smoothing={label_smoothing!r}")
+
+
+# --- likelihoods and divergences of variational models, in nats: one number an image (or a latent dimension)
+
+
+def bernoulli_log_likelihood(x, logits):
+    """sum over pixels of x log s(l) + (1 - x) log(1 - s(l)), s the sigmoid: (n, ...) -> (n,). A likelihood for x in {0, 1} only.
+
+    Reference:
+        Kingma & Welling 2013, Auto-Encoding Variational Bayes, arXiv 1312.6114, equation 11.
+    """
+    x, logits = as_float(x), as_float(logits)
+    return tf.reduce_sum(x * logits - tf.nn.softplus(logits), axis=range(1, logits.shape.rank))
+
+
+def gaussian_log_likelihood(x, mean, log_sigma):
+    """sum over pixels of -((x - mean) / sigma)^2 / 2 - log sigma - log(2 pi) / 2: (n, ...) -> (n,) (arXiv 1312.6114, equation 12).
+
+    Args:
+        x, mean: any shape (n, ...).
+        log_sigma: the standard deviation's logarithm, of a shape that broadcasts.
+    """
+    x, mean, log_sigma = as_float(x), as_float(mean), as_float(log_sigma)
+    density = -0.5 * tf.square((x - mean) * tf.exp(-log_sigma)) - log_sigma - 0.5 * math.log(2.0 * math.pi)
+    return tf.reduce_sum(density, axis=range(1, density.shape.rank))
+
+
+def gaussian_kl(mean, log_variance):
+    """KL(N(mean, e^log_variance) || N(0, 1)) of every latent dimension: (n, d) -> (n, d) (arXiv 1312.6114, appendix B)."""
+    mean, log_variance = as_float(mean), as_float(log_variance)
+    return -0.5 * (1.0 + log_variance - tf.square(mean) - tf.exp(log_variance))

@@ -35,9 +35,7 @@ def save_grid(images, path, columns=0):
     """
     if images.shape[-1] not in (1, 3):
         raise ValueError(f"a picture has 1 or 3 channels, received images of shape {images.shape}")
-    picture = Image.fromarray(grid(images, columns))
-    factor = max(1, 112 // images.shape[1])
-    picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    picture = Image.fromarray(enlarge(grid(images, columns), images.shape[1]))
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     picture.save(partial)
     partial.replace(path)
@@ -51,18 +49,33 @@ def save_animation(paths, path, seconds=6.0, frames=60):
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[each] * (len(pictures) - 1) + [2000], loop=0)
 
 
+def save_walk(images, path, columns):
+    """A walk as an animation, its columns one after another and back again."""
+    frames = [Image.fromarray(enlarge(grid(images[step::columns]), images.shape[1])) for step in range(columns)]
+    frames = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+    frames[0].save(path, save_all=True, append_images=[*frames[1:], *frames[-2:0:-1]], duration=100, loop=0)
+
+
+def enlarge(sheet, height):
+    """Whole pixels repeated until an image of `height` pixels has about 112."""
+    factor = max(1, 112 // height)
+    return sheet.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
 def save_curves(rows, path, title):
-    """Plots the columns of metrics.csv over the steps, one panel for the losses and one for the logits where there are any."""
+    """Plots the columns of metrics.csv over the steps: a panel for the losses, one for the logits, one for every score."""
     from matplotlib.figure import Figure
 
-    steps = [int(row["step"]) for row in rows]
     names = [name for name in rows[0] if name not in ("epoch", "step", "seconds", "images_per_second")]
-    panels = [[name for name in names if "logits" not in name], [name for name in names if "logits" in name]]
+    scores = [name for name in names if name.startswith("eval_")]
+    logits = [name for name in names if "logits" in name]
+    panels = [[name for name in names if name not in scores + logits], logits, *([name] for name in scores)]
     panels = [panel for panel in panels if panel]
     figure = Figure(figsize=(8, 3 * len(panels)), layout="constrained")
     for axes, panel in zip(np.atleast_1d(figure.subplots(len(panels), sharex=True)), panels, strict=True):
         for name in panel:
-            axes.plot(steps, [float(row[name]) for row in rows], label=name, marker="o" if len(rows) == 1 else None)
+            points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]
+            axes.plot(*zip(*points, strict=True), label=name, marker="o" if len(points) == 1 else None)
         axes.grid(alpha=0.3)
         axes.legend()
     axes.set_xlabel("step")

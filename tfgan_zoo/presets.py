@@ -38,17 +38,17 @@ PRESETS = {
     },
     "dcgan_mnist": {
         "kind": "DCGAN",
-        "model": {"image_size": 28, "channels": 1, "width": 64, "ema_decay": 0.999},
+        "model": {"image_size": 28, "channels": 1, "width": 48, "ema_decay": 0.999},
         "data": {"dataset": "mnist"},
         "train": {"epochs": 25},
-        "parameters": {"generator": 833_985, "discriminator": 212_993},
+        "parameters": {"generator": 885_073, "discriminator": 580_897},
     },
     "dcgan_fashion_mnist": {
         "kind": "DCGAN",
-        "model": {"image_size": 28, "channels": 1, "width": 64, "ema_decay": 0.999},
+        "model": {"image_size": 28, "channels": 1, "width": 48, "ema_decay": 0.999},
         "data": {"dataset": "fashion_mnist", "flip": True},
         "train": {"epochs": 25},
-        "parameters": {"generator": 833_985, "discriminator": 212_993},
+        "parameters": {"generator": 885_073, "discriminator": 580_897},
     },
     "dcgan_cifar10": {
         "kind": "DCGAN",
@@ -70,6 +70,69 @@ PRESETS = {
         "data": {"dataset": "digits", "batch_size": 16},
         "train": {"epochs": 2, "steps_per_epoch": 4, "sample_count": 16},
         "parameters": {"generator": 1_949, "discriminator": 1_049},
+    },
+    "cgan_digits": {
+        "kind": "CGAN",
+        "model": {"image_size": 32, "channels": 1, "width": 24, "ema_decay": 0.995},
+        "data": {"dataset": "digits", "batch_size": 32},
+        "train": {"epochs": 120, "sample_every": 4, "sample_count": 100},
+        "parameters": {"generator": 375_837, "discriminator": 157_289},
+    },
+    "cgan_mnist": {
+        "kind": "CGAN",
+        "model": {"image_size": 28, "channels": 1, "width": 48, "ema_decay": 0.999},
+        "data": {"dataset": "mnist"},
+        "train": {"epochs": 25, "sample_count": 100},
+        "parameters": {"generator": 1_039_173, "discriminator": 589_937},
+    },
+    "cgan_fashion_mnist": {
+        "kind": "CGAN",
+        "model": {"image_size": 28, "channels": 1, "width": 48, "ema_decay": 0.999},
+        "data": {"dataset": "fashion_mnist", "flip": True},
+        "train": {"epochs": 25, "sample_count": 100},
+        "parameters": {"generator": 1_039_173, "discriminator": 589_937},
+    },
+    "cgan_tiny": {
+        "kind": "CGAN",
+        "model": {"image_size": 16, "channels": 1, "latent_dim": 8, "width": 4, "embedding_dim": 5},
+        "data": {"dataset": "digits", "batch_size": 16},
+        "train": {"epochs": 2, "steps_per_epoch": 4, "sample_count": 20},
+        "parameters": {"generator": 2_639, "discriminator": 3_709},
+    },
+    "vae_digits": {
+        "kind": "VAE",
+        "model": {"image_size": 32, "channels": 1, "latent_dim": 16, "width": 16, "hidden": 128},
+        "data": {"dataset": "digits", "batch_size": 32},
+        "train": {"epochs": 120, "sample_every": 4},
+        "parameters": {"vae": 351_713},
+    },
+    "vae_fashion_mnist": {
+        "kind": "VAE",
+        "model": {"image_size": 28, "channels": 1, "likelihood": "gaussian"},
+        "data": {"dataset": "fashion_mnist", "flip": True},
+        "train": {"epochs": 30},
+        "parameters": {"vae": 2_017_682},
+    },
+    "vae_mnist": {
+        "kind": "VAE",
+        "model": {"image_size": 28, "channels": 1, "decay_steps": 28_080},
+        "data": {"dataset": "mnist", "binarize": "resampled"},
+        "train": {"epochs": 60},
+        "parameters": {"vae": 2_017_681},
+    },
+    "vae_mnist_perceptron": {
+        "kind": "VAE",
+        "model": {"image_size": 28, "channels": 1, "network": "perceptron", "decay_steps": 60_000},
+        "data": {"dataset": "mnist", "binarize": "static", "batch_size": 100},
+        "train": {"epochs": 100},
+        "parameters": {"vae": 676_864},
+    },
+    "vae_tiny": {
+        "kind": "VAE",
+        "model": {"image_size": 16, "channels": 1, "latent_dim": 8, "width": 4, "hidden": 16},
+        "data": {"dataset": "digits", "batch_size": 16, "binarize": "resampled"},
+        "train": {"epochs": 2, "steps_per_epoch": 4, "sample_count": 16},
+        "parameters": {"vae": 5_761},
     },
 }
 
@@ -106,8 +169,14 @@ def from_json(values):
     )
 
 
+def is_run(path):
+    """Whether a path is a run directory; an exported SavedModel has an experiment.json too."""
+    path = pathlib.Path(path)
+    return (path / "experiment.json").is_file() and not (path / "saved_model.pb").is_file()
+
+
 def read_experiment(run):
-    """The experiment of a run directory."""
+    """The experiment of a run directory or an exported SavedModel."""
     path = pathlib.Path(run) / "experiment.json"
     try:
         return from_json(json.loads(path.read_text()))

@@ -11,9 +11,9 @@ import time
 import keras
 import tensorflow as tf
 
-from tfgan_zoo import callbacks, data, distribute, export, pictures, presets
+from tfgan_zoo import callbacks, data, distribute, evaluation, export, pictures, presets
 from tfgan_zoo.callbacks import say
-from tfgan_zoo.config import Experiment, UserError
+from tfgan_zoo.config import Experiment, UserError, check_choice
 from tfgan_zoo.models import MODELS
 
 
@@ -21,8 +21,8 @@ def train(source, *overrides, run_dir=None):
     """Trains a preset, or goes on with a run.
 
     The run directory holds experiment.json, metrics.csv, samples/, checkpoints/, model.keras, saved_model/ (with a model card),
-    losses.png, samples.gif and result.json. Killed at any moment and started again, it loses at most the epoch at work, and on CPU
-    it ends with the very weights of a run that was never interrupted.
+    losses.png, samples.gif and result.json; with train.best also best/, a run directory of the best epoch. Killed at any moment and started
+    again, it loses at most the epoch at work, and on CPU it ends with the very weights of a run that was never interrupted.
 
     Args:
         source: the name of a preset, an `Experiment`, or an existing run directory to go on with.
@@ -37,7 +37,7 @@ def train(source, *overrides, run_dir=None):
         callbacks.UnhealthyError: a loss became NaN or infinite; the last healthy checkpoint is kept.
     """
     experiment = resolve(source, *overrides)
-    if run_dir is None and not isinstance(source, Experiment) and (pathlib.Path(source) / "experiment.json").is_file():
+    if run_dir is None and not isinstance(source, Experiment) and presets.is_run(source):
         run_dir = source
     run = pathlib.Path(run_dir or pathlib.Path("runs") / experiment.preset)
     settings = experiment.train
@@ -49,9 +49,11 @@ def train(source, *overrides, run_dir=None):
         raise UserError(f"data.batch_size must be a multiple of the {replicas} replicas, received batch_size={experiment.data.batch_size}")
     if settings.tensorboard:
         check_tensorboard()
+    check_evaluation(settings)
 
     images = data.load(experiment.data, experiment.model.image_size, experiment.model.channels)
     model = make_model(experiment, strategy)
+    check_labels(images, model)
     batch_size = experiment.data.batch_size * model.batches_per_step
     steps = settings.steps_per_epoch or data.steps_per_epoch(images, batch_size)
     if model.steps_per_execution != math.gcd(steps, model.steps_per_execution):
@@ -76,8 +78,12 @@ def train(source, *overrides, run_dir=None):
             callbacks.Progress(steps, batch_size, settings.epochs),
             callbacks.Warnings(),
             callbacks.Samples(run / "samples", settings.sample_every, settings.sample_count, settings.epochs, settings.seed),
+            *evaluations(experiment, model),
             callbacks.MetricsFile(run / "metrics.csv", first_epoch),
         ]
+        if settings.best:
+            keeper = tf.train.CheckpointManager(checkpoint, str(run / "best" / "checkpoints"), max_to_keep=1)
+            watchers.append(callbacks.Best(*best_score(settings), settings.patience, checkpoint, keeper, run))
         if settings.tensorboard:
             watchers.append(keras.callbacks.TensorBoard(str(run / "tensorboard"), write_graph=False))
         watchers.append(callbacks.Checkpoints(checkpoint, manager))
@@ -87,11 +93,19 @@ def train(source, *overrides, run_dir=None):
         worker_manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
         watchers = [callbacks.HealthGuard(), callbacks.Checkpoints(checkpoint, worker_manager)]
 
-    if first_epoch < settings.epochs:
+    if first_epoch < settings.epochs and not stopped_early(run, settings):
         dataset = distribute.distribute(
             strategy,
             lambda shard, shards: data.batches(
-                images, experiment.data, settings.seed, batch_size, first_epoch, steps_per_epoch=steps, shard=shard, shards=shards
+                images,
+                experiment.data,
+                settings.seed,
+                batch_size,
+                first_epoch,
+                steps_per_epoch=steps,
+                shard=shard,
+                shards=shards,
+                labels=model.wants_labels,
             ),
         )
         try:
@@ -124,6 +138,7 @@ def describe(source, *overrides):
     experiment = resolve(source, *overrides)
     images = data.load(experiment.data, experiment.model.image_size, experiment.model.channels)
     model = make_model(experiment, tf.distribute.get_strategy())
+    check_labels(images, model)
     steps = experiment.train.steps_per_epoch or data.steps_per_epoch(images, experiment.data.batch_size * model.batches_per_step)
     parameters = {name: sum(math.prod(v.shape) for v in variables) for name, variables in model.player_variables().items()}
     return {"experiment": dataclasses.asdict(experiment), "data": images.description, "steps_per_epoch": steps, "parameters": parameters}
@@ -133,7 +148,7 @@ def resolve(source, *overrides):
     """The experiment that a preset's name, an `Experiment` or a run directory stands for."""
     if isinstance(source, Experiment):
         return source.override(*overrides)
-    if (pathlib.Path(source) / "experiment.json").is_file():
+    if presets.is_run(source):
         return presets.read_experiment(source).override(*overrides)
     return presets.experiment(str(source), *overrides)
 
@@ -158,9 +173,10 @@ def finish(run, experiment, model, images):
     result = {
         "run_dir": str(run),
         "preset": experiment.preset,
-        "epochs": experiment.train.epochs,
+        "epochs": int(rows[-1]["epoch"]),
         "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
-        "metrics": {name: float(value) for name, value in rows[-1].items() if name not in ("epoch", "seconds")},
+        "metrics": {name: float(value) for name, value in rows[-1].items() if value and name not in ("epoch", "seconds")},
+        **({"best_epoch": callbacks.best_epoch(rows, *best_score(experiment.train))[0]} if experiment.train.best else {}),
         "weights_sha256": model.digest(),
         "data": images.description,
         "machine": distribute.machine(),
@@ -199,6 +215,49 @@ def check_same(run, experiment):
     if different:
         lines = "; ".join(f"{name} is {theirs!r} there and {mine!r} here" for name, (mine, theirs) in different.items())
         raise UserError(f"{run} holds another experiment: {lines}. Choose another --run-dir, or go on with: tfgan-zoo train {run}")
+
+
+def evaluations(experiment, model):
+    """The callback that measures the model from time to time, if the experiment wants it."""
+    settings, image = experiment.train, experiment.model
+    if not settings.evaluate_every:
+        return []
+    evaluator = evaluation.Evaluator(
+        experiment.data, image.image_size, image.channels, settings.evaluate_samples, settings.seed, settings.evaluate_features
+    )
+    names = evaluator.names(model, settings.evaluate_metrics.split(","))
+    return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
+
+
+def best_score(settings):
+    """The column of metrics.csv by which the best epoch is chosen, and whether lower is better."""
+    return f"eval_{settings.best}", settings.best in evaluation.LOWER
+
+
+def check_evaluation(settings):
+    if settings.best:
+        check_choice("train.best", settings.best, sorted(evaluation.LOWER | evaluation.HIGHER))
+        if not settings.evaluate_every:
+            raise UserError(f"train.best needs train.evaluate_every, received best={settings.best!r} with evaluate_every=0")
+    if settings.patience and (not settings.best or settings.strategy == "multiworker"):
+        raise UserError(f"train.patience needs train.best, and one worker that decides, received patience={settings.patience}")
+
+
+def stopped_early(run, settings):
+    """Whether the run has ended before its last epoch for want of improvement."""
+    if not settings.patience or not (run / "metrics.csv").is_file():
+        return False
+    return callbacks.best_epoch(callbacks.read_metrics(run / "metrics.csv"), *best_score(settings))[1] >= settings.patience
+
+
+def check_labels(images, model):
+    """Refuses to train a conditional model on images without labels, or on more classes than it has."""
+    if not model.wants_labels:
+        return
+    if images.labels is None:
+        raise UserError(f"{type(model).__name__} needs labels, which {images.name} lacks: put its pictures into one sub-folder a class")
+    if len(images.classes) > model.config.classes:
+        raise UserError(f"{images.name} has {len(images.classes)} classes, received model.classes={model.config.classes}")
 
 
 def check_tensorboard():

@@ -13,7 +13,7 @@ from tfgan_zoo.config import UserError, check_choice
 from tfgan_zoo.data import folders, prepared, transforms
 from tfgan_zoo.data.prepared import prepare
 
-__all__ = ["DATASETS", "LICENCES", "ImageData", "batches", "load", "prepare", "steps_per_epoch"]
+__all__ = ["DATASETS", "LICENCES", "WITH_TEST_SPLIT", "ImageData", "batches", "load", "prepare", "steps_per_epoch"]
 
 
 @dataclasses.dataclass
@@ -61,6 +61,17 @@ def in_memory(config, images, labels, classes, image_size, channels):
     return ImageData(config.dataset, images, labels[: len(images)], classes, shape=images.shape[1:])
 
 
+def load_stacked(config, image_size, channels):
+    """MNIST's digits in threes, one in each channel, 1,000 classes (Metz et al. 2017); which ones is drawn by a fixed seed."""
+    if channels != 3:
+        raise UserError(f"stacked_mnist has 3 channels, received model.channels={channels}")
+    images, labels, _ = prepared.read("mnist", config.path, config.split)
+    orders = [np.random.default_rng(channel).permutation(len(images)) for channel in range(3)]
+    stacked = np.concatenate([images[order] for order in orders], axis=-1)
+    combined = sum(labels[order] * 10**channel for channel, order in enumerate(orders))
+    return in_memory(config, stacked, combined, [f"{i:03}"[::-1] for i in range(1000)], image_size, channels)
+
+
 def load_folder(config, image_size, channels):
     """A folder of pictures; data.path is the folder, sub-folders are classes."""
     paths, labels, classes = folders.list_pictures(config.path)
@@ -71,11 +82,20 @@ def load_folder(config, image_size, channels):
     return ImageData("folder", images, labels[good] if labels is not None else None, classes, files, (image_size, image_size, channels))
 
 
-DATASETS = {"digits": load_digits, "mnist": load_prepared, "fashion_mnist": load_prepared, "cifar10": load_prepared, "folder": load_folder}
+DATASETS = {
+    "digits": load_digits,
+    "mnist": load_prepared,
+    "fashion_mnist": load_prepared,
+    "cifar10": load_prepared,
+    "stacked_mnist": load_stacked,
+    "folder": load_folder,
+}
+WITH_TEST_SPLIT = ("mnist", "fashion_mnist", "cifar10", "stacked_mnist")
 
 LICENCES = {
     "digits": "CC BY 4.0 (E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI)",
     "mnist": "CC BY-SA 3.0 as usually given (Y. LeCun, C. Cortes, C. Burges)",
+    "stacked_mnist": "CC BY-SA 3.0 as usually given (Y. LeCun, C. Cortes, C. Burges)",
     "fashion_mnist": "MIT (Zalando Research)",
     "cifar10": "none stated by the authors (A. Krizhevsky, 2009)",
 }
@@ -96,7 +116,12 @@ def load(config, image_size, channels):
         UserError: unknown data set, no data, or none that can be read.
     """
     check_choice("data.dataset", config.dataset, DATASETS)
-    return DATASETS[config.dataset](config, image_size, channels)
+    data = DATASETS[config.dataset](config, image_size, channels)
+    if config.binarize == "static":
+        if data.images is None:
+            raise UserError("data.binarize=static needs the images in memory: raise data.cache_gb, or use data.binarize=resampled")
+        data.images = transforms.binarize(data.images, config.binarize_seed)
+    return data
 
 
 def steps_per_epoch(data, batch_size):
@@ -163,7 +188,11 @@ def batches(data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, s
         draws = tf.random.stateless_uniform((batch_size, 5), tf.stack([seed ^ 0x6175676D, step]))[shard * part : (shard + 1) * part]
         if config.rotate or config.zoom:
             images = transforms.rotate_and_zoom(images, draws[:, :4], config.rotate, config.zoom)
-        return transforms.flip(images, draws[:, 4]) if config.flip else images
+        images = transforms.flip(images, draws[:, 4]) if config.flip else images
+        if config.binarize == "resampled":
+            draws = tf.random.stateless_uniform((batch_size, *data.shape), tf.stack([seed ^ 0x62696E61, step]))
+            images = tf.where(draws[shard * part : (shard + 1) * part] < (images + 1.0) / 2.0, 1.0, -1.0)
+        return images
 
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF

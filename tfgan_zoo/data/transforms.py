@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.config import UserError
@@ -43,6 +44,12 @@ def fit(images, size, channels):
     if images.shape[-1] == 3 and channels == 1:
         return tf.image.rgb_to_grayscale(images)
     return tf.image.grayscale_to_rgb(images) if images.shape[-1] < channels else tf.convert_to_tensor(images)
+
+
+def binarize(images, seed):
+    """Each pixel becomes 255 with probability value / 255, else 0: uint8 array -> uint8 array, the same one for the same seed."""
+    draws = np.random.default_rng(seed).integers(0, 255, images.shape, dtype=np.uint8)  # 0 ... 254
+    return np.where(draws < images, np.uint8(255), np.uint8(0))
 
 
 def flip(images, draws):

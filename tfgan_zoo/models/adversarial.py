@@ -9,14 +9,13 @@ Step, on a batch of discriminator_steps equal parts:
 import dataclasses
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.augment import diff_augment
 from tfgan_zoo.config import UserError, check_at_least, check_choice
-from tfgan_zoo.data.transforms import to_uint8
 from tfgan_zoo.losses import OBJECTIVES, gradient_penalty, r1_penalty
-from tfgan_zoo.models.base import ZooModel, follow, images_of, len_of
+from tfgan_zoo.models.base import follow, len_of
+from tfgan_zoo.models.latent import LatentModel, join
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +55,11 @@ class AdversarialConfig:
             )
 
 
-class AdversarialModel(ZooModel):
-    """A generator G and a discriminator D; a subclass defines `build_generator()` and `build_discriminator()`."""
+class AdversarialModel(LatentModel):
+    """A generator G and a discriminator D; a subclass defines `build_generator()` and `build_discriminator()`.
+
+    Both networks of a conditional model take the condition as their second input: G(z, y), D(x, y).
+    """
 
     def build_networks(self):
         self.generator = self.build_generator()  # z (n, latent_dim) -> image (n, s, s, c) in [-1, 1]
@@ -76,25 +78,26 @@ class AdversarialModel(ZooModel):
     def batches_per_step(self):
         return self.config.discriminator_steps
 
-    def call(self, z, training=False):
+    def call(self, inputs, training=False):
         network = self.generator if self.generator_average is None or training else self.generator_average
-        return network(z, training=training)
+        return network(inputs, training=training)
 
     def train_step(self, data):
-        *earlier, last = split(images_of(data), self.config.discriminator_steps)
-        for turn, real in enumerate(earlier):
-            self.descend(lambda real=real, turn=turn: self.losses(real, turn), only=["discriminator"])
+        *earlier, last = split(self.batch_of(data), self.config.discriminator_steps)
+        for turn, batch in enumerate(earlier):
+            self.descend(lambda batch=batch, turn=turn: self.losses(batch, turn), only=["discriminator"])
         losses = self.descend(lambda: self.losses(last, turn=len(earlier)))
         if self.generator_average is not None:
             follow(self.generator_average, self.generator, self.config.ema_decay)
         return self.report(**losses)
 
-    def losses(self, real, turn):
+    def losses(self, batch, turn=0):
         config, objective = self.config, OBJECTIVES[self.config.objective]
+        real, *condition = batch  # x, and y if the model is conditional
         z = self.noise((len_of(real), config.latent_dim), stream=f"z {turn}")
-        fake = self.generator(z, training=True)  # G(z)
-        real_logits = self.judge(real, f"augment real {turn}")  # D(x)
-        fake_logits = self.judge(fake, f"augment fake {turn}")  # D(G(z))
+        fake = self.generator(join(z, *condition), training=True)  # G(z)
+        real_logits = self.judge(real, condition, f"augment real {turn}")  # D(x)
+        fake_logits = self.judge(fake, condition, f"augment fake {turn}")  # D(G(z))
         losses = {
             "discriminator": objective.discriminator(real_logits, fake_logits, config.label_smoothing),
             "generator": objective.generator(fake_logits),
@@ -102,19 +105,19 @@ class AdversarialModel(ZooModel):
             "fake_logits": tf.reduce_mean(fake_logits),
         }
         if config.penalty != "none":
-            losses["penalty"] = self.penalty(real, fake, turn)
+            losses["penalty"] = self.penalty(real, fake, condition, turn)
             losses["discriminator"] += config.penalty_weight * losses["penalty"]
         return losses
 
-    def judge(self, images, stream):
+    def judge(self, images, condition, stream):
         """D(T(images)), T the augmentation that real and fake images both pass before D sees them."""
         if self.config.diff_augment:
             images = diff_augment(images, self.config.diff_augment, self.seed_of(stream))
-        return tf.cast(self.discriminator(images, training=True), tf.float32)
+        return tf.cast(self.discriminator(join(images, *condition), training=True), tf.float32)
 
-    def penalty(self, real, fake, turn):
+    def penalty(self, real, fake, condition, turn):
         def critic(images):
-            return self.judge(images, f"augment penalty {turn}")
+            return self.judge(images, condition, f"augment penalty {turn}")
 
         if self.config.penalty == "r1":
             return r1_penalty(critic, real)
@@ -135,41 +138,13 @@ class AdversarialModel(ZooModel):
             found["collapse"] = "samples all look alike (mode collapse). Try another train.seed, or model.discriminator_norm=spectral"
         return found
 
-    def sample(self, n, seed=0):
-        """Generated images.
 
-        Args:
-            n: how many.
-            seed: an integer; the same one gives the same images.
-
-        Returns:
-            uint8 array (n, s, s, c).
-        """
-        z = self.latent(n, seed)
-        return np.concatenate([to_uint8(self(z[i : i + 256])).numpy() for i in range(0, n, 256)])
-
-    def latent(self, n, seed):
-        """n draws of z for an integer seed: float32 (n, latent_dim)."""
-        return tf.random.stateless_normal((n, self.config.latent_dim), tf.stack([tf.cast(seed, tf.int64), 0]))
-
-    def signatures(self):
-        """What an exported model can do: `{name: (function, its input specs)}`."""
-        return {
-            "serving_default": (
-                lambda z: {"images": to_uint8(self(z))},
-                [tf.TensorSpec((None, self.config.latent_dim), tf.float32, "z")],
-            ),
-            "sample": (
-                lambda n, seed: {"images": to_uint8(self(self.latent(n, seed)))},
-                [tf.TensorSpec((), tf.int32, "n"), tf.TensorSpec((), tf.int32, "seed")],
-            ),
-        }
-
-
-def split(images, parts):
+def split(batch, parts):
     """The batch in equal parts, one for each step of D."""
     if parts == 1:
-        return [images]
-    if images.shape[0] is None or images.shape[0] % parts:
-        raise UserError(f"discriminator_steps={parts} needs batches of a fixed size that it divides, received a batch of {images.shape[0]}")
-    return tf.split(images, parts)
+        return [batch]
+    if batch[0].shape[0] is None or batch[0].shape[0] % parts:
+        raise UserError(
+            f"discriminator_steps={parts} needs batches of a fixed size that it divides, received a batch of {batch[0].shape[0]}"
+        )
+    return list(zip(*(tf.split(tensor, parts) for tensor in batch), strict=True))

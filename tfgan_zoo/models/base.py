@@ -200,6 +200,7 @@ class ZooModel(keras.Model):
 
     # --- what a model may say about itself
 
+    wants_labels = False  # whether batches are (images, labels)
     batches_per_step = 1  # how many batches of `data.batch_size` one training step takes
 
     def diagnose(self, losses):

@@ -1,0 +1,418 @@
+"""evaluate(source): how good a model's images are, every score beside the same score of real images.
+
+Generated images are uint8, made and looked at a batch at a time; their features are kept, they themselves are not. For one seed the
+result is the same whatever the batch size, and it holds no times or paths.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+from tfgan_zoo import data, export, features, metrics, pictures, presets
+from tfgan_zoo.config import Experiment, UserError, check_at_least, check_choice
+from tfgan_zoo.metrics.classifier_score import expected_for_perfect
+
+BATCH = 500  # images in memory at once
+NEIGHBOURS = 5  # k of precision, recall, density and coverage
+NEAREST = 1000  # images whose nearest training image is looked for
+DIGIT_SETS = ("digits", "mnist", "stacked_mnist")  # what the shipped classifier can read
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """A number, what real images reach in its place (None where that has no meaning), and what more there is to say."""
+
+    value: float
+    floor: float | None = None
+    details: dict | None = None
+
+
+class Looked(typing.NamedTuple):
+    """What is kept of many images."""
+
+    features: np.ndarray  # float32 (n, d)
+    probabilities: np.ndarray | None  # float32 (n, classes)
+    digits: np.ndarray | None  # of stacked digits: what is read in each channel, (n, 3)
+    first: np.ndarray  # uint8 (at most NEAREST, h, w, c)
+
+
+class Evaluator:
+    """The real images' side of every comparison, looked at once, for any number of models.
+
+    The reference is the test split where the data set has one, and the floor compares as many training images with it. Without a test
+    split, reference and floor are disjoint halves of the images.
+
+    Args:
+        config: a `DataConfig`; its augmentation is left aside, and its binarisation but for likelihoods.
+        image_size, channels: of the model.
+        samples: images on either side.
+        seed: of the noise, the labels and every random choice.
+        network: a name or path for `features.load`; "auto": digits for digits, else inception.
+        importance_samples: draws of z an image for the likelihood.
+
+    Raises:
+        UserError: no data, no such feature network, or too few samples to measure anything.
+    """
+
+    def __init__(self, config, image_size, channels, samples=10_000, seed=0, network="auto", importance_samples=200):
+        check_at_least(50, samples=samples)
+        check_at_least(0, seed=seed)
+        check_at_least(1, importance_samples=importance_samples)
+        self.config, self.samples, self.seed, self.importance_samples = config, samples, seed, importance_samples
+        self.network = features.load(("digits" if config.dataset in DIGIT_SETS else "inception") if network == "auto" else network)
+        config = dataclasses.replace(config, binarize="none", split="train")
+        self.training = in_memory(config, image_size, channels)
+        generator = np.random.default_rng(seed)
+        order = generator.permutation(len(self.training))
+        if config.dataset in data.WITH_TEST_SPLIT:
+            self.split = "test"
+            self.held_out = in_memory(dataclasses.replace(config, split="test", limit=0), image_size, channels)
+            self.reference = pick(self.held_out, generator.permutation(len(self.held_out))[:samples])
+            self.other = pick(self.training, order[:samples])
+        else:
+            self.split, self.held_out, half = "train, halved", None, len(order) // 2
+            self.reference, self.other = pick(self.training, order[:half][:samples]), pick(self.training, order[half:][:samples])
+
+    @property
+    def settings(self):
+        """What every score is measured with."""
+        return {
+            "data": self.training.name,
+            "split": self.split,
+            "n_generated": self.samples,
+            "n_reference": len(self.reference),
+            "n_floor": len(self.other),
+            "seed": self.seed,
+            "features": {"network": self.network.name, "sha256": self.network.sha256, "resizer": self.network.resizer},
+        }
+
+    @functools.cached_property
+    def real(self):
+        return self.look(batches_of(self.reference.images))
+
+    @functools.cached_property
+    def floor(self):
+        return self.look(batches_of(self.other.images))
+
+    def look(self, batches):
+        """Runs batches of uint8 images through the feature network."""
+        parts, first, seen = [], [], 0
+        for images in batches:
+            first.append(images[: max(0, NEAREST - seen)])
+            seen += len(images)
+            if self.stacked:  # every channel is a digit of its own
+                channels = [self.network(images[..., channel : channel + 1]) for channel in range(3)]
+                digits = np.stack([probabilities.argmax(axis=1) for _, probabilities in channels], axis=1)
+                parts.append((np.concatenate([part for part, _ in channels], axis=1), None, digits))
+            else:
+                parts.append((*self.network(images), None))
+        whole = [None if column[0] is None else np.concatenate(column) for column in zip(*parts, strict=True)]
+        return Looked(*whole, np.concatenate(first))
+
+    @property
+    def stacked(self):
+        return self.config.dataset == "stacked_mnist"
+
+    def labels(self, model):
+        """The labels to generate for: those of the reference; None for an unconditional model."""
+        if not model.classes:
+            return None
+        known = self.reference.labels if self.reference.labels is not None else np.arange(model.classes)
+        return known[np.arange(self.samples) % len(known)]
+
+    def generated(self, model):
+        """Batches of generated images; an image does not depend on the size of its batch."""
+        z, labels = np.asarray(model.latent(self.samples, self.seed)), self.labels(model)
+        for i in range(0, self.samples, BATCH):
+            yield model.generate(z[i : i + BATCH], None if labels is None else labels[i : i + BATCH])
+
+    def names(self, model, wanted=None):
+        """The metrics to measure: those that are wanted, or all that can be measured here.
+
+        Raises:
+            UserError: an unknown one, or one that cannot be measured for this model and data.
+        """
+        for name in wanted or []:
+            check_choice("metric", name, METRICS)
+            if METRICS[name].obstacle(self, model):
+                raise UserError(f"{METRICS[name].obstacle(self, model)}, received metric={name!r}")
+        return list(wanted or [name for name, metric in METRICS.items() if not metric.obstacle(self, model)])
+
+    def measure(self, model, names, picture=None):
+        """The scores of a model.
+
+        Args:
+            model: a `LatentModel`, or an exported one.
+            names: in METRICS.
+            picture: a path for the picture of the closest pairs of the metric memorisation; none is written where it is missing.
+
+        Returns:
+            `{name of the score: Score}`.
+        """
+        looked = self.look(self.generated(model)) if any(METRICS[name].of_samples for name in names) else None
+        scores = {}
+        for name in names:
+            more = {"picture": picture} if name == "memorisation" else {}
+            scores |= METRICS[name].function(self, looked if METRICS[name].of_samples else model, **more)
+        if "classes" in names and model.classes and not self.stacked:
+            truth = [metrics.label_accuracy(self.real.probabilities, self.reference.labels)]
+            scores["label_accuracy"] = Score(metrics.label_accuracy(looked.probabilities, self.labels(model)), *truth)
+        return scores
+
+    def warnings(self):
+        found = []
+        if self.samples < 5000:
+            best = expected_for_perfect(self.samples, self.network.classes) if self.network.classes else None
+            found.append(
+                f"{self.samples} samples are few: expect the Frechet distance to be too high by about its floor"
+                f"{f', the classifier score to be at most {best:.2f}' if best else ''}; published numbers use 10,000 or 50,000"
+            )
+        if len(self.reference) < self.samples or len(self.other) < self.samples:
+            found.append(
+                f"there are only {len(self.reference)} real images to compare with and {len(self.other)} for the floor, "
+                f"for {self.samples} generated ones: both are further off than at equal numbers"
+            )
+        return found
+
+
+# --- the metrics, each from what was looked at to named scores
+
+
+def frechet(evaluator, looked):
+    real, floor = evaluator.real.features, evaluator.floor.features
+    return {"frechet_distance": Score(metrics.frechet_distance(real, looked.features), metrics.frechet_distance(real, floor))}
+
+
+def kernel(evaluator, looked):
+    real, floor = evaluator.real.features, evaluator.floor.features
+    value, error = metrics.kernel_distance(real, looked.features, seed=evaluator.seed)
+    floor, floor_error = metrics.kernel_distance(real, floor, seed=evaluator.seed)
+    return {"kernel_distance": Score(value, floor, {"standard_error": error, "floor_standard_error": floor_error, "block": 1000})}
+
+
+def classifier_score(evaluator, looked):
+    scores = {}
+    for splits in (1, 10):
+        value, deviation = metrics.classifier_score(looked.probabilities, splits, evaluator.seed)
+        floor, _ = metrics.classifier_score(evaluator.real.probabilities, splits, evaluator.seed)
+        details = {"splits": splits, "standard_deviation": deviation} if splits > 1 else {"splits": 1}
+        scores["classifier_score" if splits == 1 else f"classifier_score_{splits}_splits"] = Score(value, floor, details)
+    return scores
+
+
+def precision_recall(evaluator, looked):
+    found = metrics.neighbour_scores(evaluator.real.features, looked.features, NEIGHBOURS)
+    floor = metrics.neighbour_scores(evaluator.real.features, evaluator.floor.features, NEIGHBOURS)
+    return {name: Score(found[name], floor[name], {"k": NEIGHBOURS, "inside": "<="}) for name in found}
+
+
+def classes(evaluator, looked):
+    count = evaluator.network.classes
+    generated, real, floor = (
+        metrics.class_histogram(each.probabilities.argmax(axis=1), count) for each in (looked, evaluator.real, evaluator.floor)
+    )
+    histograms = {"generated": generated.tolist(), "real": real.tolist()}
+    return {
+        "class_kl": Score(metrics.kl_divergence(generated, real), metrics.kl_divergence(floor, real), histograms),
+        "missing_classes": Score(int(np.sum((generated == 0) & (real > 0))), int(np.sum((floor == 0) & (real > 0)))),
+    }
+
+
+def modes(evaluator, looked):
+    found, floor = metrics.stacked_modes(looked.digits), metrics.stacked_modes(evaluator.floor.digits)
+    return {"modes": Score(found["modes"], floor["modes"], {"of": 1000}), "modes_kl": Score(found["kl"], floor["kl"])}
+
+
+def memorisation(evaluator, looked, picture=None):
+    """Distances to the nearest training image; real ones are held-out images, or without a test split training images themselves."""
+    training = evaluator.training.images
+    if evaluator.held_out is not None:
+        real, _ = metrics.nearest(evaluator.reference.images[:NEAREST], training)
+    else:
+        real, _ = metrics.nearest(training[:NEAREST], training, skip_self=True)
+    distances, index = metrics.nearest(looked.first, training)
+    threshold = np.quantile(real, 0.01)
+    details = {"n": len(distances), "real": "held-out images" if evaluator.held_out is not None else "training images, themselves left out"}
+    if picture is not None:
+        closest = np.argsort(distances)[:16]
+        pictures.save_grid(np.concatenate([looked.first[closest], training[index[closest]]]), picture, columns=len(closest))
+    return {
+        "nearest_training_distance": Score(float(np.median(distances)), float(np.median(real)), details),
+        "closer_than_1_percent_of_real": Score(float(np.mean(distances < threshold)), float(np.mean(real < threshold)), details),
+    }
+
+
+def reconstruction(evaluator, model):
+    images = evaluator.reference.images
+    labels = evaluator.reference.labels if model.classes else None
+    again = np.concatenate(
+        [model.reconstruct(part, None if labels is None else labels[i * BATCH :][: len(part)]) for i, part in enumerate(batches_of(images))]
+    )
+    return {
+        "psnr": Score(float(np.mean(metrics.psnr(images, again))), None, {"of": "reconstructions", "unit": "dB"}),
+        "ssim": Score(float(np.mean(metrics.ssim(images, again))), None, {"of": "reconstructions"}),
+    }
+
+
+def likelihood(evaluator, model):
+    """ELBO and its parts, and the importance-weighted bound, on the reference images, in nats an image."""
+    images, details = evaluator.reference.images, {"n": len(evaluator.reference), "importance_samples": evaluator.importance_samples}
+    if model.config.likelihood == "bernoulli":
+        images = data.transforms.binarize(images, evaluator.config.binarize_seed)
+        details["binarisation"] = f"static, seed {evaluator.config.binarize_seed}"
+        details["binarisation_in_training"] = evaluator.config.binarize
+    labels = model.condition(evaluator.reference.labels if model.classes else None, len(images))
+    densities = tf.function(model.densities)
+    columns = []
+    for i in range(0, len(images), 100):
+        x = tf.constant(images[i : i + 100] / np.float32(255))
+        noise = tf.random.stateless_normal((evaluator.importance_samples, len(x), model.config.latent_dim), (evaluator.seed, i))
+        columns.append([part.numpy() for part in densities(x, [y[i : i + 100] for y in labels], noise)])
+    log_likelihood, log_ratio, kl, mean = (
+        np.concatenate(c, axis) for c, axis in zip(zip(*columns, strict=True), (1, 1, 0, 0), strict=True)
+    )
+    reconstruction, kl = -log_likelihood.mean(dtype=np.float64), kl.sum(axis=1).mean(dtype=np.float64)
+    nll = metrics.importance_weighted_nll(log_likelihood.astype(np.float64) + log_ratio).mean()
+    return {
+        "nll": Score(float(nll), None, details),
+        "elbo": Score(float(-reconstruction - kl), None, details),
+        "elbo_reconstruction": Score(float(reconstruction), None, details),
+        "elbo_kl": Score(float(kl), None, details),
+        "active_units": Score(int(np.sum(mean.var(axis=0) > 0.01)), None, {"of": model.config.latent_dim}),
+    }
+
+
+class Metric(typing.NamedTuple):
+    function: typing.Callable
+    obstacle: typing.Callable  # (evaluator, model) -> why it cannot be measured, or None
+    of_samples: bool = True  # else it is of the model itself
+
+
+def always(evaluator, model):
+    return None
+
+
+def needs_classifier(evaluator, model):
+    return None if evaluator.network.classes and not evaluator.stacked else "this needs a feature network that classifies whole images"
+
+
+def needs_stacked(evaluator, model):
+    return None if evaluator.stacked else "this is for stacked digits (data.dataset=stacked_mnist)"
+
+
+def needs_encoder(evaluator, model):
+    return None if hasattr(model, "reconstruct") else "this is for models that encode images, such as VAE"
+
+
+def needs_densities(evaluator, model):
+    return None if hasattr(model, "densities") else "this needs the run directory of a model with densities, such as VAE"
+
+
+METRICS = {
+    "frechet": Metric(frechet, always),
+    "kid": Metric(kernel, always),
+    "classifier_score": Metric(classifier_score, needs_classifier),
+    "precision_recall": Metric(precision_recall, always),
+    "classes": Metric(classes, needs_classifier),
+    "modes": Metric(modes, needs_stacked),
+    "memorisation": Metric(memorisation, always),
+    "reconstruction": Metric(reconstruction, needs_encoder, of_samples=False),
+    "likelihood": Metric(likelihood, needs_densities, of_samples=False),
+}
+
+# Which way a score is better, for choosing the best checkpoint; a score that is missing here is neither.
+LOWER = {"frechet_distance", "kernel_distance", "class_kl", "missing_classes", "modes_kl", "nll"}
+HIGHER = {"classifier_score", "precision", "recall", "density", "coverage", "label_accuracy", "modes", "psnr", "ssim", "elbo"}
+
+
+def evaluate(source, *overrides, metrics=None, samples=10_000, seed=0, network="auto", importance_samples=200, output=None):
+    """Measures a model and stores the scores.
+
+    Args:
+        source: a run directory (its last checkpoint), an exported SavedModel or a trained preset.
+        *overrides: strings `data.field=value`, e.g. where the data is on this machine.
+        metrics: names in METRICS; all that can be measured where missing.
+        samples, seed, network, importance_samples: see `Evaluator`.
+        output: the folder for the JSON file and the picture; RUN/evaluation, or evaluation/NAME for what is no run.
+
+    Returns:
+        A dict: source, weights_sha256, step, settings, warnings, scores `{name: {value, floor, details}}`. The same is in the file
+        named by the settings, along with what was measured earlier with the same settings.
+
+    Raises:
+        UserError: a mistake that the message says how to mend.
+    """
+    if any(not override.startswith("data.") for override in overrides):
+        raise UserError(f"evaluate takes overrides of the data alone (data.field=value), received {' '.join(overrides)}")
+    model = export.load(source)
+    experiment = export.experiment_of(source)
+    if experiment is None and not any(override.startswith("data.dataset=") for override in overrides):
+        raise UserError(f"{source} does not say what it was trained on: add data.dataset=...")
+    config = (experiment or Experiment("", "", None)).override(*overrides).data
+    height, _, channels = model.image_shape
+    evaluator = Evaluator(config, height, channels, samples, seed, network, importance_samples)
+    names = evaluator.names(model, metrics)
+    about = {
+        "preset": experiment.preset if experiment else None,
+        "weights_sha256": model.digest(),
+        "step": int(model.step) if hasattr(model, "step") else None,
+        "settings": evaluator.settings,
+        "warnings": evaluator.warnings(),
+    }
+    folder = folder_for(source, output)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"n{samples}_seed{seed}_{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]}"
+    scores = evaluator.measure(model, names, folder / f"{name}_nearest.png")
+    file = folder / f"{name}.json"
+    earlier = json.loads(file.read_text())["scores"] if file.is_file() else {}
+    result = {**about, "scores": {**earlier, **{key: dataclasses.asdict(score) for key, score in scores.items()}}}
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(result, indent=2) + "\n")
+    partial.replace(file)
+    return {**result, "scores": {key: result["scores"][key] for key in scores}}
+
+
+def folder_for(source, output=None):
+    """Where the scores of a source are stored."""
+    path = pathlib.Path(source)
+    return pathlib.Path(output or (path / "evaluation" if presets.is_run(path) else pathlib.Path("evaluation") / path.name))
+
+
+def table(result):
+    """The scores for people, with what they were measured with."""
+    settings = result["settings"]
+    lines = [f"{'score':<32}{'generated':>12}{'real images':>14}"]
+    for name, score in result["scores"].items():
+        floor = "-" if score["floor"] is None else f"{score['floor']:.4f}"
+        unit = (score["details"] or {}).get("unit", "")
+        lines.append(f"{name:<32}{score['value']:>12.4f}{floor:>14} {unit}".rstrip())
+    network = settings["features"]
+    lines.append(
+        f"{settings['n_generated']:,} generated images, seed {settings['seed']}, against {settings['n_reference']:,} of {settings['data']} "
+        f"({settings['split']}); real images: {settings['n_floor']:,} others in their place"
+    )
+    lines.append(f"features: {network['network']} ({network['sha256'][:12]}), resized: {network['resizer']}")
+    return "\n".join(lines)
+
+
+def in_memory(config, image_size, channels):
+    images = data.load(config, image_size, channels)
+    if images.images is None:
+        raise UserError("evaluation needs the real images in memory: raise data.cache_gb, or take fewer with data.limit")
+    return images
+
+
+def pick(images, index):
+    """Some of a data set's images."""
+    labels = images.labels[index] if images.labels is not None else None
+    return dataclasses.replace(images, images=images.images[index], labels=labels, files=None)
+
+
+def batches_of(images):
+    return (images[i : i + BATCH] for i in range(0, len(images), BATCH))

@@ -1,0 +1,167 @@
+"""What the models with a latent code share, GANs and VAEs: drawing z, labels as conditions, samples, signatures.
+
+z is float32 (n, latent_dim) from N(0, I). A conditional model (`config.classes` > 0) also takes a condition, float32 (n, classes):
+one-hot for a class, or any vector (several classes at once, a mixture of two, continuous features).
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgan_zoo.config import UserError, check_at_least, check_choice
+from tfgan_zoo.data.transforms import to_uint8
+from tfgan_zoo.models.base import ZooModel, images_of
+
+
+@dataclasses.dataclass(frozen=True)
+class ConditionConfig:
+    """The fields of a conditional model."""
+
+    classes: int = 10  # or the length of the vectors
+    condition: str = "label"  # integer labels; or vector: multi-hot or continuous, float32 (n, classes)
+
+    def check_condition(self):
+        check_at_least(0, classes=self.classes)
+        check_choice("condition", self.condition, ("label", "vector"))
+
+
+class LatentModel(ZooModel):
+    """A model with `call(z)`, or `call((z, condition))` if it is conditional, giving images in [-1, 1]."""
+
+    @property
+    def classes(self):
+        """The length of the condition; 0 for an unconditional model."""
+        return getattr(self.config, "classes", 0)
+
+    @property
+    def wants_labels(self):
+        return bool(self.classes)
+
+    def batch_of(self, data):
+        """A training batch as (images,), or (images, condition) for a conditional model.
+
+        Raises:
+            UserError: images that are not floating point, or no labels for a conditional model.
+        """
+        if not self.classes:
+            return (images_of(data),)
+        if not isinstance(data, (tuple, list)) or len(data) < 2:
+            raise UserError(f"{type(self).__name__} needs batches (images, labels), received a batch without labels")
+        return images_of(data), one_hot(data[1], self.classes)
+
+    @property
+    def image_shape(self):
+        """(height, width, channels)."""
+        return (self.config.image_size, self.config.image_size, self.config.channels)
+
+    def condition(self, labels, n):
+        """The condition of n images as a list with one float32 array (n, classes), an empty one for an unconditional model."""
+        return condition_of(labels, n, self.classes)
+
+    def latent(self, n, seed):
+        """n draws of z for an integer seed: float32 (n, latent_dim)."""
+        return latent(n, self.config.latent_dim, seed)
+
+    def generate(self, z, labels=None):
+        """The images of given codes.
+
+        Args:
+            z: float32 (n, latent_dim).
+            labels: for a conditional model: integers (n,), or float32 (n, classes); where missing, the classes take turns.
+
+        Returns:
+            uint8 array (n, s, s, c).
+
+        Raises:
+            UserError: labels that do not fit the model.
+        """
+        condition = self.condition(labels, len(z))
+        return in_batches(lambda *inputs: to_uint8(self(join(*inputs))), z, *condition)
+
+    def sample(self, n, seed=0, labels=None):
+        """Generated images.
+
+        Args:
+            n: how many.
+            seed: an integer; the same one gives the same images.
+            labels: for a conditional model: integers or vectors, in turn if they are fewer than n; all classes in turn where missing.
+
+        Returns:
+            uint8 array (n, s, s, c).
+        """
+        return self.generate(self.latent(n, seed), in_turn(labels, n))
+
+    def signatures(self):
+        """What an exported model can do: `{name: (function, its input specs)}`."""
+        z = tf.TensorSpec((None, self.config.latent_dim), tf.float32, "z")
+        n, seed = tf.TensorSpec((), tf.int32, "n"), tf.TensorSpec((), tf.int32, "seed")
+        if not self.classes:
+            return {
+                "serving_default": (lambda z: {"images": to_uint8(self(z))}, [z]),
+                "sample": (lambda n, seed: {"images": to_uint8(self(self.latent(n, seed)))}, [n, seed]),
+            }
+
+        def serve(z, labels):
+            return {"images": to_uint8(self((z, one_hot(labels, self.classes))))}
+
+        def sample(n, seed, labels):
+            turns = tf.gather(labels, tf.range(n) % tf.shape(labels)[0])
+            return serve(self.latent(n, seed), turns)
+
+        vectors = tf.TensorSpec((None, self.classes), tf.float32, "labels")
+        labels = vectors if self.config.condition == "vector" else tf.TensorSpec((None,), tf.int32, "labels")
+        return {
+            "serving_default": (serve, [z, labels]),
+            "sample": (sample, [n, seed, labels]),
+            "blend": (serve, [z, vectors]),  # several classes at once: one-hot rows, or weights of the classes
+        }
+
+
+def latent(n, size, seed):
+    """n draws from N(0, I) for an integer seed: float32 (n, size)."""
+    return tf.random.stateless_normal((n, size), tf.stack([tf.cast(seed, tf.int64), 0]))
+
+
+def join(first, *condition):
+    """The inputs of a network: the tensor alone, or with its condition."""
+    return (first, *condition) if condition else first
+
+
+def in_batches(function, *arrays, size=256):
+    """A function of batches over whole arrays, as one NumPy array."""
+    parts = [function(*(array[i : i + size] for array in arrays)) for i in range(0, len(arrays[0]), size)]
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def one_hot(labels, classes):
+    """Integer labels (n,) -> float32 (n, classes); vectors pass."""
+    if labels.dtype.is_integer:
+        return tf.one_hot(labels, classes)
+    return tf.cast(labels, tf.float32)
+
+
+def in_turn(labels, n):
+    """Labels repeated in turn until there are n."""
+    return None if labels is None else np.asarray(labels)[np.arange(n) % len(labels)]
+
+
+def condition_of(labels, n, classes):
+    """The condition of n images as a list with one float32 array (n, classes), or none for an unconditional model.
+
+    Raises:
+        UserError: labels that do not fit.
+    """
+    if not classes:
+        if labels is not None:
+            raise UserError("this model is not conditional: it takes no labels")
+        return []
+    labels = np.arange(n) % classes if labels is None else np.asarray(labels)
+    if np.issubdtype(labels.dtype, np.integer):
+        if labels.shape != (n,) or labels.min(initial=0) < 0 or labels.max(initial=0) >= classes:
+            raise UserError(f"labels must be {n} integers from 0 to {classes - 1}, received labels={labels.tolist()}")
+        return [keras.utils.to_categorical(labels, classes).astype(np.float32)]
+    if labels.shape != (n, classes):
+        raise UserError(f"label vectors must be of shape {(n, classes)}, received labels of shape {labels.shape}")
+    return [labels.astype(np.float32)]
