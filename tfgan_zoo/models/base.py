@@ -254,10 +254,10 @@ class RunningMeans:
 
 
 def follow(average, network, decay):
-    """One step of an exponential moving average: average <- decay average + (1 - decay) network; statistics are copied."""
-    trainable = {id(variable) for variable in average.trainable_variables}
+    """One step of an exponential moving average: average <- decay average + (1 - decay) network, batch norm's statistics included,
+    since today's statistics do not fit the weights of some hundred steps ago."""
     for mean, variable in zip(average.weights, network.weights, strict=True):
-        mean.assign(decay * mean + (1.0 - decay) * variable if id(mean) in trainable else variable)
+        mean.assign(decay * mean + (1.0 - decay) * variable)
 
 
 def images_of(data):

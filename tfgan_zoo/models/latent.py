@@ -131,7 +131,7 @@ def join(first, *condition):
 
 def in_batches(function, *arrays, size=256):
     """A function of batches over whole arrays, as one NumPy array."""
-    parts = [function(*(array[i : i + size] for array in arrays)) for i in range(0, len(arrays[0]), size)]
+    parts = [function(*(tf.convert_to_tensor(array[i : i + size]) for array in arrays)) for i in range(0, len(arrays[0]), size)]
     return np.concatenate([np.asarray(part) for part in parts])
 
 
