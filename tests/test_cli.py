@@ -172,3 +172,72 @@ def test_version(capsys):
         cli.main(["--version"])
     assert stop.value.code == 0
     assert capsys.readouterr().out.startswith("tfgan-zoo 0.")
+
+
+@pytest.fixture(scope="module")
+def latent_runs(tmp_path_factory):
+    """Finished runs of a conditional GAN and of a VAE."""
+    folder = tmp_path_factory.mktemp("latent")
+    for preset in ("cgan_tiny", "vae_tiny"):
+        done = run_cli("train", preset, *SHORT, "--run-dir", folder / preset)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_sample_labels_gives_a_row_a_class(latent_runs, tmp_path):
+    done = run_cli("sample", latent_runs / "cgan_tiny", "--labels", "0-3,8", "-n", 10, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["labels"] == [0, 1, 2, 3, 8]
+    width, height = Image.open(tmp_path / "samples.png").size
+    assert width < height  # 2 columns, 5 rows
+    again = run_cli("sample", latent_runs / "cgan_tiny/saved_model", "--labels", "0-3,8", "-n", 10, "-o", "b.png", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    a, b = (np.asarray(Image.open(tmp_path / name)).astype(int) for name in ("samples.png", "b.png"))
+    assert np.abs(a - b).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "arguments, reason",
+    [
+        (["sample", "cgan_tiny", "--labels", "0-9", "-n", "7"], "-n must be a multiple of the 10 labels"),
+        (["sample", "cgan_tiny", "--labels", "9-0"], "must be classes such as 0-9 or 3,8"),
+        (["sample", "cgan_tiny", "--labels", "12"], "integers from 0 to 9"),
+        (["sample", "vae_tiny", "--labels", "1"], "not conditional"),
+        (["interpolate", "vae_tiny", "--path", "manifold"], "2 dimensions"),
+        (["interpolate", "vae_tiny", "--labels", "1,2"], "not conditional"),
+        (["interpolate", "cgan_tiny", "--labels", "1,2,3"], "received labels=[1, 2, 3]"),
+        (["interpolate", "vae_tiny", "-o", "walk.txt"], "must be an image file"),
+        (["reconstruct", "cgan_tiny"], "does not encode"),
+        (["reconstruct", "vae_tiny", "missing.png"], "not an image that can be read"),
+    ],
+)
+def test_wrong_use_of_the_latent_commands(latent_runs, arguments, reason):
+    done = run_cli(*arguments, cwd=latent_runs)
+    assert done.returncode == 2, done.stderr
+    assert reason in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_interpolate_writes_a_grid_or_an_animation(latent_runs, tmp_path):
+    for path, extra in (("spherical", []), ("linear", ["-o", "walk.gif"]), ("traversal", ["-o", "traversal.png"])):
+        done = run_cli("interpolate", latent_runs / "vae_tiny", "--path", path, "--rows", 3, "--steps", 4, *extra, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    sheet, traversal = Image.open(tmp_path / "interpolation.png"), Image.open(tmp_path / "traversal.png")
+    assert sheet.width > sheet.height and traversal.size == sheet.size
+    with Image.open(tmp_path / "walk.gif") as animation:
+        assert animation.n_frames == 6  # there and back
+    done = run_cli("interpolate", latent_runs / "cgan_tiny", "--labels", "3,8", "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["path"] == "labels"
+
+
+def test_reconstruct_the_data_set_or_files(latent_runs, tmp_path):
+    done = run_cli("reconstruct", latent_runs / "vae_tiny", "-n", 5, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n"] == 5
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "mine.jpg")
+    for source in ("vae_tiny", "vae_tiny/saved_model"):
+        done = run_cli("reconstruct", latent_runs / source, tmp_path / "mine.jpg", "-o", "mine.png", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "1 images in mine.png" in done.stdout
+    sheet = Image.open(tmp_path / "mine.png")
+    assert sheet.height > 1.8 * sheet.width

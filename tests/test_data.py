@@ -296,3 +296,49 @@ def test_prepare_refuses_damaged_files(tmp_path):
         (tmp_path / file).write_bytes(b"damaged")
     with pytest.raises(UserError, match="is not the original one"):
         data.prepare("mnist", tmp_path, str(tmp_path / "out"))
+
+
+def test_binarisation_is_by_grey_and_by_seed():
+    images = np.full((1, 100, 100, 1), 51, np.uint8)  # a fifth of 255
+    once, again, other = (data.transforms.binarize(images, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(once, again)
+    assert np.any(once != other)
+    assert set(np.unique(once)) == {0, 255}
+    assert np.mean(once == 255) == pytest.approx(0.2, abs=0.015)
+    extremes = np.array([0, 255], np.uint8).repeat(1000).reshape(2, 1000, 1, 1)
+    np.testing.assert_array_equal(data.transforms.binarize(extremes, 0), extremes)
+
+
+def test_binarised_batches_are_black_and_white_once_or_anew():
+    def epochs(binarize):
+        config = DataConfig(dataset="digits", batch_size=8, limit=8, binarize=binarize)
+        digits = data.load(config, 16, 1)
+        batches = data.batches(digits, config, 0, 8, steps_per_epoch=1).take(2)
+        return [np.sort(np.stack(batch).reshape(8, -1), axis=0) for batch in batches.as_numpy_iterator()], digits
+
+    for kind in ("static", "resampled"):
+        (first, second), digits = epochs(kind)
+        assert set(np.unique(first)) == {-1.0, 1.0}
+        assert np.array_equal(first.sum(axis=0), second.sum(axis=0)) == (kind == "static")
+        assert (len(np.unique(digits.images)) == 2) == (kind == "static")
+    assert set(np.unique(epochs("none")[0][0])) > {-1.0, 1.0}
+
+
+def test_resampled_binarisation_does_not_depend_on_the_shards():
+    config = DataConfig(dataset="digits", batch_size=8, binarize="resampled")
+    digits = data.load(config, 16, 1)
+    whole = next(iter(data.batches(digits, config, 0, 8, steps_per_epoch=2)))
+    parts = [next(iter(data.batches(digits, config, 0, 8, steps_per_epoch=2, shard=i, shards=2))) for i in range(2)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+def test_stacked_digits_are_three_of_mnist_with_their_labels(monkeypatch):
+    images = np.arange(20, dtype=np.uint8).repeat(16).reshape(20, 4, 4, 1)
+    labels = np.arange(20) % 10
+    monkeypatch.setattr(data.prepared, "read", lambda name, path, split: (images, labels, list("0123456789")))
+    stacked = data.load(DataConfig(dataset="stacked_mnist"), 4, 3)
+    assert stacked.images.shape == (20, 4, 4, 3) and len(stacked.classes) == 1000
+    for image, label in zip(stacked.images, stacked.labels, strict=True):
+        assert label == sum(labels[image[0, 0, channel]] * 10**channel for channel in range(3))
+    with pytest.raises(UserError, match="stacked_mnist has 3 channels"):
+        data.load(DataConfig(dataset="stacked_mnist"), 4, 1)

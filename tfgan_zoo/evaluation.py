@@ -291,6 +291,7 @@ def likelihood(evaluator, model):
 class Metric(typing.NamedTuple):
     function: typing.Callable
     obstacle: typing.Callable  # (evaluator, model) -> why it cannot be measured, or None
+    better: dict  # the scores by which an epoch can be the best one, and whether "lower" or "higher" is better
     of_samples: bool = True  # else it is of the model itself
 
 
@@ -315,20 +316,27 @@ def needs_densities(evaluator, model):
 
 
 METRICS = {
-    "frechet": Metric(frechet, always),
-    "kid": Metric(kernel, always),
-    "classifier_score": Metric(classifier_score, needs_classifier),
-    "precision_recall": Metric(precision_recall, always),
-    "classes": Metric(classes, needs_classifier),
-    "modes": Metric(modes, needs_stacked),
-    "memorisation": Metric(memorisation, always),
-    "reconstruction": Metric(reconstruction, needs_encoder, of_samples=False),
-    "likelihood": Metric(likelihood, needs_densities, of_samples=False),
+    "frechet": Metric(frechet, always, {"frechet_distance": "lower"}),
+    "kid": Metric(kernel, always, {"kernel_distance": "lower"}),
+    "classifier_score": Metric(classifier_score, needs_classifier, {"classifier_score": "higher"}),
+    "precision_recall": Metric(precision_recall, always, dict.fromkeys(("precision", "recall", "density", "coverage"), "higher")),
+    "classes": Metric(classes, needs_classifier, {"class_kl": "lower", "label_accuracy": "higher"}),
+    "modes": Metric(modes, needs_stacked, {"modes": "higher", "modes_kl": "lower"}),
+    "memorisation": Metric(memorisation, always, {}),
+    "reconstruction": Metric(reconstruction, needs_encoder, {"psnr": "higher", "ssim": "higher"}, of_samples=False),
+    "likelihood": Metric(likelihood, needs_densities, {"nll": "lower", "elbo": "higher"}, of_samples=False),
 }
 
-# Which way a score is better, for choosing the best checkpoint; a score that is missing here is neither.
-LOWER = {"frechet_distance", "kernel_distance", "class_kl", "missing_classes", "modes_kl", "nll"}
-HIGHER = {"classifier_score", "precision", "recall", "density", "coverage", "label_accuracy", "modes", "psnr", "ssim", "elbo"}
+
+def better(score, names):
+    """Whether a score is better "lower" or "higher".
+
+    Raises:
+        UserError: none of the named metrics gives it.
+    """
+    directions = {key: way for name in names for key, way in METRICS[name].better.items()}
+    check_choice("score", score, directions)
+    return directions[score]
 
 
 def evaluate(source, *overrides, metrics=None, samples=10_000, seed=0, network="auto", importance_samples=200, output=None):

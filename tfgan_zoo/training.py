@@ -67,6 +67,7 @@ def train(source, *overrides, run_dir=None):
     first_epoch = int(checkpoint.epoch.numpy())
 
     if chief:
+        evaluations = make_evaluations(experiment, model)  # before anything is written: it may refuse
         write(run / "experiment.json", experiment.to_json())
         (run / "samples").mkdir(exist_ok=True)
         changed = experiment.differences(presets.experiment(experiment.preset)) if experiment.preset in presets.PRESETS else {}
@@ -78,7 +79,7 @@ def train(source, *overrides, run_dir=None):
             callbacks.Progress(steps, batch_size, settings.epochs),
             callbacks.Warnings(),
             callbacks.Samples(run / "samples", settings.sample_every, settings.sample_count, settings.epochs, settings.seed),
-            *evaluations(experiment, model),
+            *evaluations,
             callbacks.MetricsFile(run / "metrics.csv", first_epoch),
         ]
         if settings.best:
@@ -217,7 +218,7 @@ def check_same(run, experiment):
         raise UserError(f"{run} holds another experiment: {lines}. Choose another --run-dir, or go on with: tfgan-zoo train {run}")
 
 
-def evaluations(experiment, model):
+def make_evaluations(experiment, model):
     """The callback that measures the model from time to time, if the experiment wants it."""
     settings, image = experiment.train, experiment.model
     if not settings.evaluate_every:
@@ -225,18 +226,24 @@ def evaluations(experiment, model):
     evaluator = evaluation.Evaluator(
         experiment.data, image.image_size, image.channels, settings.evaluate_samples, settings.seed, settings.evaluate_features
     )
-    names = evaluator.names(model, settings.evaluate_metrics.split(","))
+    names = evaluator.names(model, metrics_of(settings))
     return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
+
+
+def metrics_of(settings):
+    return settings.evaluate_metrics.split(",")
 
 
 def best_score(settings):
     """The column of metrics.csv by which the best epoch is chosen, and whether lower is better."""
-    return f"eval_{settings.best}", settings.best in evaluation.LOWER
+    return f"eval_{settings.best}", evaluation.better(settings.best, metrics_of(settings)) == "lower"
 
 
 def check_evaluation(settings):
+    for name in metrics_of(settings):
+        check_choice("train.evaluate_metrics", name, evaluation.METRICS)
     if settings.best:
-        check_choice("train.best", settings.best, sorted(evaluation.LOWER | evaluation.HIGHER))
+        best_score(settings)
         if not settings.evaluate_every:
             raise UserError(f"train.best needs train.evaluate_every, received best={settings.best!r} with evaluate_every=0")
     if settings.patience and (not settings.best or settings.strategy == "multiworker"):
