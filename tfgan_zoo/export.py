@@ -193,6 +193,9 @@ def model_card(run, model):
         f"{name} {sum(int(np.prod(v.shape)) for v in variables):,}" for name, variables in model.player_variables().items()
     )
     seconds = sum(float(row["seconds"]) for row in rows)
+    signatures = ", ".join(f"`{name}({', '.join(spec.name for spec in specs)})`" for name, (_, specs) in model.signatures().items())
+    vector = f"tf.eye({model.classes})" if model.classes and experiment.model.condition == "vector" else f"tf.range({model.classes})"
+    labels = f", labels={vector}" if model.classes else ""
     return f"""# {experiment.preset}
 
 {about[0]}
@@ -214,12 +217,12 @@ def model_card(run, model):
 | weights (SHA-256) | `{model.digest()}` |
 | made by | tfgan_zoo {__version__} |
 
-Means over the last epoch (losses tell whether the game is balanced, not how good the images are):
+Means over the last epoch (losses tell whether training is in balance, not how good the images are):
 
 | | |
 |---|---|
 {numbers}
-
+{scores_table(run, model)}
 ## Use
 
 With TensorFlow alone:
@@ -228,13 +231,35 @@ With TensorFlow alone:
 import tensorflow as tf
 
 model = tf.saved_model.load("{experiment.preset}")
-images = model.signatures["sample"](n=tf.constant(64), seed=tf.constant(0))["images"]  # uint8 (64, s, s, c)
+images = model.signatures["sample"](n=tf.constant(64), seed=tf.constant(0){labels})["images"]  # uint8 (64, s, s, c)
 ```
 
-`serving_default` takes `z`, float32 (n, {experiment.model.latent_dim}) from N(0, 1), and gives uint8 images. With tfgan_zoo:
+Signatures: {signatures}. z is float32 (n, {experiment.model.latent_dim}) from N(0, 1), images are uint8. With tfgan_zoo:
 `tfgan-zoo sample DIRECTORY -n 64 --seed 0 -o samples.png`.
 
 ## Limits
 
 It makes images like those it was trained on and nothing else; rare kinds of image may be missing among its samples.
+"""
+
+
+def scores_table(run, model):
+    """The scores of this model that `evaluate` has stored in the run, as Markdown; of several evaluations the one with the most images."""
+    stored = [json.loads(path.read_text()) for path in sorted((run / "evaluation").glob("*.json"))]
+    stored = [result for result in stored if result["weights_sha256"] == model.digest()]
+    if not stored:
+        return ""
+    result = max(stored, key=lambda result: result["settings"]["n_generated"])
+    settings, rows = result["settings"], []
+    for name, score in result["scores"].items():
+        floor = "" if score["floor"] is None else f"{score['floor']:.4g}"
+        rows.append(f"| {name} | {score['value']:.4g} | {floor} |")
+    network = settings["features"]
+    return f"""
+`tfgan-zoo evaluate`: {settings["n_generated"]:,} generated images, seed {settings["seed"]}, against {settings["n_reference"]:,} of
+{settings["data"]} ({settings["split"]}), through {network["network"]} (SHA-256 {network["sha256"][:12]}...), resized: {network["resizer"]}.
+
+| score | generated | real images in their place |
+|---|---|---|
+{chr(10).join(rows)}
 """
