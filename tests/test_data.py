@@ -342,3 +342,8 @@ def test_stacked_digits_are_three_of_mnist_with_their_labels(monkeypatch):
         assert label == sum(labels[image[0, 0, channel]] * 10**channel for channel in range(3))
     with pytest.raises(UserError, match="stacked_mnist has 3 channels"):
         data.load(DataConfig(dataset="stacked_mnist"), 4, 1)
+
+
+def test_fit_makes_rgb_of_grey_arrays_of_the_right_size():
+    grey = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
+    np.testing.assert_array_equal(data.transforms.fit(grey, 4, 3), np.repeat(grey, 3, axis=-1))

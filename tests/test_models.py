@@ -242,3 +242,11 @@ def test_model_learns_what_a_picture_is():
     model.fit(tf.data.Dataset.from_tensors(real).repeat(), steps_per_epoch=150, verbose=0, shuffle=False)
     samples = model.sample(16).astype("float32") / 127.5 - 1
     assert np.abs(samples - real).mean() < 0.5 * np.abs(real - real.mean()).mean()
+
+
+def test_learning_rates_decay_to_zero_together():
+    model = make("dcgan_tiny", "model.decay_steps=4", "model.discriminator_steps=2")
+    for expected in (1e-4, 0.0):
+        fit(model, steps=2)
+        for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
+            assert float(optimizer.learning_rate) == pytest.approx(expected, abs=1e-9)

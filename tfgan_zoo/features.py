@@ -1,8 +1,10 @@
 """The networks that others look through: from uint8 images to features, and to class probabilities where the network classifies."""
 
+import contextlib
 import dataclasses
 import hashlib
 import pathlib
+import sys
 import typing
 
 import keras
@@ -44,7 +46,11 @@ class FeatureNetwork:
 
     def of_batch(self, images):
         images = transforms.fit(images, self.size or images.shape[1], self.channels)
-        outputs = self.compiled(transforms.to_float(images))
+        try:
+            outputs = self.compiled(transforms.to_float(images))
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            cause = str(error).strip().splitlines()[0][:200]
+            raise UserError(f"{self.name} cannot look at images of shape {tuple(images.shape[1:])}: {cause}") from error
         features, logits = (outputs, None) if not isinstance(outputs, (list, tuple)) else outputs
         if features.shape.rank > 2:
             features = tf.reduce_mean(features, axis=range(1, features.shape.rank - 1))
@@ -88,10 +94,14 @@ def load_digits():
 def load_inception():
     """Keras' InceptionV3: other weights and other numbers than the 2015 network of the papers' FID and Inception score."""
     try:
-        network = keras.applications.InceptionV3(weights="imagenet", classifier_activation="softmax")
+        with contextlib.redirect_stdout(sys.stderr):  # Keras says there that it downloads
+            network = keras.applications.InceptionV3(weights="imagenet", classifier_activation="softmax")
     except Exception as error:  # whatever the network, the host or the disk did
         cause = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise UserError(f"the weights of InceptionV3 are not at hand and could not be downloaded by Keras ({cause})") from error
+        raise UserError(
+            "the weights of InceptionV3 are not at hand and could not be downloaded by Keras: connect to the network once, put Keras' file "
+            f"into ~/.keras/models, or choose other features (digits, or the path of a Keras model), received: {cause}"
+        ) from error
     both = keras.Model(network.input, [network.get_layer("avg_pool").output, network.output])
     name = "keras-inception-v3: Keras' ImageNet weights, not the network of the papers' FID"
     return FeatureNetwork(name, weights_sha256(network), both, 299, 3, 1000, final_softmax=True)

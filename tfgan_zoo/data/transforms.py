@@ -37,13 +37,13 @@ def fit(images, size, channels):
     height, width = images.shape[-3], images.shape[-2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    images = images[..., top : top + side, left : left + side, :]
+    images = tf.convert_to_tensor(images[..., top : top + side, left : left + side, :])
     if side != size:
         resized = tf.image.resize(images, (size, size), method="bicubic", antialias=True)
         images = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
     if images.shape[-1] == 3 and channels == 1:
         return tf.image.rgb_to_grayscale(images)
-    return tf.image.grayscale_to_rgb(images) if images.shape[-1] < channels else tf.convert_to_tensor(images)
+    return tf.image.grayscale_to_rgb(images) if images.shape[-1] < channels else images
 
 
 def binarize(images, seed):

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfgan_zoo.augment import diff_augment
 from tfgan_zoo.config import UserError, check_at_least, check_choice
 from tfgan_zoo.losses import OBJECTIVES, gradient_penalty, r1_penalty
-from tfgan_zoo.models.base import follow, len_of
+from tfgan_zoo.models.base import decaying, follow, len_of
 from tfgan_zoo.models.latent import LatentModel, join
 
 
@@ -34,13 +34,14 @@ class AdversarialConfig:
     diff_augment: str = ""  # DiffAugment (Zhao et al. 2020): any of color,translation,cutout
     ema_decay: float = 0.0  # samples come from an average of G's weights with this decay per step; 0: from G
     learning_rate: float = 2e-4  # Adam, both players
+    decay_steps: int = 0  # steps over which both learning rates fall to 0 along a cosine; 0: they stay
     beta_1: float = 0.5
     beta_2: float = 0.999
 
     def __post_init__(self):
         check_at_least(1, image_size=self.image_size, channels=self.channels, latent_dim=self.latent_dim)
         check_at_least(1, discriminator_steps=self.discriminator_steps)
-        check_at_least(0, penalty_weight=self.penalty_weight, learning_rate=self.learning_rate)
+        check_at_least(0, penalty_weight=self.penalty_weight, learning_rate=self.learning_rate, decay_steps=self.decay_steps)
         check_choice("objective", self.objective, OBJECTIVES)
         check_choice("penalty", self.penalty, ("none", "gradient", "r1"))
         for name in ("label_smoothing", "ema_decay", "beta_1", "beta_2"):
@@ -72,7 +73,9 @@ class AdversarialModel(LatentModel):
         return {"generator": [self.generator], "discriminator": [self.discriminator]}
 
     def make_optimizer(self, player):
-        return keras.optimizers.Adam(self.config.learning_rate, beta_1=self.config.beta_1, beta_2=self.config.beta_2)
+        updates = self.config.discriminator_steps if player == "discriminator" else 1  # in one training step
+        rate = decaying(self.config.learning_rate, self.config.decay_steps * updates)
+        return keras.optimizers.Adam(rate, beta_1=self.config.beta_1, beta_2=self.config.beta_2)
 
     @property
     def batches_per_step(self):

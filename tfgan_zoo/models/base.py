@@ -253,6 +253,11 @@ class RunningMeans:
         return {name: total / self.steps for name, total in self.totals.items()}
 
 
+def decaying(rate, steps):
+    """A learning rate that falls to 0 along half a cosine over so many steps (Loshchilov & Hutter 2016); constant for 0 steps."""
+    return keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate
+
+
 def follow(average, network, decay):
     """One step of an exponential moving average: average <- decay average + (1 - decay) network, batch norm's statistics included,
     since today's statistics do not fit the weights of some hundred steps ago."""

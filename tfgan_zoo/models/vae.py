@@ -27,7 +27,7 @@ from tfgan_zoo.config import UserError, check_at_least, check_choice
 from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.layers import Constant, batch_norm, convolution, project, pyramid, transposed_convolution
 from tfgan_zoo.losses import bernoulli_log_likelihood, gaussian_kl, gaussian_log_likelihood
-from tfgan_zoo.models.base import len_of
+from tfgan_zoo.models.base import decaying, len_of
 from tfgan_zoo.models.latent import ConditionConfig, LatentModel, in_batches, join, one_hot
 
 
@@ -144,8 +144,7 @@ class VAE(LatentModel):
         return {"vae": [self.encoder, self.decoder]}
 
     def make_optimizer(self, player):
-        rate, steps = self.config.learning_rate, self.config.decay_steps
-        return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate)
+        return keras.optimizers.Adam(decaying(self.config.learning_rate, self.config.decay_steps))
 
     def call(self, inputs, training=False):
         """z, or (z, condition) -> the mean image of p(x|z) in [-1, 1]."""
