@@ -51,19 +51,20 @@ def test_two_replicas_through_the_command(xla, steps_per_execution, tmp_path):
     assert json.loads(done.stdout)["metrics"]["step"] == 8
 
 
-@pytest.mark.parametrize("xla", ["off", "on"])
-def test_two_workers_end_with_equal_weights_and_the_chief_alone_writes(xla, tmp_path):
+@pytest.mark.parametrize("preset, xla", [("dcgan_tiny", "off"), ("cgan_tiny", "on")])
+def test_two_workers_end_with_equal_weights_and_the_chief_alone_writes(preset, xla, tmp_path):
     """Two processes on localhost through TF_CONFIG; stopped after an epoch and started again they end as if never stopped."""
-    whole = workers(tmp_path / "whole", f"train.xla={xla}", *SHORT)
+    evaluated = ["train.evaluate_every=1", "train.evaluate_samples=50", "train.best=frechet_distance"] if preset == "cgan_tiny" else []
+    whole = workers(tmp_path / "whole", preset, f"train.xla={xla}", *SHORT, *evaluated)
     assert whole[0]["weights_sha256"] == whole[1]["weights_sha256"]
     assert "metrics" in whole[0] and "metrics" not in whole[1]
     if xla == "off":
-        workers(tmp_path / "parts", "train.xla=off", *SHORT[1:], "train.epochs=1")
-        parts = workers(tmp_path / "parts", "train.xla=off", *SHORT)
+        workers(tmp_path / "parts", preset, "train.xla=off", *SHORT[1:], "train.epochs=1")
+        parts = workers(tmp_path / "parts", preset, "train.xla=off", *SHORT)
         assert parts[0]["weights_sha256"] == parts[1]["weights_sha256"] == whole[0]["weights_sha256"]
 
 
-def workers(run, *overrides):
+def workers(run, preset, *overrides):
     """Trains with two workers; returns both JSON results."""
     sockets = [socket.socket() for _ in range(2)]
     for s in sockets:
@@ -75,7 +76,7 @@ def workers(run, *overrides):
     for index in range(2):
         cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         program = str(pathlib.Path(sys.executable).with_name("tfgan-zoo"))
-        command = [program, "train", "dcgan_tiny", "train.strategy=multiworker", *overrides, "--run-dir", str(run), "--json"]
+        command = [program, "train", preset, "train.strategy=multiworker", *overrides, "--run-dir", str(run), "--json"]
         environment = {**os.environ, "TF_CONFIG": json.dumps(cluster)}
         processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment))
     outputs = [process.communicate(timeout=240) for process in processes]

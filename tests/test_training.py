@@ -48,9 +48,9 @@ def test_samples_show_the_same_noise_in_every_epoch(tmp_path):
     assert np.abs(one - three).mean() < 12  # only batch norm's statistics move
 
 
-@pytest.mark.parametrize("name", ["dcgan_tiny", "gan_tiny"])
+@pytest.mark.parametrize("name", ["dcgan_tiny", "gan_tiny", "cgan_tiny", "vae_tiny"])
 def test_a_resumed_run_ends_with_the_same_bits(name, tmp_path):
-    more = ["model.ema_decay=0.9"]
+    more = ["model.decay_steps=12"] if name == "vae_tiny" else ["model.ema_decay=0.9"]
     whole = training.train(name, *SHORT, *more, run_dir=tmp_path / "whole")
     training.train(name, *SHORT[1:], *more, "train.epochs=1", run_dir=tmp_path / "parts")
     parts = training.train(tmp_path / "parts", "train.epochs=3")
