@@ -273,14 +273,14 @@ def likelihood(evaluator, model):
     for i in range(0, len(images), 100):
         x = tf.constant(images[i : i + 100] / np.float32(255))
         noise = tf.random.stateless_normal((evaluator.importance_samples, len(x), model.config.latent_dim), (evaluator.seed, i))
-        columns.append([part.numpy() for part in densities(x, [y[i : i + 100] for y in labels], noise)])
-    log_likelihood, log_ratio, kl, mean = (
-        np.concatenate(c, axis) for c, axis in zip(zip(*columns, strict=True), (1, 1, 0, 0), strict=True)
-    )
-    reconstruction, kl = -log_likelihood.mean(dtype=np.float64), kl.sum(axis=1).mean(dtype=np.float64)
-    nll = metrics.importance_weighted_nll(log_likelihood.astype(np.float64) + log_ratio).mean()
+        parts = densities(x, [tf.constant(y[i : i + 100]) for y in labels], noise)
+        log_likelihood, log_ratio, kl, mean = (part.numpy().astype(np.float64) for part in parts)
+        nll = metrics.importance_weighted_nll(log_likelihood + log_ratio)
+        columns.append((nll, -log_likelihood.mean(axis=0), kl.sum(axis=1), mean))
+    nll, reconstruction, kl, mean = (np.concatenate(column) for column in zip(*columns, strict=True))
+    reconstruction, kl = reconstruction.mean(), kl.mean()
     return {
-        "nll": Score(float(nll), None, details),
+        "nll": Score(float(nll.mean()), None, details),
         "elbo": Score(float(-reconstruction - kl), None, details),
         "elbo_reconstruction": Score(float(reconstruction), None, details),
         "elbo_kl": Score(float(kl), None, details),
