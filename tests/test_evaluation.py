@@ -9,6 +9,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import make, run_cli
 from PIL import Image
 
@@ -98,7 +99,9 @@ def test_result_does_not_depend_on_the_batch_size(evaluator, monkeypatch):
         assert parts[name].value == pytest.approx(whole[name].value, rel=1e-4, abs=1e-9), name
 
 
-def test_conditional_models_are_asked_for_the_datas_labels(evaluator):
+def test_conditional_models_are_asked_for_the_datas_labels(evaluator, monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH", 33)
+
     class Labelled(Fixed):
         classes = 10
 
@@ -107,20 +110,24 @@ def test_conditional_models_are_asked_for_the_datas_labels(evaluator):
             real = evaluator.other
             return np.stack([real.images[np.flatnonzero(real.labels == label)[i % 20]] for i, label in enumerate(labels)])
 
-    found = evaluator.measure(Labelled(None), ["classes"])
+    found = evaluator.measure(Labelled(None), ["label_accuracy"])
     assert found["label_accuracy"].value > 0.7
     assert found["label_accuracy"].floor > 0.7
+    wrong = evaluator.measure(Fixed(evaluator.other.images), ["label_accuracy"])  # takes no notice of what is asked for
+    assert wrong["label_accuracy"].value < 0.2
     np.testing.assert_array_equal(evaluator.labels(Labelled(None)), evaluator.reference.labels)
 
 
 def test_settings_name_everything(evaluator):
-    settings = evaluator.settings
+    settings = evaluator.settings(evaluation.METRICS)
     assert settings["n_generated"] == settings["n_reference"] == settings["n_floor"] == 400
     assert settings["split"] == "train, halved"
     assert settings["features"]["sha256"] == features.DIGITS_SHA256
     assert "antialias" in settings["features"]["resizer"]
-    assert "400 samples are few" in evaluator.warnings()[0]
-    assert "only 898 real images" in evaluation.Evaluator(DIGITS, 32, 1, samples=1000).warnings()[1]
+    assert settings["importance_samples"] == 200 and settings["binarisation"] == "static, seed 0"
+    assert "features" not in evaluator.settings(["likelihood"])
+    assert "400 samples are few" in evaluator.warnings(["kid"])[0]
+    assert "only 898 real images" in evaluation.Evaluator(DIGITS, 32, 1, samples=1000).warnings(["kid"])[1]
     reference = {image.tobytes() for image in evaluator.reference.images}
     assert not reference & {image.tobytes() for image in evaluator.other.images}
 
@@ -131,8 +138,7 @@ def test_likelihood_of_a_vae_is_measured_on_binarised_images():
     found = evaluator.measure(model, ["likelihood", "reconstruction"])
     assert found["elbo"].value == pytest.approx(-found["elbo_reconstruction"].value - found["elbo_kl"].value, rel=1e-9)
     assert found["nll"].value < -found["elbo"].value + 0.05
-    assert found["nll"].details["binarisation"] == "static, seed 0"
-    assert found["nll"].details["binarisation_in_training"] == "resampled"
+    assert evaluator.settings(["likelihood"])["binarisation_in_training"] == "resampled"
     assert 100 < found["nll"].value < 256  # an untrained decoder says nearly log 2 for each of 256 pixels
     assert evaluator.reference.images.max() == 255 and len(np.unique(evaluator.reference.images)) > 2
     assert -1 < found["ssim"].value < 1
@@ -155,7 +161,12 @@ def test_stacked_digits_are_read_channel_by_channel():
 def test_metrics_that_do_not_apply_are_refused_by_name(evaluator):
     gan = make("gan_tiny", "model.image_size=32")
     assert evaluator.names(gan) == ["frechet", "kid", "classifier_score", "precision_recall", "classes", "memorisation"]
-    for name, reason in [("likelihood", "densities"), ("reconstruction", "encode"), ("modes", "stacked")]:
+    for name, reason in [
+        ("likelihood", "densities"),
+        ("reconstruction", "encode"),
+        ("modes", "stacked"),
+        ("label_accuracy", "conditional"),
+    ]:
         with pytest.raises(UserError, match=f"{reason}.*received metric='{name}'"):
             evaluator.names(gan, [name])
     with pytest.raises(UserError, match="did you mean kid"):
@@ -253,7 +264,7 @@ def test_evaluate_a_saved_model_knows_its_data(run, tmp_path):
 
 
 def test_evaluate_command(run, tmp_path):
-    done = run_cli("evaluate", run, "--samples", 100, "--metrics", "frechet,classes", "--json", cwd=tmp_path)
+    done = run_cli("evaluate", run, "--samples", 100, "--metrics", "frechet,classes,label_accuracy", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert set(result["scores"]) == {"frechet_distance", "class_kl", "missing_classes", "label_accuracy"}
@@ -289,20 +300,24 @@ def test_scores_join_metrics_and_the_best_epoch_is_kept(tmp_path):
     assert (run / "losses.png").is_file()
 
 
-def test_training_stops_when_the_score_gets_no_better_and_stays_stopped(tmp_path):
+def test_training_stops_when_the_score_gets_no_better_and_stays_stopped(tmp_path, capsys):
     run = tmp_path / "run"
     options = [
         *WATCHED[1:],
         "train.evaluate_every=1",
         "train.patience=2",
         "train.epochs=50",
+        "train.sample_every=20",
         "model.learning_rate=0",
         "model.ema_decay=0.5",
     ]
     result = training.train("gan_tiny", *options, run_dir=run)  # it learns nothing, so the first epoch stays the best
     assert result["epochs"] == 3 and result["best_epoch"] == 1
+    assert [path.name for path in (run / "samples").iterdir()] == ["epoch_0003.png"]
     again = training.train(run)
     assert again["epochs"] == 3 and again["weights_sha256"] == result["weights_sha256"]
+    assert "stopped early after epoch 3" in capsys.readouterr().err
+    assert training.train(run, "train.patience=3")["epochs"] == 4
 
 
 def test_evaluation_does_not_touch_training(tmp_path):
@@ -327,6 +342,7 @@ def test_an_interrupted_run_keeps_its_best(tmp_path):
         (["train.patience=2"], "needs train.best"),
         (["train.evaluate_every=1", "train.evaluate_metrics=fid"], "did you mean kid"),
         (["train.evaluate_every=1", "train.best=nll"], "score must be one of frechet_distance"),
+        (["train.evaluate_every=1", "train.evaluate_metrics=label_accuracy", "train.best=label_accuracy"], "conditional models"),
     ],
 )
 def test_wrong_settings_are_refused_before_training(tmp_path, wrong, reason):
@@ -340,3 +356,97 @@ def test_best_epoch():
     assert callbacks.best_epoch(rows, "s", lower=True) == (3, 2)
     assert callbacks.best_epoch(rows, "s", lower=False) == (1, 3)
     assert callbacks.best_epoch(rows, "t", lower=True) == (None, 0)
+
+
+def test_an_image_has_one_binarisation_whichever_are_chosen():
+    def seen(seed):
+        class Model:
+            classes = 0
+            config = make("vae_tiny").config
+            condition = staticmethod(lambda labels, n: [])
+
+            def densities(self, x, condition, noise):
+                images.append(x.numpy())
+                k, n = noise.shape[:2]
+                return tf.zeros((k, n)), tf.zeros((k, n)), tf.zeros((n, 8)), tf.zeros((n, 8))
+
+        images = []
+        evaluator = evaluation.Evaluator(DIGITS, 16, 1, samples=400, seed=seed, importance_samples=1)
+        tf.config.run_functions_eagerly(True)
+        try:
+            evaluation.likelihood(evaluator, Model())
+        finally:
+            tf.config.run_functions_eagerly(False)
+        return dict(zip(evaluator.chosen.tolist(), np.concatenate(images), strict=True))
+
+    one, two = seen(0), seen(1)
+    both = one.keys() & two.keys()
+    assert len(both) > 50
+    static = data.load(dataclasses.replace(DIGITS, binarize="static"), 16, 1).images
+    for i in both:
+        np.testing.assert_array_equal(one[i], two[i])
+        np.testing.assert_array_equal(one[i], static[i] / 255)
+
+
+def test_a_conditional_vae_is_measured_with_its_labels(monkeypatch):
+    """The labels of every batch are its own: with labels of other images reconstructions get worse."""
+    model = make("vae_tiny", "model.classes=10", "model.learning_rate=0.01", "model.hidden=32")
+    embedded = data.load(DIGITS, 16, 1)
+    model.fit(data.transforms.to_float(embedded.images), embedded.labels, batch_size=64, epochs=6, verbose=0)
+    evaluator = evaluation.Evaluator(DIGITS, 16, 1, samples=200, importance_samples=5)
+    whole = evaluator.measure(model, ["reconstruction", "likelihood"])
+    monkeypatch.setattr(evaluation, "BATCH", 33)
+    parts = evaluator.measure(model, ["reconstruction", "likelihood"])
+    for name in whole:
+        assert parts[name].value == pytest.approx(whole[name].value, rel=1e-4), name
+    evaluator.reference.labels = np.roll(evaluator.reference.labels, 33)
+    wrong = evaluator.measure(model, ["reconstruction", "likelihood"])
+    assert wrong["nll"].value > whole["nll"].value + 0.1
+    assert wrong["psnr"].value < whole["psnr"].value
+
+
+def test_reconstructions_of_worse_models_score_worse(evaluator):
+    class Noisy(Fixed):
+        def __init__(self, amount):
+            self.amount = amount
+
+        def reconstruct(self, images, labels=None):
+            noise = np.random.default_rng(len(images)).normal(0, self.amount, images.shape)
+            return np.clip(images + noise, 0, 255).astype(np.uint8)
+
+    perfect, little, much = (evaluator.measure(Noisy(amount), ["reconstruction"]) for amount in (0, 10, 50))
+    assert perfect["psnr"].value == 100 and perfect["ssim"].value == pytest.approx(1)
+    for name in ("psnr", "ssim"):
+        assert perfect[name].value > little[name].value > much[name].value
+
+
+def test_labels_of_other_classes_are_not_read(tmp_path):
+    image = keras.Input((28, 28, 1))
+    flat = keras.layers.Flatten()(image)
+    keras.Model(image, [flat, keras.layers.Dense(12)(flat)]).save(tmp_path / "other.keras")
+    evaluator = evaluation.Evaluator(DIGITS, 32, 1, samples=100, network=str(tmp_path / "other.keras"))
+    conditional = make("cgan_tiny", "model.image_size=32")
+    assert evaluator.names(conditional) == ["frechet", "kid", "classifier_score", "precision_recall", "memorisation"]
+
+
+def test_inception_that_is_not_at_hand_is_a_plain_error(monkeypatch):
+    def fail(**options):
+        raise OSError("URL fetch failure")
+
+    monkeypatch.setattr(keras.applications, "InceptionV3", fail)
+    with pytest.raises(UserError, match="could not be downloaded by Keras.*received: URL fetch failure"):
+        features.load("inception")
+
+
+def test_a_model_of_the_test_images_is_not_measured_on_them():
+    with pytest.raises(UserError, match="received data.split='test'"):
+        evaluation.Evaluator(DataConfig(dataset="mnist", split="test"), 28, 1)
+
+
+def test_results_with_other_settings_do_not_share_a_file(tmp_path):
+    training.train("vae_tiny", "train.epochs=1", run_dir=tmp_path / "run")
+    for options in ({"importance_samples": 2}, {"importance_samples": 3}):
+        evaluation.evaluate(tmp_path / "run", samples=50, metrics=["likelihood"], **options)
+    evaluation.evaluate(tmp_path / "run", "data.limit=1000", samples=50, metrics=["likelihood"], importance_samples=3)
+    evaluation.evaluate(tmp_path / "run", "data.binarize_seed=1", samples=50, metrics=["likelihood"], importance_samples=3)
+    assert len(list((tmp_path / "run/evaluation").glob("*.json"))) == 4

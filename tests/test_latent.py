@@ -90,6 +90,24 @@ def test_spherical_walk_keeps_the_length_and_ends_at_the_ends():
         assert np.all(abs(middle - 7) < 1e-4) if path == "spherical" else np.all(middle < 6.5)
 
 
+def test_spherical_walk_between_opposite_or_equal_directions_stays_finite():
+    for last in (-2.0, 2.0):
+        walk = explore.between(np.array([[1.0], [last]]), 5, "spherical")
+        np.testing.assert_allclose(walk[:, 0], np.linspace(1, last, 5), atol=1e-6)
+
+
+def test_unknown_labels_become_nan_in_a_graph_and_wrong_shapes_are_refused(cgan):
+    condition = cgan.condition_tensor(tf.constant([3, 10, -1])).numpy()
+    np.testing.assert_array_equal(condition[0], np.eye(10)[3])
+    assert np.isnan(condition[1:]).all()
+    vector = make("cgan_tiny", "model.condition=vector", "model.classes=3")
+    np.testing.assert_array_equal(vector.condition_tensor(tf.constant([[1, 0, 1]])), [[1.0, 0.0, 1.0]])
+    np.testing.assert_array_equal(vector.condition([[1, 0, 1]], 1)[0], [[1.0, 0.0, 1.0]])
+    for model, wrong in ((vector, tf.constant([1, 2])), (vector, tf.ones((2, 4))), (cgan, tf.ones((2, 10)))):
+        with pytest.raises(UserError, match="received"):
+            model.condition_tensor(wrong)
+
+
 def test_walk_between_two_classes_at_fixed_z(cgan, saved):
     images = explore.walk(cgan, rows=2, steps=5, seed=3, labels=[1, 7])
     z = cgan.latent(2, 3)
@@ -134,6 +152,8 @@ def test_walks_refuse_labels_where_there_are_none():
     for labels in ([1], [1, 2], [1, 2, 3]):
         with pytest.raises(UserError, match="label"):
             explore.walk(model, labels=labels)
+    with pytest.raises(UserError, match="a traversal takes one label"):
+        explore.walk(make("cgan_tiny"), "traversal", labels=[1, 2])
 
 
 def test_reconstructions_stand_below_their_originals():

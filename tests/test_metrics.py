@@ -1,5 +1,7 @@
 """Every metric against closed forms, golden numbers and independent implementations."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -300,3 +302,12 @@ def test_importance_weighted_nll():
     np.testing.assert_allclose(metrics.importance_weighted_nll(log_weights), expected, rtol=1e-12)
     np.testing.assert_allclose(metrics.importance_weighted_nll(log_weights[:1]), -log_weights[0])
     assert np.all(np.isfinite(metrics.importance_weighted_nll(log_weights - 1e5)))
+
+
+def test_neighbours_of_many_points_take_little_memory():
+    real, fake = normal(4000, 4), normal(3000, 4, 1)
+    tracemalloc.start()
+    metrics.neighbour_scores(real, fake, chunk=100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6  # all distances at once would take 128 MB

@@ -100,8 +100,16 @@ class Samples(keras.callbacks.Callback):
         self.folder, self.every, self.count, self.epochs, self.seed = folder, every, count, epochs, seed
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs:
-            pictures.save_grid(self.model.sample(self.count, seed=self.seed), self.folder / f"epoch_{epoch + 1:04}.png")
+        self.epoch, self.written = epoch + 1, (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs
+        if self.written:
+            self.write()
+
+    def on_train_end(self, logs=None):
+        if not self.written:  # training stopped early
+            self.write()
+
+    def write(self):
+        pictures.save_grid(self.model.sample(self.count, seed=self.seed), self.folder / f"epoch_{self.epoch:04}.png")
 
 
 class Evaluation(keras.callbacks.Callback):

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 from tfgan_zoo import __version__, presets
-from tfgan_zoo.config import UserError
+from tfgan_zoo.config import LATENT_PATHS, UserError
 
 
 def main(arguments=None):
@@ -100,9 +100,8 @@ def parser():
 
     interpolate = command("interpolate", interpolate_images, "walk through the latent space, or from one class to another")
     interpolate.add_argument("source", help="a run directory, an exported SavedModel or a trained preset")
-    paths = ("spherical", "linear", "traversal", "manifold")
     text = "between two draws (spherical, linear), along single latent dimensions, or all over a 2-D latent space (default: spherical)"
-    interpolate.add_argument("--path", choices=paths, default="spherical", help=text)
+    interpolate.add_argument("--path", choices=LATENT_PATHS, default="spherical", help=text)
     interpolate.add_argument("--labels", type=labels, help="for a conditional model: one class, or two to go from one to the other")
     interpolate.add_argument("--rows", type=positive, default=8, help="walks (default: 8)")
     interpolate.add_argument("--steps", type=positive, default=10, help="images in a walk (default: 10)")
@@ -263,6 +262,9 @@ def reconstruct_images(options):
     from tfgan_zoo import explore, export, pictures
 
     model = export.load(options.source)
+    explore.check_encodes(model)
+    if options.labels and not options.images:
+        raise UserError("--labels says the classes of image files; those of the data set are known")
     overrides = [f"data.path={options.data_dir}"] if options.data_dir else []
     images, known = explore.images_for(options.source, model, options.images, options.n, options.seed, overrides)
     if model.classes and known is None and not options.labels:

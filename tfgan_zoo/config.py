@@ -6,6 +6,8 @@ import json
 import types
 import typing
 
+LATENT_PATHS = ("spherical", "linear", "traversal", "manifold")  # walks that `explore` offers
+
 
 class UserError(ValueError):
     """A mistake that the user can mend: the message is one plain line, the command line prints no traceback."""
@@ -50,6 +52,8 @@ class DataConfig:
         check_choice("data.split", self.split, ("train", "test"))
         check_choice("data.binarize", self.binarize, ("none", "static", "resampled"))
         check_at_least(1, batch_size=self.batch_size)
+        if self.binarize == "static" and (self.rotate or self.zoom):
+            raise UserError(f"rotated or enlarged pixels are not black and white: use data.binarize=resampled, received {self.binarize!r}")
         check_at_least(0, binarize_seed=self.binarize_seed, limit=self.limit, rotate=self.rotate, zoom=self.zoom, cache_gb=self.cache_gb)
 
 

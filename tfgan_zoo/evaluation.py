@@ -39,7 +39,6 @@ class Looked(typing.NamedTuple):
     features: np.ndarray  # float32 (n, d)
     probabilities: np.ndarray | None  # float32 (n, classes)
     digits: np.ndarray | None  # of stacked digits: what is read in each channel, (n, 3)
-    first: np.ndarray  # uint8 (at most NEAREST, h, w, c)
 
 
 class Evaluator:
@@ -64,33 +63,56 @@ class Evaluator:
         check_at_least(50, samples=samples)
         check_at_least(0, seed=seed)
         check_at_least(1, importance_samples=importance_samples)
+        if config.split != "train":
+            raise UserError(f"the test images must be ones that the model never saw, received data.split={config.split!r}")
         self.config, self.samples, self.seed, self.importance_samples = config, samples, seed, importance_samples
-        self.network = features.load(("digits" if config.dataset in DIGIT_SETS else "inception") if network == "auto" else network)
-        config = dataclasses.replace(config, binarize="none", split="train")
+        self.network_name = ("digits" if config.dataset in DIGIT_SETS else "inception") if network == "auto" else network
+        config = dataclasses.replace(config, binarize="none")
         self.training = in_memory(config, image_size, channels)
         generator = np.random.default_rng(seed)
         order = generator.permutation(len(self.training))
         if config.dataset in data.WITH_TEST_SPLIT:
             self.split = "test"
             self.held_out = in_memory(dataclasses.replace(config, split="test", limit=0), image_size, channels)
-            self.reference = pick(self.held_out, generator.permutation(len(self.held_out))[:samples])
+            self.chosen = generator.permutation(len(self.held_out))[:samples]  # of the whole that the reference is taken from
+            self.reference = pick(self.held_out, self.chosen)
             self.other = pick(self.training, order[:samples])
         else:
             self.split, self.held_out, half = "train, halved", None, len(order) // 2
-            self.reference, self.other = pick(self.training, order[:half][:samples]), pick(self.training, order[half:][:samples])
+            self.chosen = order[:half][:samples]
+            self.reference, self.other = pick(self.training, self.chosen), pick(self.training, order[half:][:samples])
 
-    @property
-    def settings(self):
-        """What every score is measured with."""
-        return {
+    def settings(self, names):
+        """What the scores of these metrics are measured with."""
+        sha = hashlib.sha256(self.reference.images.tobytes())
+        sha.update(self.training.images.tobytes())
+        settings = {
             "data": self.training.name,
+            "images_sha256": sha.hexdigest(),
             "split": self.split,
             "n_generated": self.samples,
             "n_reference": len(self.reference),
             "n_floor": len(self.other),
             "seed": self.seed,
-            "features": {"network": self.network.name, "sha256": self.network.sha256, "resizer": self.network.resizer},
         }
+        if any(METRICS[name].of == "features" for name in names):
+            network = self.network
+            settings["features"] = {"network": network.name, "sha256": network.sha256, "resizer": network.resizer}
+        if "likelihood" in names:
+            settings["importance_samples"] = self.importance_samples
+            settings["binarisation"] = f"static, seed {self.config.binarize_seed}"
+            settings["binarisation_in_training"] = self.config.binarize
+        return settings
+
+    @functools.cached_property
+    def network(self):
+        return features.load(self.network_name)
+
+    @property
+    def reads_labels(self):
+        """Whether the feature network's classes are the data's."""
+        own = self.network_name == "digits"
+        return self.config.dataset in DIGIT_SETS if own else self.network.classes == len(self.training.classes) > 0
 
     @functools.cached_property
     def real(self):
@@ -102,18 +124,17 @@ class Evaluator:
 
     def look(self, batches):
         """Runs batches of uint8 images through the feature network."""
-        parts, first, seen = [], [], 0
+        parts = []
         for images in batches:
-            first.append(images[: max(0, NEAREST - seen)])
-            seen += len(images)
             if self.stacked:  # every channel is a digit of its own
                 channels = [self.network(images[..., channel : channel + 1]) for channel in range(3)]
-                digits = np.stack([probabilities.argmax(axis=1) for _, probabilities in channels], axis=1)
+                digits = None
+                if self.network.classes:
+                    digits = np.stack([probabilities.argmax(axis=1) for _, probabilities in channels], axis=1)
                 parts.append((np.concatenate([part for part, _ in channels], axis=1), None, digits))
             else:
                 parts.append((*self.network(images), None))
-        whole = [None if column[0] is None else np.concatenate(column) for column in zip(*parts, strict=True)]
-        return Looked(*whole, np.concatenate(first))
+        return Looked(*(None if column[0] is None else np.concatenate(column) for column in zip(*parts, strict=True)))
 
     @property
     def stacked(self):
@@ -126,11 +147,11 @@ class Evaluator:
         known = self.reference.labels if self.reference.labels is not None else np.arange(model.classes)
         return known[np.arange(self.samples) % len(known)]
 
-    def generated(self, model):
-        """Batches of generated images; an image does not depend on the size of its batch."""
-        z, labels = np.asarray(model.latent(self.samples, self.seed)), self.labels(model)
-        for i in range(0, self.samples, BATCH):
-            yield model.generate(z[i : i + BATCH], None if labels is None else labels[i : i + BATCH])
+    def generated(self, model, samples=None):
+        """Batches of generated images (the first so many); an image does not depend on the size of its batch."""
+        z, labels = np.asarray(model.latent(self.samples, self.seed))[:samples], self.labels(model)
+        for i in range(0, len(z), BATCH):
+            yield model.generate(z[i : i + BATCH], None if labels is None else labels[: len(z)][i : i + BATCH])
 
     def names(self, model, wanted=None):
         """The metrics to measure: those that are wanted, or all that can be measured here.
@@ -155,19 +176,16 @@ class Evaluator:
         Returns:
             `{name of the score: Score}`.
         """
-        looked = self.look(self.generated(model)) if any(METRICS[name].of_samples for name in names) else None
+        looked = self.look(self.generated(model)) if any(METRICS[name].of == "features" for name in names) else None
         scores = {}
         for name in names:
             more = {"picture": picture} if name == "memorisation" else {}
-            scores |= METRICS[name].function(self, looked if METRICS[name].of_samples else model, **more)
-        if "classes" in names and model.classes and not self.stacked:
-            truth = [metrics.label_accuracy(self.real.probabilities, self.reference.labels)]
-            scores["label_accuracy"] = Score(metrics.label_accuracy(looked.probabilities, self.labels(model)), *truth)
+            scores |= METRICS[name].function(self, looked if METRICS[name].of == "features" else model, **more)
         return scores
 
-    def warnings(self):
+    def warnings(self, names):
         found = []
-        if self.samples < 5000:
+        if self.samples < 5000 and any(METRICS[name].of == "features" for name in names):
             best = expected_for_perfect(self.samples, self.network.classes) if self.network.classes else None
             found.append(
                 f"{self.samples} samples are few: expect the Frechet distance to be too high by about its floor"
@@ -193,7 +211,7 @@ def kernel(evaluator, looked):
     real, floor = evaluator.real.features, evaluator.floor.features
     value, error = metrics.kernel_distance(real, looked.features, seed=evaluator.seed)
     floor, floor_error = metrics.kernel_distance(real, floor, seed=evaluator.seed)
-    return {"kernel_distance": Score(value, floor, {"standard_error": error, "floor_standard_error": floor_error, "block": 1000})}
+    return {"kernel_distance": Score(value, floor, {"standard_error": error, "floor_standard_error": floor_error})}
 
 
 def classifier_score(evaluator, looked):
@@ -213,15 +231,27 @@ def precision_recall(evaluator, looked):
 
 
 def classes(evaluator, looked):
+    """Counts of what is read; every class of the real images counts one more, so that the divergence is finite."""
     count = evaluator.network.classes
-    generated, real, floor = (
-        metrics.class_histogram(each.probabilities.argmax(axis=1), count) for each in (looked, evaluator.real, evaluator.floor)
-    )
-    histograms = {"generated": generated.tolist(), "real": real.tolist()}
+    generated, floor = (metrics.class_histogram(each.probabilities.argmax(axis=1), count) for each in (looked, evaluator.floor))
+    read = np.concatenate([evaluator.real.probabilities.argmax(axis=1), np.arange(count)])
+    real = metrics.class_histogram(read, count)
+    there = real > 1 / len(read)
     return {
-        "class_kl": Score(metrics.kl_divergence(generated, real), metrics.kl_divergence(floor, real), histograms),
-        "missing_classes": Score(int(np.sum((generated == 0) & (real > 0))), int(np.sum((floor == 0) & (real > 0)))),
+        "class_kl": Score(
+            metrics.kl_divergence(generated, real),
+            metrics.kl_divergence(floor, real),
+            {"generated": generated.tolist(), "real": real.tolist()},
+        ),
+        "missing_classes": Score(int(np.sum((generated == 0) & there)), int(np.sum((floor == 0) & there))),
     }
+
+
+def label_accuracy(evaluator, looked):
+    """The fraction of images that are read as the label they were generated for."""
+    asked = evaluator.reference.labels[np.arange(evaluator.samples) % len(evaluator.reference)]
+    real = metrics.label_accuracy(evaluator.real.probabilities, evaluator.reference.labels)
+    return {"label_accuracy": Score(metrics.label_accuracy(looked.probabilities, asked), real)}
 
 
 def modes(evaluator, looked):
@@ -229,19 +259,20 @@ def modes(evaluator, looked):
     return {"modes": Score(found["modes"], floor["modes"], {"of": 1000}), "modes_kl": Score(found["kl"], floor["kl"])}
 
 
-def memorisation(evaluator, looked, picture=None):
+def memorisation(evaluator, model, picture=None):
     """Distances to the nearest training image; real ones are held-out images, or without a test split training images themselves."""
     training = evaluator.training.images
     if evaluator.held_out is not None:
         real, _ = metrics.nearest(evaluator.reference.images[:NEAREST], training)
     else:
         real, _ = metrics.nearest(training[:NEAREST], training, skip_self=True)
-    distances, index = metrics.nearest(looked.first, training)
+    images = np.concatenate(list(evaluator.generated(model, NEAREST)))
+    distances, index = metrics.nearest(images, training)
     threshold = np.quantile(real, 0.01)
     details = {"n": len(distances), "real": "held-out images" if evaluator.held_out is not None else "training images, themselves left out"}
     if picture is not None:
         closest = np.argsort(distances)[:16]
-        pictures.save_grid(np.concatenate([looked.first[closest], training[index[closest]]]), picture, columns=len(closest))
+        pictures.save_grid(np.concatenate([images[closest], training[index[closest]]]), picture, columns=len(closest))
     return {
         "nearest_training_distance": Score(float(np.median(distances)), float(np.median(real)), details),
         "closer_than_1_percent_of_real": Score(float(np.mean(distances < threshold)), float(np.mean(real < threshold)), details),
@@ -249,24 +280,20 @@ def memorisation(evaluator, looked, picture=None):
 
 
 def reconstruction(evaluator, model):
-    images = evaluator.reference.images
-    labels = evaluator.reference.labels if model.classes else None
-    again = np.concatenate(
-        [model.reconstruct(part, None if labels is None else labels[i * BATCH :][: len(part)]) for i, part in enumerate(batches_of(images))]
-    )
-    return {
-        "psnr": Score(float(np.mean(metrics.psnr(images, again))), None, {"of": "reconstructions", "unit": "dB"}),
-        "ssim": Score(float(np.mean(metrics.ssim(images, again))), None, {"of": "reconstructions"}),
-    }
+    labels, scores = evaluator.reference.labels, {"psnr": [], "ssim": []}
+    for i, images in enumerate(batches_of(evaluator.reference.images)):
+        again = model.reconstruct(images, labels[i * BATCH :][: len(images)] if model.classes else None)
+        scores["psnr"].extend(np.minimum(metrics.psnr(images, again), 100.0))  # infinite for equal images
+        scores["ssim"].extend(metrics.ssim(images, again))
+    return {name: Score(float(np.mean(found)), None, {"of": "reconstructions"}) for name, found in scores.items()}
 
 
 def likelihood(evaluator, model):
     """ELBO and its parts, and the importance-weighted bound, on the reference images, in nats an image."""
-    images, details = evaluator.reference.images, {"n": len(evaluator.reference), "importance_samples": evaluator.importance_samples}
-    if model.config.likelihood == "bernoulli":
-        images = data.transforms.binarize(images, evaluator.config.binarize_seed)
-        details["binarisation"] = f"static, seed {evaluator.config.binarize_seed}"
-        details["binarisation_in_training"] = evaluator.config.binarize
+    images = evaluator.reference.images
+    if model.config.likelihood == "bernoulli":  # the whole set first, so that an image has one binarisation whichever are chosen
+        whole = evaluator.held_out if evaluator.held_out is not None else evaluator.training
+        images = data.transforms.binarize(whole.images, evaluator.config.binarize_seed)[evaluator.chosen]
     labels = model.condition(evaluator.reference.labels if model.classes else None, len(images))
     densities = tf.function(model.densities)
     columns = []
@@ -280,10 +307,10 @@ def likelihood(evaluator, model):
     nll, reconstruction, kl, mean = (np.concatenate(column) for column in zip(*columns, strict=True))
     reconstruction, kl = reconstruction.mean(), kl.mean()
     return {
-        "nll": Score(float(nll.mean()), None, details),
-        "elbo": Score(float(-reconstruction - kl), None, details),
-        "elbo_reconstruction": Score(float(reconstruction), None, details),
-        "elbo_kl": Score(float(kl), None, details),
+        "nll": Score(float(nll.mean())),
+        "elbo": Score(float(-reconstruction - kl)),
+        "elbo_reconstruction": Score(float(reconstruction)),
+        "elbo_kl": Score(float(kl)),
         "active_units": Score(int(np.sum(mean.var(axis=0) > 0.01)), None, {"of": model.config.latent_dim}),
     }
 
@@ -292,7 +319,7 @@ class Metric(typing.NamedTuple):
     function: typing.Callable
     obstacle: typing.Callable  # (evaluator, model) -> why it cannot be measured, or None
     better: dict  # the scores by which an epoch can be the best one, and whether "lower" or "higher" is better
-    of_samples: bool = True  # else it is of the model itself
+    of: str = "features"  # of generated images, or of the "model" itself
 
 
 def always(evaluator, model):
@@ -303,8 +330,20 @@ def needs_classifier(evaluator, model):
     return None if evaluator.network.classes and not evaluator.stacked else "this needs a feature network that classifies whole images"
 
 
+def needs_reader(evaluator, model):
+    return needs_classifier(evaluator, model) or (
+        None if evaluator.reads_labels else "this needs a feature network of the data's own classes"
+    )
+
+
+def needs_labels(evaluator, model):
+    if not model.classes or evaluator.reference.labels is None:
+        return "this is for conditional models, and images with labels"
+    return needs_reader(evaluator, model)
+
+
 def needs_stacked(evaluator, model):
-    return None if evaluator.stacked else "this is for stacked digits (data.dataset=stacked_mnist)"
+    return None if evaluator.stacked and evaluator.network.classes == 10 else "this is for stacked digits (data.dataset=stacked_mnist)"
 
 
 def needs_encoder(evaluator, model):
@@ -320,11 +359,12 @@ METRICS = {
     "kid": Metric(kernel, always, {"kernel_distance": "lower"}),
     "classifier_score": Metric(classifier_score, needs_classifier, {"classifier_score": "higher"}),
     "precision_recall": Metric(precision_recall, always, dict.fromkeys(("precision", "recall", "density", "coverage"), "higher")),
-    "classes": Metric(classes, needs_classifier, {"class_kl": "lower", "label_accuracy": "higher"}),
+    "classes": Metric(classes, needs_reader, {"class_kl": "lower"}),
+    "label_accuracy": Metric(label_accuracy, needs_labels, {"label_accuracy": "higher"}),
     "modes": Metric(modes, needs_stacked, {"modes": "higher", "modes_kl": "lower"}),
-    "memorisation": Metric(memorisation, always, {}),
-    "reconstruction": Metric(reconstruction, needs_encoder, {"psnr": "higher", "ssim": "higher"}, of_samples=False),
-    "likelihood": Metric(likelihood, needs_densities, {"nll": "lower", "elbo": "higher"}, of_samples=False),
+    "memorisation": Metric(memorisation, always, {}, of="model"),
+    "reconstruction": Metric(reconstruction, needs_encoder, {"psnr": "higher", "ssim": "higher"}, of="model"),
+    "likelihood": Metric(likelihood, needs_densities, {"nll": "lower", "elbo": "higher"}, of="model"),
 }
 
 
@@ -350,7 +390,7 @@ def evaluate(source, *overrides, metrics=None, samples=10_000, seed=0, network="
         output: the folder for the JSON file and the picture; RUN/evaluation, or evaluation/NAME for what is no run.
 
     Returns:
-        A dict: source, weights_sha256, step, settings, warnings, scores `{name: {value, floor, details}}`. The same is in the file
+        A dict: preset, weights_sha256, step, settings, warnings, scores `{name: {value, floor, details}}`. The same is in the file
         named by the settings, along with what was measured earlier with the same settings.
 
     Raises:
@@ -370,8 +410,8 @@ def evaluate(source, *overrides, metrics=None, samples=10_000, seed=0, network="
         "preset": experiment.preset if experiment else None,
         "weights_sha256": model.digest(),
         "step": int(model.step) if hasattr(model, "step") else None,
-        "settings": evaluator.settings,
-        "warnings": evaluator.warnings(),
+        "settings": evaluator.settings(names),
+        "warnings": evaluator.warnings(names),
     }
     folder = folder_for(source, output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -381,7 +421,7 @@ def evaluate(source, *overrides, metrics=None, samples=10_000, seed=0, network="
     earlier = json.loads(file.read_text())["scores"] if file.is_file() else {}
     result = {**about, "scores": {**earlier, **{key: dataclasses.asdict(score) for key, score in scores.items()}}}
     partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(result, indent=2) + "\n")
+    partial.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
     partial.replace(file)
     return {**result, "scores": {key: result["scores"][key] for key in scores}}
 
@@ -398,14 +438,21 @@ def table(result):
     lines = [f"{'score':<32}{'generated':>12}{'real images':>14}"]
     for name, score in result["scores"].items():
         floor = "-" if score["floor"] is None else f"{score['floor']:.4f}"
-        unit = (score["details"] or {}).get("unit", "")
-        lines.append(f"{name:<32}{score['value']:>12.4f}{floor:>14} {unit}".rstrip())
-    network = settings["features"]
+        details = {key: value for key, value in (score["details"] or {}).items() if not isinstance(value, list)}
+        told = ", ".join(f"{key} {value:.2g}" if isinstance(value, float) else f"{key} {value}" for key, value in details.items())
+        lines.append(f"{name:<32}{score['value']:>12.4f}{floor:>14}  {told}".rstrip())
     lines.append(
         f"{settings['n_generated']:,} generated images, seed {settings['seed']}, against {settings['n_reference']:,} of {settings['data']} "
         f"({settings['split']}); real images: {settings['n_floor']:,} others in their place"
     )
-    lines.append(f"features: {network['network']} ({network['sha256'][:12]}), resized: {network['resizer']}")
+    if "features" in settings:
+        network = settings["features"]
+        lines.append(f"features: {network['network']} ({network['sha256'][:12]}), resized: {network['resizer']}")
+    if "binarisation" in settings:
+        lines.append(
+            f"likelihood: {settings['importance_samples']} importance samples, binarised: {settings['binarisation']} (in training: "
+            f"{settings['binarisation_in_training']})"
+        )
     return "\n".join(lines)
 
 

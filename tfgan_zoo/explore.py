@@ -4,11 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo import data, export
-from tfgan_zoo.config import UserError, check_choice
+from tfgan_zoo.config import LATENT_PATHS, UserError, check_choice
 from tfgan_zoo.data import folders
 from tfgan_zoo.models.latent import condition_of
-
-PATHS = ("spherical", "linear", "traversal", "manifold")
 
 
 def walk(model, path="spherical", rows=8, steps=10, seed=0, labels=None):
@@ -29,12 +27,14 @@ def walk(model, path="spherical", rows=8, steps=10, seed=0, labels=None):
     Raises:
         UserError: labels that do not fit, or a manifold of another dimension.
     """
-    check_choice("path", path, PATHS)
+    check_choice("path", path, LATENT_PATHS)
     if labels is not None and len(labels) > 2:
         raise UserError(f"a walk takes one label, or goes from one to another, received labels={list(labels)}")
     if labels is not None and len(labels) == 2:
+        if path in ("traversal", "manifold"):
+            raise UserError(f"a {path} takes one label, received labels={list(labels)}")
         z = np.repeat(model.latent(rows, seed), steps, axis=0)
-        first, last = (model_condition(model, np.full(rows, label)) for label in labels)
+        first, last = (condition_of(np.full(rows, label), rows, model.classes)[0] for label in labels)
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return model.generate(z, np.concatenate([(1 - share) * a + share * b for a, b in zip(first, last, strict=True)]))
     if path == "traversal":
@@ -43,19 +43,9 @@ def walk(model, path="spherical", rows=8, steps=10, seed=0, labels=None):
         z, rows, steps = manifold(model, steps)
     else:
         z = between(np.asarray(model.latent(2 * rows, seed)), steps, path)
-    chosen = None
-    if model.classes:
-        chosen = np.repeat(labels[0] if labels is not None else np.arange(rows) % model.classes, steps if labels is None else rows * steps)
-    elif labels is not None:
-        raise UserError("this model is not conditional: it takes no labels")
-    return model.generate(z, chosen)
-
-
-def model_condition(model, labels):
-    """One-hot rows for integer labels, refused if they do not fit the model."""
-    if not model.classes:
-        raise UserError("this model is not conditional: it takes no labels")
-    return condition_of(labels, len(labels), model.classes)[0]
+    if labels is None and model.classes:
+        labels = np.repeat(np.arange(rows) % model.classes, steps)
+    return model.generate(z, None if labels is None else np.resize(labels, len(z)))
 
 
 def between(ends, steps, path):
@@ -70,10 +60,12 @@ def between(ends, steps, path):
         return np.concatenate([(1 - t) * a + t * b for a, b in zip(first, last, strict=True)])
     cosine = np.sum(first * last, axis=1) / (np.linalg.norm(first, axis=1) * np.linalg.norm(last, axis=1))
     angles = np.arccos(np.clip(cosine, -1, 1))
-    walks = [
-        (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
-        for a, b, angle in zip(first, last, np.maximum(angles, 1e-6), strict=True)
-    ]
+    walks = []
+    for a, b, angle in zip(first, last, angles, strict=True):
+        if np.sin(angle) < 1e-3:  # the codes point the same way or opposite ways: there is no one circle between them
+            walks.append((1 - t) * a + t * b)
+        else:
+            walks.append((np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle))
     return np.concatenate(walks).astype(np.float32)
 
 
@@ -104,10 +96,14 @@ def manifold(model, steps):
     return np.stack([across.ravel(), down.ravel()], axis=1), steps, steps
 
 
-def reconstruct(model, images, labels=None, columns=16):
-    """Every image above its reconstruction: uint8 (n, h, w, c) -> uint8, rows of originals and of reconstructions in turn."""
+def check_encodes(model):
     if not hasattr(model, "reconstruct"):
         raise UserError("this model does not encode images: reconstructions are for auto-encoders such as VAE")
+
+
+def reconstruct(model, images, labels=None, columns=16):
+    """Every image above its reconstruction: uint8 (n, h, w, c) -> uint8, rows of originals and of reconstructions in turn."""
+    check_encodes(model)
     again = model.reconstruct(images, labels)
     blank = np.full((-len(images) % columns, *images.shape[1:]), 255, np.uint8)
     rows = [np.concatenate([part, blank]).reshape(-1, columns, *images.shape[1:]) for part in (images, again)]

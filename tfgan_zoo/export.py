@@ -58,18 +58,20 @@ class Exported:
 
     def _encode(self, images, labels=None):
         """mean and log variance of uint8 images, float32 (n, latent_dim)."""
-        return tuple(self.of_images("encode", images, labels, output) for output in ("mean", "log_variance"))
+        return np.split(self.of_images("encode", images, labels, lambda found: tf.concat([found["mean"], found["log_variance"]], 1)), 2, 1)
 
     def _reconstruct(self, images, labels=None):
         """uint8 images as their codes decode."""
-        return self.of_images("reconstruct", images, labels, "images")
+        return self.of_images("reconstruct", images, labels, lambda found: found["images"])
 
     def of_images(self, signature, images, labels, output):
         condition = condition_of(labels, len(images), self.classes)
         if condition and self.inputs(signature)["labels"].dtype.is_integer:
+            if np.any(np.sort(condition[0], axis=1)[:, -2:] != (0, 1)):
+                raise UserError("this exported model encodes images of one class each, received vectors that are not one-hot")
             condition = [condition[0].argmax(axis=1).astype(np.int32)]
         names = ("images", "labels")[: 1 + len(condition)]
-        return in_batches(lambda *parts: self.signatures[signature](**dict(zip(names, parts, strict=True)))[output], images, *condition)
+        return in_batches(lambda *parts: output(self.signatures[signature](**dict(zip(names, parts, strict=True)))), images, *condition)
 
     def digest(self):
         """SHA-256 of the file of weights."""
@@ -254,10 +256,11 @@ def scores_table(run, model):
     for name, score in result["scores"].items():
         floor = "" if score["floor"] is None else f"{score['floor']:.4g}"
         rows.append(f"| {name} | {score['value']:.4g} | {floor} |")
-    network = settings["features"]
+    network = settings.get("features")
+    through = f", through {network['network']} (SHA-256 {network['sha256'][:12]}...), resized: {network['resizer']}" if network else ""
     return f"""
 `tfgan-zoo evaluate`: {settings["n_generated"]:,} generated images, seed {settings["seed"]}, against {settings["n_reference"]:,} of
-{settings["data"]} ({settings["split"]}), through {network["network"]} (SHA-256 {network["sha256"][:12]}...), resized: {network["resizer"]}.
+{settings["data"]} ({settings["split"]}){through}.
 
 | score | generated | real images in their place |
 |---|---|---|

@@ -50,6 +50,13 @@ PRESETS = {
         "train": {"epochs": 25},
         "parameters": {"generator": 462_049, "discriminator": 259_265},
     },
+    "dcgan_stacked_mnist": {
+        "kind": "DCGAN",
+        "model": {"image_size": 28, "channels": 3, "width": 64},
+        "data": {"dataset": "stacked_mnist"},
+        "train": {"epochs": 50},
+        "parameters": {"generator": 1_439_299, "discriminator": 1_033_729},
+    },
     "dcgan_cifar10": {
         "kind": "DCGAN",
         "model": {"image_size": 32, "channels": 3, "width": 64},
@@ -102,7 +109,7 @@ PRESETS = {
     "vae_digits": {
         "kind": "VAE",
         "model": {"image_size": 32, "channels": 1, "latent_dim": 16, "width": 16, "hidden": 128},
-        "data": {"dataset": "digits", "batch_size": 32},
+        "data": {"dataset": "digits", "batch_size": 32, "binarize": "resampled"},
         "train": {"epochs": 120, "sample_every": 4},
         "parameters": {"vae": 351_713},
     },

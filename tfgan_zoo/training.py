@@ -73,7 +73,9 @@ def train(source, *overrides, run_dir=None):
         changed = experiment.differences(presets.experiment(experiment.preset)) if experiment.preset in presets.PRESETS else {}
         say(f"{experiment.preset}{''.join(f' {name}={mine}' for name, (mine, _) in changed.items())}")
         say(f"{images.description}; {steps} steps of {batch_size} an epoch; {distribute.machine()}")
-        say(f"{'going on after epoch ' + str(first_epoch) if first_epoch else 'starting'} in {run}")
+        done = stopped_early(run, settings)
+        going_on = f"{'stopped early' if done else 'going on'} after epoch {first_epoch}"
+        say(f"{going_on if first_epoch else 'starting'} in {run}")
         watchers = [
             callbacks.HealthGuard(),
             callbacks.Progress(steps, batch_size, settings.epochs),
@@ -137,6 +139,7 @@ def train(source, *overrides, run_dir=None):
 def describe(source, *overrides):
     """What `train` would do, without training: experiment, data, steps and parameters."""
     experiment = resolve(source, *overrides)
+    check_evaluation(experiment.train)
     images = data.load(experiment.data, experiment.model.image_size, experiment.model.channels)
     model = make_model(experiment, tf.distribute.get_strategy())
     check_labels(images, model)
@@ -204,14 +207,14 @@ def summary(result):
 
 
 def check_same(run, experiment):
-    """Refuses to mix two experiments in one run directory; only more epochs are welcome."""
+    """Refuses to mix two experiments in one run directory; only more epochs and another patience are welcome."""
     if not (run / "experiment.json").is_file():
         if run.is_dir() and any(run.iterdir()):
             raise UserError(f"{run} has files but no experiment.json: choose another --run-dir")
         return
     before = presets.read_experiment(run)
     different = experiment.differences(before)
-    if different.keys() == {"train.epochs"} and experiment.train.epochs > before.train.epochs:
+    if different.keys() <= {"train.epochs", "train.patience"} and experiment.train.epochs >= before.train.epochs:
         return
     if different:
         lines = "; ".join(f"{name} is {theirs!r} there and {mine!r} here" for name, (mine, theirs) in different.items())
@@ -226,7 +229,7 @@ def make_evaluations(experiment, model):
     evaluator = evaluation.Evaluator(
         experiment.data, image.image_size, image.channels, settings.evaluate_samples, settings.seed, settings.evaluate_features
     )
-    names = evaluator.names(model, metrics_of(settings))
+    names = evaluator.names(model, metrics_of(settings))  # refuses what cannot be measured
     return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
 
 

@@ -1,4 +1,4 @@
-"""The yardsticks: one short file a metric, around pure functions of features, probabilities, labels or images (NumPy, float64)."""
+"""The yardsticks: one short file a metric, around pure functions of features, probabilities, labels or images."""
 
 from tfgan_zoo.metrics.classes import class_histogram, kl_divergence, label_accuracy
 from tfgan_zoo.metrics.classifier_score import classifier_score

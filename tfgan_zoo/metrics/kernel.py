@@ -11,7 +11,8 @@ from tfgan_zoo.config import UserError
 def kernel_distance(real, fake, block=1000, seed=0):
     """The squared maximum mean discrepancy for the kernel (x.y / d + 1)^3, unbiased, so it may be slightly negative.
 
-    Both sets are shuffled by the seed and cut into equally many disjoint blocks of at most `block` rows; the estimate is the mean over
+    Both sets are shuffled by the seed and cut into equally many disjoint blocks, so many that the larger set's have at most `block` rows
+    (unless the smaller set has too few for two each); the estimate is the mean over
     blocks, its standard error the blocks' (n - 1) deviation over the root of their number.
 
     Args:
@@ -25,7 +26,7 @@ def kernel_distance(real, fake, block=1000, seed=0):
     Raises:
         UserError: fewer than 2 rows.
     """
-    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    real, fake = np.asarray(real), np.asarray(fake)
     if min(len(real), len(fake)) < 2:
         raise UserError(f"the kernel distance needs at least 2 rows on either side, received {len(real)} and {len(fake)}")
     blocks = -(-max(len(real), len(fake)) // block)
@@ -39,6 +40,7 @@ def kernel_distance(real, fake, block=1000, seed=0):
 
 def squared_mmd(x, y):
     """mean k(x, x') + mean k(y, y') - 2 mean k(x, y), the first two over distinct rows."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
     n, m, d = len(x), len(y), x.shape[1]
     kernel_xx, kernel_yy, kernel_xy = ((a @ b.T / d + 1.0) ** 3 for a, b in ((x, x), (y, y), (x, y)))
     within = (kernel_xx.sum() - np.trace(kernel_xx)) / (n * (n - 1)) + (kernel_yy.sum() - np.trace(kernel_yy)) / (m * (m - 1))

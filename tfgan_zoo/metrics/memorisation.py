@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def nearest(images, training, skip_self=False, chunk=8192):
+def nearest(images, training, skip_self=False, chunk=2048):
     """The nearest training image of every image, by Euclidean distance over pixels in [0, 1].
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 from tfgan_zoo.config import UserError
 
 
-def neighbour_scores(real, fake, k=5, chunk=1000):
+def neighbour_scores(real, fake, k=5, chunk=250):
     """Scores from balls around every image, each as large as the distance to its k-th neighbour (itself not counted) in its own set.
 
         precision   fakes inside the ball of any real image
@@ -54,7 +54,10 @@ def neighbour_scores(real, fake, k=5, chunk=1000):
 
 def radii(points, k, chunk):
     """The squared distance of every point to its k-th neighbour, itself not counted, and a rounding error more."""
-    parts = [np.partition(squared_distances(points[i : i + chunk], points), k, axis=1)[:, k] for i in range(0, len(points), chunk)]
+    parts = []
+    for i in range(0, len(points), chunk):
+        distances = squared_distances(points[i : i + chunk], points)
+        parts.append(np.partition(distances, k, axis=1)[:, k].copy())  # a view would keep all distances in memory
     return np.concatenate(parts) + 1e-12 * np.max(np.sum(points**2, axis=1))
 
 

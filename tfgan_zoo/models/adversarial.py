@@ -9,6 +9,7 @@ Step, on a batch of discriminator_steps equal parts:
 import dataclasses
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.augment import diff_augment
@@ -136,7 +137,8 @@ class AdversarialModel(LatentModel):
                 f"the discriminator has won: mean logits of {real:.1f} for real and {fake:.1f} for generated images leave the generator "
                 "little to learn from. Try model.label_smoothing=0.1, a lower model.learning_rate or model.diff_augment=translation,cutout"
             )
-        spread = self.sample(32).astype("float32").std(axis=0).mean() / 127.5
+        one_class = np.eye(1, self.classes, dtype=np.float32) if self.classes else None  # classes must not hide alike images
+        spread = self.sample(32, labels=one_class).astype("float32").std(axis=0).mean() / 127.5
         if spread < 0.02 and self.step >= 500:  # before, they all look alike because nothing is learned yet
             found["collapse"] = "samples all look alike (mode collapse). Try another train.seed, or model.discriminator_norm=spectral"
         return found

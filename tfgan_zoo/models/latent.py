@@ -49,7 +49,26 @@ class LatentModel(ZooModel):
             return (images_of(data),)
         if not isinstance(data, (tuple, list)) or len(data) < 2:
             raise UserError(f"{type(self).__name__} needs batches (images, labels), received a batch without labels")
-        return images_of(data), one_hot(data[1], self.classes)
+        return images_of(data), self.condition_tensor(data[1])
+
+    def condition_tensor(self, labels):
+        """Labels of a batch as the networks take them: float32 (n, classes).
+
+        A label outside of 0 ... classes - 1 becomes NaN, which stops training at once; a graph cannot refuse it.
+
+        Raises:
+            UserError: vectors of another length, or not what `config.condition` says.
+        """
+        if self.config.condition == "vector":
+            if labels.shape.rank != 2 or labels.shape[1] != self.classes:
+                raise UserError(
+                    f"condition=vector needs labels of shape (n, {self.classes}), received labels of shape {tuple(labels.shape)}"
+                )
+            return tf.cast(labels, tf.float32)
+        if not labels.dtype.is_integer or labels.shape.rank != 1:
+            raise UserError(f"condition=label needs integers (n,), received {labels.dtype.name} labels of shape {tuple(labels.shape)}")
+        known = tf.logical_and(labels >= 0, labels < self.classes)
+        return tf.where(known[:, None], tf.one_hot(labels, self.classes), float("nan"))
 
     @property
     def image_shape(self):
@@ -103,8 +122,11 @@ class LatentModel(ZooModel):
                 "sample": (lambda n, seed: {"images": to_uint8(self(self.latent(n, seed)))}, [n, seed]),
             }
 
+        def blend(z, labels):
+            return {"images": to_uint8(self((z, labels)))}
+
         def serve(z, labels):
-            return {"images": to_uint8(self((z, one_hot(labels, self.classes))))}
+            return blend(z, self.condition_tensor(labels))
 
         def sample(n, seed, labels):
             turns = tf.gather(labels, tf.range(n) % tf.shape(labels)[0])
@@ -115,7 +137,7 @@ class LatentModel(ZooModel):
         return {
             "serving_default": (serve, [z, labels]),
             "sample": (sample, [n, seed, labels]),
-            "blend": (serve, [z, vectors]),  # several classes at once: one-hot rows, or weights of the classes
+            "blend": (blend, [z, vectors]),  # several classes at once: one-hot rows, or weights of the classes
         }
 
 
@@ -135,13 +157,6 @@ def in_batches(function, *arrays, size=256):
     return np.concatenate([np.asarray(part) for part in parts])
 
 
-def one_hot(labels, classes):
-    """Integer labels (n,) -> float32 (n, classes); vectors pass."""
-    if labels.dtype.is_integer:
-        return tf.one_hot(labels, classes)
-    return tf.cast(labels, tf.float32)
-
-
 def in_turn(labels, n):
     """Labels repeated in turn until there are n."""
     return None if labels is None else np.asarray(labels)[np.arange(n) % len(labels)]
@@ -158,7 +173,7 @@ def condition_of(labels, n, classes):
             raise UserError("this model is not conditional: it takes no labels")
         return []
     labels = np.arange(n) % classes if labels is None else np.asarray(labels)
-    if np.issubdtype(labels.dtype, np.integer):
+    if labels.ndim < 2 and np.issubdtype(labels.dtype, np.integer):
         if labels.shape != (n,) or labels.min(initial=0) < 0 or labels.max(initial=0) >= classes:
             raise UserError(f"labels must be {n} integers from 0 to {classes - 1}, received labels={labels.tolist()}")
         return [keras.utils.to_categorical(labels, classes).astype(np.float32)]

@@ -28,7 +28,7 @@ from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.layers import Constant, batch_norm, convolution, project, pyramid, transposed_convolution
 from tfgan_zoo.losses import bernoulli_log_likelihood, gaussian_kl, gaussian_log_likelihood
 from tfgan_zoo.models.base import decaying, len_of
-from tfgan_zoo.models.latent import ConditionConfig, LatentModel, in_batches, join, one_hot
+from tfgan_zoo.models.latent import ConditionConfig, LatentModel, in_batches, join
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +40,11 @@ class VAEConfig(ConditionConfig):
     width: int = 32  # convolutional: channels at half the image's size, doubled at every halving
     kernel_size: int = 4  # pixels
     hidden: int = 400  # units of the dense hidden layer on either side
-    likelihood: str = "bernoulli"  # or gaussian (appendix C.1, C.2)
+    likelihood: str = "bernoulli"  # of black and white pixels (see data.binarize), or gaussian (appendix C.1, C.2)
     sigma: float = 0.0  # gaussian: the pixels' standard deviation, in units of the range [0, 1]; 0: one number that is learned
     kl_weight: float = 1.0  # beta
     kl_warmup: int = 0  # steps over which the KL's weight grows from 0 to kl_weight
-    free_bits: float = 0.0  # nats of KL that a latent dimension may use for nothing
+    free_bits: float = 0.0  # nats of KL that a latent dimension may use for nothing, in the mean over a replica's batch
     classes: int = 0  # conditional on a label or vector if more than 0
     learning_rate: float = 1e-3  # Adam
     decay_steps: int = 0  # steps over which the learning rate falls to 0 along a cosine; 0: it stays
@@ -243,7 +243,7 @@ class VAE(LatentModel):
         decode, (_, *labels) = shared["serving_default"]
 
         def encode(images, *labels):
-            condition = [one_hot(label, self.classes) for label in labels]
+            condition = [self.condition_tensor(label) for label in labels]
             mean, log_variance = self.encoder(join((to_float(images) + 1.0) / 2.0, *condition))
             return {"mean": mean, "log_variance": log_variance}
 
