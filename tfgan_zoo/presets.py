@@ -129,9 +129,9 @@ PRESETS = {
     },
     "vae_mnist_perceptron": {
         "kind": "VAE",
-        "model": {"image_size": 28, "channels": 1, "network": "perceptron", "decay_steps": 60_000},
-        "data": {"dataset": "mnist", "binarize": "static", "batch_size": 100},
-        "train": {"epochs": 100},
+        "model": {"image_size": 28, "channels": 1, "network": "perceptron", "decay_steps": 150_000},
+        "data": {"dataset": "mnist", "binarize": "resampled", "batch_size": 100},
+        "train": {"epochs": 250, "sample_every": 10},
         "parameters": {"vae": 676_864},
     },
     "vae_tiny": {
