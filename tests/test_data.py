@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfgan_zoo import data
+from tfgan_zoo import data, training
 from tfgan_zoo.config import DataConfig, UserError
 from tfgan_zoo.data import folders, prepared, transforms
 
@@ -347,3 +347,57 @@ def test_stacked_digits_are_three_of_mnist_with_their_labels(monkeypatch):
 def test_fit_makes_rgb_of_grey_arrays_of_the_right_size():
     grey = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
     np.testing.assert_array_equal(data.transforms.fit(grey, 4, 3), np.repeat(grey, 3, axis=-1))
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Six pictures and a labels.csv in another order, with the same grey in the first column."""
+    root = tmp_path / "pictures"
+    (root / "sub").mkdir(parents=True)
+    lines = ["file,grey,extra"]
+    for i in (3, 1, 5, 0, 2, 4):
+        name = f"{'sub/' if i % 2 else ''}{i}.png"
+        Image.new("L", (16, 16), 40 * i).save(root / name)
+        lines.append(f"{name},{40 * i / 255:.5f},{i}")
+    (root / "labels.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_labels_csv_gives_every_picture_its_vector(labelled):
+    config = DataConfig(dataset="folder", path=str(labelled), batch_size=6)
+    pictures = data.load(config, 16, 1)
+    assert pictures.classes == ["grey", "extra"]
+    np.testing.assert_allclose(pictures.labels[:, 0], pictures.images.mean(axis=(1, 2, 3)) / 255, atol=1e-4)
+    assert "2 labels an image" in pictures.description
+    images, labels = next(iter(data.batches(pictures, config, 0, 6, steps_per_epoch=1, labels=True)))
+    np.testing.assert_allclose(labels[:, 0], (tf.reduce_mean(images, axis=(1, 2, 3)) + 1) / 2, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (lambda text: text.replace("0.png,0.00000,0", "0.png,red,0"), "must be a path and 2 numbers"),
+        (lambda text: text.replace("0.png,0.00000,0", "0.png,0.00000"), "must be a path and 2 numbers"),
+        (lambda text: text.replace("0.png,0.00000,0", "0.png,nan,0"), "must be a path and 2 numbers"),
+        (lambda text: text.replace("4.png", "other.png"), "no line for 1 pictures, the first being 4.png"),
+    ],
+)
+def test_a_labels_csv_that_does_not_fit_is_refused(labelled, change, reason):
+    file = labelled / "labels.csv"
+    file.write_text(change(file.read_text()))
+    with pytest.raises(UserError, match=reason):
+        data.load(DataConfig(dataset="folder", path=str(labelled)), 16, 1)
+
+
+def test_a_run_conditional_on_vectors_from_a_folder(labelled, tmp_path):
+    folder = [f"data.path={labelled}", "data.dataset=folder", "data.batch_size=6", "train.steps_per_epoch=2", "train.epochs=1"]
+    result = training.train("cgan_tiny", *folder, "model.condition=vector", "model.classes=2", run_dir=tmp_path / "run")
+    assert result["metrics"]["step"] == 2
+    for wrong, reason in [
+        (["model.classes=2"], "use model.condition=vector"),
+        (["model.condition=vector"], "2 columns, received classes=10"),
+    ]:
+        with pytest.raises(UserError, match=reason):
+            training.train("cgan_tiny", *folder, *wrong, run_dir=tmp_path / "wrong")
+    with pytest.raises(UserError, match="digits has classes: use model.condition=label"):
+        training.train("cgan_tiny", "model.condition=vector", run_dir=tmp_path / "wrong")

@@ -337,8 +337,8 @@ def needs_reader(evaluator, model):
 
 
 def needs_labels(evaluator, model):
-    if not model.classes or evaluator.reference.labels is None:
-        return "this is for conditional models, and images with labels"
+    if not model.classes or evaluator.reference.labels is None or evaluator.reference.labels.ndim > 1:
+        return "this is for conditional models, and images of labelled classes"
     return needs_reader(evaluator, model)
 
 

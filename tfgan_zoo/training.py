@@ -265,9 +265,16 @@ def check_labels(images, model):
     if not model.wants_labels:
         return
     if images.labels is None:
-        raise UserError(f"{type(model).__name__} needs labels, which {images.name} lacks: put its pictures into one sub-folder a class")
-    if len(images.classes) > model.config.classes:
-        raise UserError(f"{images.name} has {len(images.classes)} classes, received model.classes={model.config.classes}")
+        raise UserError(
+            f"{type(model).__name__} needs labels, which {images.name} lacks: put its pictures into one sub-folder a class, or add a "
+            "labels.csv"
+        )
+    vectors, wanted = images.labels.ndim == 2, model.config.condition
+    if vectors != (wanted == "vector"):
+        kind = "vectors" if vectors else "classes"
+        raise UserError(f"{images.name} has {kind}: use model.condition={'vector' if vectors else 'label'}, received condition={wanted}")
+    if len(images.classes) > model.classes or (vectors and len(images.classes) < model.classes):
+        raise UserError(f"{images.name} has {len(images.classes)} {'columns' if vectors else 'classes'}, received classes={model.classes}")
 
 
 def check_tensorboard():

@@ -22,8 +22,8 @@ class ImageData:
 
     name: str
     images: np.ndarray | None  # uint8 (n, s, s, c)
-    labels: np.ndarray | None  # int64 (n,)
-    classes: list  # names
+    labels: np.ndarray | None  # int64 (n,), or float32 (n, k) for vectors
+    classes: list  # names of the classes, or of the vectors' entries
     files: list | None = None
     shape: tuple = ()  # (s, s, c)
 
@@ -32,7 +32,8 @@ class ImageData:
 
     @property
     def description(self):
-        classes = f", {len(self.classes)} classes" if self.classes else ""
+        kind = "classes" if self.labels is None or self.labels.ndim == 1 else "labels an image"
+        classes = f", {len(self.classes)} {kind}" if self.classes else ""
         place = "in memory" if self.images is not None else "decoded in every epoch"
         return f"{self.name}: {len(self):,} images{classes}, {'x'.join(map(str, self.shape))}, {place}"
 
@@ -73,7 +74,7 @@ def load_stacked(config, image_size, channels):
 
 
 def load_folder(config, image_size, channels):
-    """A folder of pictures; data.path is the folder, sub-folders are classes."""
+    """A folder of pictures; data.path is the folder, sub-folders are classes, or a labels.csv has vectors."""
     paths, labels, classes = folders.list_pictures(config.path)
     paths = paths[: config.limit or None]
     fits = len(paths) * image_size * image_size * channels <= config.cache_gb * 2**30

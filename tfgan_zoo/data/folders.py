@@ -1,6 +1,7 @@
 """Folders of pictures of any kind and size, read with Pillow."""
 
 import concurrent.futures
+import csv
 import logging
 import pathlib
 
@@ -14,16 +15,17 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
 
 
 def list_pictures(folder):
-    """The picture files of a folder in order of their names, with labels from its sub-folders.
+    """The picture files of a folder in order of their names, with labels from its labels.csv or its sub-folders.
 
     Args:
-        folder: a directory; pictures in sub-folders (of any depth) are labelled by the first one.
+        folder: a directory; pictures in sub-folders (of any depth) are labelled by the first one. If it has a file labels.csv, that gives
+            a vector of numbers for every picture instead: the first column is the path within the folder, the others are the numbers.
 
     Returns:
-        (paths, int64 labels or None, class names).
+        (paths, labels, names): int64 (n,) and the classes' names, or float32 (n, k) and the columns' names, or None and none.
 
     Raises:
-        UserError: no folder, or no picture in it.
+        UserError: no folder, no picture in it, or a labels.csv that does not fit.
     """
     root = pathlib.Path(folder)
     if not folder or not root.is_dir():
@@ -31,11 +33,32 @@ def list_pictures(folder):
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not paths:
         raise UserError(f"no pictures ({', '.join(SUFFIXES)}) in data.path={str(folder)!r}")
+    if (root / "labels.csv").is_file():
+        return paths, *read_vectors(root, paths)
     classes = sorted({path.relative_to(root).parts[0] for path in paths if path.parent != root})
     if not classes or any(path.parent == root for path in paths):
         return paths, None, []
     labels = np.array([classes.index(path.relative_to(root).parts[0]) for path in paths], np.int64)
     return paths, labels, classes
+
+
+def read_vectors(root, paths):
+    """The rows of labels.csv in the order of the pictures: float32 (n, k), and the names of the k columns."""
+    file = root / "labels.csv"
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        (_, *names), *rows = csv.reader(lines)
+    found = {}
+    for number, row in enumerate(rows, 2):
+        try:
+            found[row[0]] = np.array(row[1:], np.float32)
+        except (IndexError, ValueError) as error:
+            raise UserError(f"line {number} of {file} must be a path and {len(names)} numbers, received {row} ({error})") from None
+        if found[row[0]].shape != (len(names),) or not np.isfinite(found[row[0]]).all():
+            raise UserError(f"line {number} of {file} must be a path and {len(names)} numbers, received {row}")
+    missing = [name for path in paths if (name := path.relative_to(root).as_posix()) not in found]
+    if missing:
+        raise UserError(f"{file} has no line for {len(missing)} pictures, the first being {missing[0]}")
+    return np.stack([found[path.relative_to(root).as_posix()] for path in paths]), names
 
 
 def decode(path, size, channels):
