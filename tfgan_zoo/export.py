@@ -190,7 +190,7 @@ def model_card(run, model):
     rows = callbacks.read_metrics(run / "metrics.csv")
     about = inspect.getdoc(sys.modules[type(model).__module__]).split("\n\n")
     skipped = ("epoch", "step", "seconds", "images_per_second")
-    numbers = "\n".join(f"| {name} | {value} |" for name, value in rows[-1].items() if name not in skipped)
+    numbers = "\n".join(f"| {name} | {value} |" for name, value in rows[-1].items() if value and name not in skipped)
     parameters = ", ".join(
         f"{name} {sum(int(np.prod(v.shape)) for v in variables):,}" for name, variables in model.player_variables().items()
     )
@@ -219,7 +219,7 @@ def model_card(run, model):
 | weights (SHA-256) | `{model.digest()}` |
 | made by | tfgan_zoo {__version__} |
 
-Means over the last epoch (losses tell whether training is in balance, not how good the images are):
+Means over the last epoch; losses tell whether training is in balance, not how good the images are (`eval_`: scores during training):
 
 | | |
 |---|---|

@@ -17,10 +17,18 @@ PRESETS = {
     },
     "gan_mnist": {
         "kind": "GAN",
-        "model": {"image_size": 28, "channels": 1},
-        "data": {"dataset": "mnist"},
-        "train": {"epochs": 100},
-        "parameters": {"generator": 2_503_984, "discriminator": 1_231_441},
+        "model": {
+            "image_size": 28,
+            "channels": 1,
+            "width": 512,
+            "maxout_units": 128,
+            "label_smoothing": 0.1,
+            "ema_decay": 0.999,
+            "learning_rate": 5e-4,
+        },
+        "data": {"dataset": "mnist", "batch_size": 64},
+        "train": {"epochs": 60},
+        "parameters": {"generator": 716_560, "discriminator": 585_089},
     },
     "gan_tiny": {
         "kind": "GAN",
@@ -89,7 +97,7 @@ PRESETS = {
         "kind": "CGAN",
         "model": {"image_size": 28, "channels": 1, "width": 32, "learning_rate": 1e-3, "ema_decay": 0.999},
         "data": {"dataset": "mnist", "batch_size": 64},
-        "train": {"epochs": 25, "sample_count": 100},
+        "train": {"epochs": 12, "sample_count": 100},
         "parameters": {"generator": 564_949, "discriminator": 267_905},
     },
     "cgan_fashion_mnist": {

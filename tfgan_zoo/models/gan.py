@@ -13,7 +13,8 @@ Deviations from the paper: z is Gaussian, not uniform; G ends in tanh, not sigmo
 momentum with a decaying rate (Radford et al. 2015), which needs no schedule to be tuned; initial weights of He et al. 2015 in G and of
 Glorot & Bengio 2010 in D.
 
-Presets: gan_digits (embedded data, readable digits in 24 s on two cores), gan_mnist.
+Presets: gan_digits (embedded data, readable digits in 24 s on two cores), gan_mnist (512 and 128 units and smoothed labels: with the
+authors' sizes and Adam, D wins).
 """
 
 import dataclasses
