@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from conftest import fit, images, make
 
+from tfgan_zoo import presets
 from tfgan_zoo.config import UserError
 from tfgan_zoo.models import DCGAN, GAN, DCGANConfig, GANConfig, dcgan, gan
 from tfgan_zoo.models.base import follow
@@ -250,3 +251,10 @@ def test_learning_rates_decay_to_zero_together():
         fit(model, steps=2)
         for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
             assert float(optimizer.learning_rate) == pytest.approx(expected, abs=1e-9)
+
+
+def test_settings_that_need_each_other_come_in_any_order():
+    needy, needed = "model.penalty=gradient", "model.discriminator_norm=none"
+    assert presets.experiment("dcgan_tiny", needy, needed) == presets.experiment("dcgan_tiny", needed, needy)
+    with pytest.raises(UserError, match="set discriminator_norm to none"):
+        presets.experiment("dcgan_tiny", needy)

@@ -10,6 +10,7 @@ import shlex
 import pytest
 
 from tfgan_zoo import cli, presets
+from tfgan_zoo.config import UserError
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "tfgan_zoo"
@@ -78,6 +79,17 @@ def test_readme_commands_are_ones_that_we_have(line):
     options = cli.parser().parse_args(words)
     if "preset" in options and not options.preset.startswith("runs/"):
         presets.experiment(options.preset, *options.overrides)
+
+
+@pytest.mark.parametrize("span", re.findall(r"`((?:(?:model|data|train)\.\w+=[^\s`]* ?)+)`", README))
+def test_readme_settings_suit_some_model(span):
+    refusals = []
+    for preset in ("dcgan_mnist", "cgan_mnist", "vae_mnist"):
+        try:
+            return presets.experiment(preset, *span.split())
+        except UserError as error:
+            refusals.append(str(error))
+    pytest.fail("\n".join(refusals))
 
 
 def test_readme_python_examples_compile_and_import_what_exists():

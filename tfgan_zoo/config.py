@@ -116,22 +116,22 @@ class Experiment:
             >>> Experiment("p", "GAN", DataConfig()).override("data.batch_size=32", "train.xla=off").data.batch_size
             32
         """
-        changed = self
+        changes = {"model": {}, "data": {}, "train": {}}  # made all at once, since fields may need each other
         for assignment in assignments:
             target, equals, text = assignment.partition("=")
             section, dot, field = target.partition(".")
             if not (equals and dot):
                 raise UserError(f"an override has the form section.field=value, received {assignment!r}")
-            check_choice("section", section, ("model", "data", "train"))
-            config = getattr(changed, section)
+            check_choice("section", section, changes)
+            config = getattr(self, section)
             fields = {f.name: typing.get_type_hints(type(config))[f.name] for f in dataclasses.fields(config)}
             if field not in fields:
                 raise UserError(
                     f"{section} has no field {field!r}{nearest(field, fields)}; it has {', '.join(fields)}, received {assignment!r}"
                 )
-            value = parse(text, fields[field], assignment)
-            changed = dataclasses.replace(changed, **{section: dataclasses.replace(config, **{field: value})})
-        return changed
+            changes[section][field] = parse(text, fields[field], assignment)
+        changed = {section: dataclasses.replace(getattr(self, section), **values) for section, values in changes.items() if values}
+        return dataclasses.replace(self, **changed)
 
     def differences(self, other):
         """The fields in which two experiments differ, as `{"section.field": (mine, theirs)}`."""

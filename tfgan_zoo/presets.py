@@ -48,7 +48,7 @@ PRESETS = {
         "kind": "DCGAN",
         "model": {"image_size": 28, "channels": 1, "width": 32, "learning_rate": 1e-3, "ema_decay": 0.999},
         "data": {"dataset": "mnist", "batch_size": 64},
-        "train": {"epochs": 25},
+        "train": {"epochs": 12},
         "parameters": {"generator": 462_049, "discriminator": 259_265},
     },
     "dcgan_fashion_mnist": {
