@@ -224,7 +224,7 @@ def test_diagnosis_of_a_discriminator_that_has_won():
     "change, message",
     [
         ({"objective": "hinges"}, r"did you mean hinge\?"),
-        ({"penalty": "gradient"}, "set discriminator_norm to none or spectral"),
+        ({"penalty": "gradient"}, "set model.discriminator_norm=none or spectral"),
         ({"objective": "hinge", "label_smoothing": 0.1}, "hinge has no targets to smooth"),
         ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), received ema_decay=1.0"),
         ({"width": 0}, "width must be at least 1, received width=0"),
@@ -256,5 +256,5 @@ def test_learning_rates_decay_to_zero_together():
 def test_settings_that_need_each_other_come_in_any_order():
     needy, needed = "model.penalty=gradient", "model.discriminator_norm=none"
     assert presets.experiment("dcgan_tiny", needy, needed) == presets.experiment("dcgan_tiny", needed, needy)
-    with pytest.raises(UserError, match="set discriminator_norm to none"):
+    with pytest.raises(UserError, match="set model.discriminator_norm=none"):
         presets.experiment("dcgan_tiny", needy)

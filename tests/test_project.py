@@ -11,6 +11,7 @@ import pytest
 
 from tfgan_zoo import cli, presets
 from tfgan_zoo.config import UserError
+from tfgan_zoo.training import check_evaluation
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "tfgan_zoo"
@@ -81,15 +82,21 @@ def test_readme_commands_are_ones_that_we_have(line):
         presets.experiment(options.preset, *options.overrides)
 
 
-@pytest.mark.parametrize("span", re.findall(r"`((?:(?:model|data|train)\.\w+=[^\s`]* ?)+)`", README))
-def test_readme_settings_suit_some_model(span):
-    refusals = []
-    for preset in ("dcgan_mnist", "cgan_mnist", "vae_mnist"):
-        try:
-            return presets.experiment(preset, *span.split())
-        except UserError as error:
-            refusals.append(str(error))
-    pytest.fail("\n".join(refusals))
+SETTINGS = re.findall(r"`(?:tfgan-zoo train \w+ )?((?:(?:model|data|train)\.\w+=[^\s`]* ?)+)`", README)
+
+
+def refusal(preset, settings):
+    try:
+        check_evaluation(presets.experiment(preset, *settings).train)
+    except UserError as error:
+        return str(error)
+
+
+def test_readme_settings_suit_some_model():
+    assert len(SETTINGS) > 10
+    for settings in map(str.split, SETTINGS):
+        refusals = [refusal(preset, settings) for preset in ("dcgan_mnist", "cgan_mnist", "vae_mnist")]
+        assert None in refusals, (settings, refusals)
 
 
 def test_readme_python_examples_compile_and_import_what_exists():

@@ -123,7 +123,7 @@ def parser():
     text = "the network to look through: digits, inception, or a Keras model's path (default: digits for digits, else inception)"
     evaluate.add_argument("--features", default="auto", help=text)
     evaluate.add_argument("--importance-samples", type=positive, default=200, help="draws an image for the likelihood (default: 200)")
-    evaluate.add_argument("--seed", type=int, default=0, help="of noise and every random choice (default: 0)")
+    evaluate.add_argument("--seed", type=natural, default=0, help="of noise and every random choice (default: 0)")
     text = "the folder for the scores (default: RUN/evaluation, or evaluation/NAME)"
     evaluate.add_argument("-o", "--output", type=pathlib.Path, help=text)
     evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -144,7 +144,7 @@ def parser():
 
 
 def seed_and_output(command, default, more=""):
-    command.add_argument("--seed", type=int, default=0, help="another seed, other images (default: 0)")
+    command.add_argument("--seed", type=natural, default=0, help="another seed, other images (default: 0)")
     command.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path(default), help=f"default: {default}{more}")
     command.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
@@ -158,6 +158,12 @@ def labels(text):
             raise argparse.ArgumentTypeError(f"must be classes such as 0-9 or 3,8, received {text!r}")
         found.extend(range(int(first), int(last or first) + 1))
     return found
+
+
+def natural(text):
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, received {text!r}")
+    return int(text)
 
 
 def positive(text):

@@ -196,8 +196,8 @@ def model_card(run, model):
     )
     seconds = sum(float(row["seconds"]) for row in rows)
     signatures = ", ".join(f"`{name}({', '.join(spec.name for spec in specs)})`" for name, (_, specs) in model.signatures().items())
-    vector = f"tf.eye({model.classes})" if model.classes and experiment.model.condition == "vector" else f"tf.range({model.classes})"
-    labels = f", labels={vector}" if model.classes else ""
+    by_label = model.classes and experiment.model.condition == "label"
+    labels = f", labels=tf.{'range' if by_label else 'eye'}({model.classes})" if model.classes else ""
     return f"""# {experiment.preset}
 
 {about[0]}
@@ -219,7 +219,7 @@ def model_card(run, model):
 | weights (SHA-256) | `{model.digest()}` |
 | made by | tfgan_zoo {__version__} |
 
-Means over the last epoch; losses tell whether training is in balance, not how good the images are (`eval_`: scores during training):
+Means over the last epoch, which tell whether training is in balance, not how good the images are (`eval_`: scores at its end):
 
 | | |
 |---|---|
@@ -237,7 +237,7 @@ images = model.signatures["sample"](n=tf.constant(64), seed=tf.constant(0){label
 ```
 
 Signatures: {signatures}. z is float32 (n, {experiment.model.latent_dim}) from N(0, 1), images are uint8. With tfgan_zoo:
-`tfgan-zoo sample DIRECTORY -n 64 --seed 0 -o samples.png`.
+`tfgan-zoo sample DIRECTORY {f"--labels 0-{model.classes - 1}" if by_label else "-n 64"} --seed 0 -o samples.png`.
 
 ## Limits
 

@@ -52,8 +52,8 @@ class AdversarialConfig:
             raise UserError(f"objective {self.objective} has no targets to smooth, received label_smoothing={self.label_smoothing}")
         if self.penalty != "none" and self.discriminator_norm == "batch":
             raise UserError(
-                f"a penalty needs the gradient of each image alone, which batch norm mixes: set discriminator_norm to none or spectral, "
-                f"received penalty={self.penalty!r}"
+                f"a penalty needs the gradient of each image alone, which batch norm mixes: set "
+                f"model.discriminator_norm=none or spectral, received penalty={self.penalty!r}"
             )
 
 

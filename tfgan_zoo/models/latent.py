@@ -170,12 +170,17 @@ def condition_of(labels, n, classes):
     """
     if not classes:
         if labels is not None:
-            raise UserError("this model is not conditional: it takes no labels")
+            raise UserError(
+                f"this model is not conditional: leave out labels (cgan_mnist takes them), received labels={np.unique(labels).tolist()}"
+            )
         return []
     labels = np.arange(n) % classes if labels is None else np.asarray(labels)
     if labels.ndim < 2 and np.issubdtype(labels.dtype, np.integer):
-        if labels.shape != (n,) or labels.min(initial=0) < 0 or labels.max(initial=0) >= classes:
-            raise UserError(f"labels must be {n} integers from 0 to {classes - 1}, received labels={labels.tolist()}")
+        wrong = np.unique(labels[(labels < 0) | (labels >= classes)]).tolist()
+        if wrong:
+            raise UserError(f"labels must be integers from 0 to {classes - 1}, received {', '.join(map(str, wrong))}")
+        if labels.shape != (n,):
+            raise UserError(f"labels must be {n} integers, one for each image, received {labels.size}")
         return [keras.utils.to_categorical(labels, classes).astype(np.float32)]
     if labels.shape != (n, classes):
         raise UserError(f"label vectors must be of shape {(n, classes)}, received labels of shape {labels.shape}")
