@@ -160,16 +160,16 @@ def labels(text):
     return found
 
 
-def natural(text):
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, received {text!r}")
-    return int(text)
+def at_least(minimum):
+    def parse(text):
+        if not text.isdigit() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"must be a whole number of at least {minimum}, received {text!r}")
+        return int(text)
+
+    return parse
 
 
-def positive(text):
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, received {text!r}")
-    return int(text)
+natural, positive = at_least(0), at_least(1)
 
 
 def list_presets(options):

@@ -145,7 +145,7 @@ class Evaluator:
         if not model.classes:
             return None
         known = self.reference.labels if self.reference.labels is not None else np.arange(model.classes)
-        return known[np.arange(self.samples) % len(known)]
+        return np.resize(known, (self.samples, *known.shape[1:]))  # again and again
 
     def generated(self, model, samples=None):
         """Batches of generated images (the first so many); an image does not depend on the size of its batch."""
@@ -249,9 +249,9 @@ def classes(evaluator, looked):
 
 def label_accuracy(evaluator, looked):
     """The fraction of images that are read as the label they were generated for."""
-    asked = evaluator.reference.labels[np.arange(evaluator.samples) % len(evaluator.reference)]
-    real = metrics.label_accuracy(evaluator.real.probabilities, evaluator.reference.labels)
-    return {"label_accuracy": Score(metrics.label_accuracy(looked.probabilities, asked), real)}
+    labels = evaluator.reference.labels
+    value = metrics.label_accuracy(looked.probabilities, np.resize(labels, evaluator.samples))
+    return {"label_accuracy": Score(value, metrics.label_accuracy(evaluator.real.probabilities, labels))}
 
 
 def modes(evaluator, looked):
