@@ -21,6 +21,8 @@ from tfgan_zoo.models import MODELS
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
 TINY = [name for name in presets.PRESETS if name.endswith("_tiny")]
+LATENT = [name for name in TINY if presets.experiment(name).data_kind == "images"]
+TRANSLATION = [name for name in TINY if name not in LATENT]
 
 
 def make(name, *overrides, dtype="float32", **compile_options):
@@ -35,12 +37,14 @@ def make(name, *overrides, dtype="float32", **compile_options):
 def images(model, n=64, seed=0):
     """Smooth random images in [-1, 1] of the model's size: float32 (n, s, s, c)."""
     config = model.config
-    coarse = np.random.default_rng(seed).uniform(-1, 1, (n, 4, 4, config.channels)).astype("float32")
+    coarse = np.random.default_rng(seed).uniform(-1, 1, (n, 4, 4, getattr(config, "channels", 3))).astype("float32")
     return tf.image.resize(coarse, (config.image_size, config.image_size)).numpy()
 
 
 def arrays(model, n=64):
-    """What the model trains on: images, or (images, labels) for a conditional model."""
+    """What the model trains on: images, (images, labels) for a conditional model, (x, y) for translation."""
+    if hasattr(model, "translate"):
+        return images(model, n), images(model, n, seed=1)
     return (images(model, n), np.arange(n) % model.classes) if model.wants_labels else images(model, n)
 
 
@@ -64,4 +68,14 @@ def run_cli(*arguments, cwd=None, env=None, timeout=300):
 
 @pytest.fixture(params=TINY)
 def tiny(request):
+    return request.param
+
+
+@pytest.fixture(params=LATENT)
+def latent_tiny(request):
+    return request.param
+
+
+@pytest.fixture(params=TRANSLATION)
+def translation_tiny(request):
     return request.param

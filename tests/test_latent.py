@@ -21,7 +21,7 @@ def cgan():
 def saved(cgan, tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved")
     export.save(cgan, folder / "model")
-    return export.Exported(folder / "model")
+    return export.load_exported(folder / "model")
 
 
 def test_labels_change_the_image_and_fewer_labels_take_turns(cgan):

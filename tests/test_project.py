@@ -42,7 +42,7 @@ def test_foundations_import_nothing_but_the_config():
 
 
 def test_papers_import_no_other_paper_and_nothing_of_training():
-    shared = {"base", "latent", "adversarial", "__init__"}
+    shared = {"base", "latent", "adversarial", "translation", "__init__"}
     papers = [f"tfgan_zoo.models.{path.stem}" for path in (PACKAGE / "models").glob("*.py") if path.stem not in shared]
     assert len(papers) >= 2
     for paper in papers:
@@ -52,9 +52,9 @@ def test_papers_import_no_other_paper_and_nothing_of_training():
 
 
 def test_training_knows_no_paper_by_name():
-    for module in ("training", "export", "callbacks", "distribute", "evaluation", "explore"):
+    for module in ("training", "export", "callbacks", "distribute", "evaluation", "explore", "fidelity", "translate", "report"):
         module = f"tfgan_zoo.{module}"
-        shared = {"tfgan_zoo.models.MODELS"} | imported(module, "tfgan_zoo.models.latent")
+        shared = {"tfgan_zoo.models.MODELS"} | imported(module, "tfgan_zoo.models.latent", "tfgan_zoo.models.translation")
         assert imported(module, "tfgan_zoo.models") <= shared
 
 
@@ -87,7 +87,7 @@ SETTINGS = re.findall(r"`(?:tfgan-zoo train \w+ )?((?:(?:model|data|train)\.\w+=
 
 def refusal(preset, settings):
     try:
-        check_evaluation(presets.experiment(preset, *settings).train)
+        check_evaluation(presets.experiment(preset, *settings))
     except UserError as error:
         return str(error)
 

@@ -155,7 +155,7 @@ def test_encoding_is_of_the_image_and_signatures_agree(tmp_path):
         x = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 1)).astype("uint8")
         folder = tmp_path / str(classes)
         export.save(model, folder)
-        saved = export.Exported(folder)
+        saved = export.load_exported(folder)
         assert {"serving_default", "sample", "encode", "decode", "reconstruct"} <= set(saved.signatures)
         for ours, theirs in zip(model.encode(x, labels), saved.encode(x, labels), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)

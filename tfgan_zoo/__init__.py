@@ -11,7 +11,11 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # before anything imports 
 __version__ = "0.1.0"
 
 HOMES = {
-    "tfgan_zoo.models": ["MODELS", "GAN", "GANConfig", "DCGAN", "DCGANConfig", "CGAN", "CGANConfig", "VAE", "VAEConfig"],
+    "tfgan_zoo.models": [
+        "MODELS",
+        *("GAN", "GANConfig", "DCGAN", "DCGANConfig", "CGAN", "CGANConfig", "VAE", "VAEConfig"),
+        *("Pix2Pix", "Pix2PixConfig", "CycleGAN", "CycleGANConfig"),
+    ],
     "tfgan_zoo.presets": ["PRESETS", "experiment"],
     "tfgan_zoo.config": ["DataConfig", "Experiment", "TrainConfig", "UserError"],
     "tfgan_zoo.data": ["DATASETS"],

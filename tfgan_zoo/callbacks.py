@@ -93,14 +93,14 @@ class Warnings(keras.callbacks.Callback):
 
 
 class Samples(keras.callbacks.Callback):
-    """Writes samples/epoch_0001.png ..., the same noise in every epoch."""
+    """Writes samples/epoch_0001.png ..., the same noise in every epoch, or the same images to translate (`stills`)."""
 
-    def __init__(self, folder, every, count, epochs, seed):
+    def __init__(self, folder, settings, stills):
         super().__init__()
-        self.folder, self.every, self.count, self.epochs, self.seed = folder, every, count, epochs, seed
+        self.folder, self.settings, self.stills = folder, settings, stills
 
     def on_epoch_end(self, epoch, logs=None):
-        self.epoch, self.written = epoch + 1, (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs
+        self.epoch, self.written = epoch + 1, (epoch + 1) % self.settings.sample_every == 0 or epoch + 1 == self.settings.epochs
         if self.written:
             self.write()
 
@@ -109,7 +109,8 @@ class Samples(keras.callbacks.Callback):
             self.write()
 
     def write(self):
-        pictures.save_grid(self.model.sample(self.count, seed=self.seed), self.folder / f"epoch_{self.epoch:04}.png")
+        images, columns = self.model.page(self.settings.sample_count, self.settings.seed, self.stills)
+        pictures.save_grid(images, self.folder / f"epoch_{self.epoch:04}.png", columns)
 
 
 class Evaluation(keras.callbacks.Callback):

@@ -128,18 +128,52 @@ def parser():
     evaluate.add_argument("-o", "--output", type=pathlib.Path, help=text)
     evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
+    translate = command("translate", translate_images, "translate pictures of any size by a trained Pix2Pix or CycleGAN")
+    translate.add_argument("source", help="a run directory, an exported SavedModel or a trained preset")
+    translate.add_argument("images", nargs="+", help="pictures, folders (with their sub-folders), patterns such as 'a/*.jpg', .npy arrays")
+    translate.add_argument(
+        "-o", "--output", type=pathlib.Path, required=True, help="a folder, in which names are kept; for one picture also a file"
+    )
+    translate.add_argument(
+        "--direction", choices=("xy", "yx"), default="xy", help="yx: back, where the model has learnt both (default: xy)"
+    )
+    translate.add_argument("--seed", type=natural, default=0, help="of a model with noise at test time (default: 0)")
+    translate.add_argument(
+        "--tile", type=natural, default=1024, help="larger pictures go in tiles of so many pixels; 0: never (default: 1024)"
+    )
+    translate.add_argument("--overlap", type=natural, default=128, help="pixels over which tiles fade into each other (default: 128)")
+    translate.add_argument("--compare", action="store_true", help="write input and output side by side")
+    translate.add_argument("--overwrite", action="store_true", help="replace files that are already there")
+    translate.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+    report = command("report", report_run, "one HTML page about a run: pictures over time, curves, configuration, scores")
+    report.add_argument("source", metavar="RUN", type=pathlib.Path, help="a run directory")
+    report.add_argument("-o", "--output", type=pathlib.Path, help="default: RUN/report.html")
+    report.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+    torch = command("import-torch", import_torch, "take generator weights of the authors' PyTorch code (needs the extra torch)")
+    torch.add_argument("checkpoint", type=pathlib.Path, help="a .pth file, e.g. latest_net_G.pth")
+    torch.add_argument("overrides", nargs="*", metavar="model.field=value", help="what the network has other than the preset")
+    torch.add_argument("--preset", required=True, help="a Pix2Pix or CycleGAN preset with the network's form")
+    torch.add_argument("--direction", choices=("xy", "yx"), default="xy", help="CycleGAN: which of the two generators (default: xy)")
+    torch.add_argument("-o", "--output", type=pathlib.Path, required=True, metavar="RUN", help="the run directory to make")
+    torch.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
     export = command("export", export_run, "export a run as a SavedModel with a model card")
     export.add_argument("source", metavar="RUN", type=pathlib.Path, help="a run directory")
     export.add_argument("-o", "--output", type=pathlib.Path, help="default: RUN/saved_model")
     export.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
-    data = commands.add_parser("data", help="prepare data sets").add_subparsers(metavar="COMMAND", required=True)
+    data = commands.add_parser("data", help="prepare or check data").add_subparsers(metavar="COMMAND", required=True)
     prepare = command("prepare", prepare_data, "prepare a data set for tensorflow-datasets from files that you have", parent=data)
     prepare.add_argument("name", help="mnist, fashion_mnist or cifar10")
     prepare.add_argument(
         "--from", dest="source", type=pathlib.Path, required=True, metavar="DIR", help="the folder with the original files"
     )
     prepare.add_argument("--data-dir", default="", help="where prepared data goes (default: that of tensorflow-datasets)")
+    check = command("check", check_data, "look over a folder of pictures: unreadable files, duplicates, sizes, counts", parent=data)
+    check.add_argument("folder", type=pathlib.Path)
+    check.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return top
 
 
@@ -179,7 +213,7 @@ def list_presets(options):
             "model": preset["kind"],
             "dataset": preset["data"]["dataset"],
             "image_size": preset["model"]["image_size"],
-            "channels": preset["model"]["channels"],
+            "channels": channels_of(preset["model"]),
             "parameters": sum(preset["parameters"].values()),
             "trained": presets.trained(name) is not None,
         }
@@ -188,11 +222,16 @@ def list_presets(options):
     if options.json:
         print(json.dumps(rows, indent=2))
         return
-    print(f"{'preset':<22}{'model':<8}{'data set':<16}{'size':<12}{'parameters':>12}  trained")
+    print(f"{'preset':<28}{'model':<10}{'data set':<24}{'size':<16}{'parameters':>12}  trained")
     for row in rows:
         size = "{image_size}x{image_size}x{channels}".format(**row)
         trained = "yes" if row["trained"] else "no"
-        print(f"{row['preset']:<22}{row['model']:<8}{row['dataset']:<16}{size:<12}{row['parameters']:>12,}  {trained}")
+        print(f"{row['preset']:<28}{row['model']:<10}{row['dataset']:<24}{size:<16}{row['parameters']:>12,}  {trained}")
+
+
+def channels_of(model):
+    """1, 3, or for translation "3 to 1"."""
+    return model["channels"] if "channels" in model else f"{model.get('x_channels', 3)} to {model.get('y_channels', 3)}"
 
 
 def show_preset(options):
@@ -246,7 +285,7 @@ def sample_images(options):
 
     columns = n // len(classes) if classes else 0
     rows = [label for label in classes for _ in range(columns)] if classes else None
-    images = export.load(options.source).sample(n, seed=options.seed, labels=rows)
+    images = export.load_that("sample", options.source).sample(n, seed=options.seed, labels=rows)
     pictures.save_grid(images, options.output, columns)
     report_images(options, images, **({"labels": classes} if classes else {}))
 
@@ -256,7 +295,7 @@ def interpolate_images(options):
     start_tensorflow()
     from tfgan_zoo import explore, export, pictures
 
-    images = explore.walk(export.load(options.source), options.path, options.rows, options.steps, options.seed, options.labels)
+    images = explore.walk(export.load_that("sample", options.source), options.path, options.rows, options.steps, options.seed, options.labels)
     save = pictures.save_walk if options.output.suffix.lower() == ".gif" else pictures.save_grid
     save(images, options.output, options.steps)
     report_images(options, images, path="labels" if options.labels and len(options.labels) == 2 else options.path)
@@ -283,7 +322,7 @@ def reconstruct_images(options):
 
 def evaluate_model(options):
     start_tensorflow()
-    from tfgan_zoo import evaluation
+    from tfgan_zoo import evaluation, scores
 
     result = evaluation.evaluate(
         options.source,
@@ -298,7 +337,54 @@ def evaluate_model(options):
     for warning in result["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     where = evaluation.folder_for(options.source, options.output)
-    print(json.dumps(result, indent=2) if options.json else f"{evaluation.table(result)}\nstored with all details in {where}")
+    print(json.dumps(result, indent=2) if options.json else f"{scores.table(result)}\nstored with all details in {where}")
+
+
+def translate_images(options):
+    start_tensorflow()
+    from tfgan_zoo import export
+    from tfgan_zoo.translate import translate
+
+    model = export.load_that("translate", options.source)
+    names = ("direction", "seed", "tile", "overlap", "compare", "overwrite")
+
+    def progress(done, all_of_them, path):
+        if sys.stderr.isatty():
+            print(f"\r\033[K{done}/{all_of_them} {path}", end="", file=sys.stderr, flush=True)
+
+    result = translate(model, options.images, options.output, progress=progress, **{name: getattr(options, name) for name in names})
+    print("\r\033[K" if sys.stderr.isatty() else "", end="", file=sys.stderr)
+    for each in result["failed"]:
+        print(f"warning: {each['input']} cannot be read ({each['error']})", file=sys.stderr)
+    print(json.dumps(result) if options.json else f"{len(result['translated'])} pictures translated into {options.output}")
+    if not result["translated"]:
+        raise UserError("no picture could be read")
+
+
+def report_run(options):
+    start_tensorflow()
+    from tfgan_zoo.report import report
+
+    page = report(options.source, options.output)
+    print(json.dumps({"report": str(page)}) if options.json else f"report in {page}")
+
+
+def import_torch(options):
+    presets.check_choice("preset", options.preset, presets.PRESETS)
+    start_tensorflow()
+    from tfgan_zoo import torch_weights
+
+    run = torch_weights.import_torch(
+        options.checkpoint, presets.experiment(options.preset, *options.overrides), options.output, options.direction
+    )
+    print(json.dumps({"run_dir": str(run)}) if options.json else f"imported into {run}: try tfgan-zoo translate {run} IMAGE -o OUT")
+
+
+def check_data(options):
+    from tfgan_zoo.data import check
+
+    result = check.check(options.folder)
+    print(json.dumps(result, indent=2) if options.json else check.summary(result))
 
 
 def export_run(options):

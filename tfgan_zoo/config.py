@@ -6,6 +6,7 @@ import json
 import types
 import typing
 
+PREPROCESS = ("resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none")  # of images for translation
 LATENT_PATHS = ("spherical", "linear", "traversal", "manifold")  # walks that `explore` offers
 
 
@@ -46,12 +47,26 @@ class DataConfig:
     zoom: float = 0.0  # enlarge by up to this fraction and crop at random
     binarize: str = "none"  # static: pixels become black or white once, resampled: in every epoch, each with its grey as probability
     binarize_seed: int = 0  # of the static binarisation
+    path_y: str = ""  # translation: the folder of the second domain, if data.path is the first alone
+    direction: str = "xy"  # translation: xy from the first domain (A, left, labels) to the second, yx back
+    derive: str = ""  # translation: make x from single photographs y: grey, edges, or lowres (a quarter of the size)
+    preprocess: str = "resize_and_crop"  # translation: or crop, scale_width, scale_width_and_crop, none
+    resize: str = "bicubic"  # translation: with antialias; or nearest
+    load_size: int = 0  # translation: pixels before the crop; 0: 286 / 256 of the model's image_size
+    holdout: float = 0.1  # translation: the share of a folder that is kept for tests if it has none of its own
     cache_gb: float = 4.0  # decoded images up to this size are kept in memory; more are decoded again in every epoch
 
     def __post_init__(self):
         check_choice("data.split", self.split, ("train", "test"))
         check_choice("data.binarize", self.binarize, ("none", "static", "resampled"))
+        check_choice("data.direction", self.direction, ("xy", "yx"))
+        check_choice("data.derive", self.derive, ("", "grey", "edges", "lowres"))
+        check_choice("data.resize", self.resize, ("bicubic", "nearest"))
+        check_choice("data.preprocess", self.preprocess, PREPROCESS)
         check_at_least(1, batch_size=self.batch_size)
+        check_at_least(0, load_size=self.load_size)
+        if not 0 <= self.holdout < 1:
+            raise UserError(f"data.holdout must be in [0, 1), received holdout={self.holdout!r}")
         if self.binarize == "static" and (self.rotate or self.zoom):
             raise UserError(f"rotated or enlarged pixels are not black and white: use data.binarize=resampled, received {self.binarize!r}")
         check_at_least(0, binarize_seed=self.binarize_seed, limit=self.limit, rotate=self.rotate, zoom=self.zoom, cache_gb=self.cache_gb)
@@ -72,7 +87,7 @@ class TrainConfig:
     sample_every: int = 1  # epochs between sample grids
     sample_count: int = 64  # images in a sample grid
     evaluate_every: int = 0  # epochs between evaluations, whose scores go into metrics.csv as eval_...; 0: none
-    evaluate_metrics: str = "frechet"  # of these metrics (see tfgan-zoo evaluate), with commas between
+    evaluate_metrics: str = ""  # of these metrics (see tfgan-zoo evaluate), with commas between; "": frechet, or l1 for translation
     evaluate_samples: int = 2000  # generated for an evaluation
     evaluate_features: str = "auto"  # the feature network: digits, inception, or the path of a Keras model
     best: str = ""  # the score by which the best epoch is kept in RUN/best, e.g. frechet_distance
@@ -99,6 +114,11 @@ class Experiment:
     model: typing.Any  # that class's Config
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
+
+    @property
+    def data_kind(self):
+        """What the model learns from: "images", "pairs" of images, or "domains", two heaps of images."""
+        return getattr(self.model, "data_kind", "images")
 
     def to_json(self):
         return json.dumps(dataclasses.asdict(self), indent=2)

@@ -14,23 +14,15 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo import data, export, features, metrics, pictures, presets
+from tfgan_zoo import data, export, features, fidelity, metrics, pictures, presets
 from tfgan_zoo.config import Experiment, UserError, check_at_least, check_choice
 from tfgan_zoo.metrics.classifier_score import expected_for_perfect
+from tfgan_zoo.scores import Score
 
 BATCH = 500  # images in memory at once
 NEIGHBOURS = 5  # k of precision, recall, density and coverage
 NEAREST = 1000  # images whose nearest training image is looked for
 DIGIT_SETS = ("digits", "mnist", "stacked_mnist")  # what the shipped classifier can read
-
-
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """A number, what real images reach in its place (None where that has no meaning), and what more there is to say."""
-
-    value: float
-    floor: float | None = None
-    details: dict | None = None
 
 
 class Looked(typing.NamedTuple):
@@ -211,7 +203,7 @@ def kernel(evaluator, looked):
     real, floor = evaluator.real.features, evaluator.floor.features
     value, error = metrics.kernel_distance(real, looked.features, seed=evaluator.seed)
     floor, floor_error = metrics.kernel_distance(real, floor, seed=evaluator.seed)
-    return {"kernel_distance": Score(value, floor, {"standard_error": error, "floor_standard_error": floor_error})}
+    return {"kernel_distance": Score(value, floor, details={"standard_error": error, "floor_standard_error": floor_error})}
 
 
 def classifier_score(evaluator, looked):
@@ -220,14 +212,14 @@ def classifier_score(evaluator, looked):
         value, deviation = metrics.classifier_score(looked.probabilities, splits, evaluator.seed)
         floor, _ = metrics.classifier_score(evaluator.real.probabilities, splits, evaluator.seed)
         details = {"splits": splits, "standard_deviation": deviation} if splits > 1 else {"splits": 1}
-        scores["classifier_score" if splits == 1 else f"classifier_score_{splits}_splits"] = Score(value, floor, details)
+        scores["classifier_score" if splits == 1 else f"classifier_score_{splits}_splits"] = Score(value, floor, details=details)
     return scores
 
 
 def precision_recall(evaluator, looked):
     found = metrics.neighbour_scores(evaluator.real.features, looked.features, NEIGHBOURS)
     floor = metrics.neighbour_scores(evaluator.real.features, evaluator.floor.features, NEIGHBOURS)
-    return {name: Score(found[name], floor[name], {"k": NEIGHBOURS, "inside": "<="}) for name in found}
+    return {name: Score(found[name], floor[name], details={"k": NEIGHBOURS, "inside": "<="}) for name in found}
 
 
 def classes(evaluator, looked):
@@ -241,7 +233,7 @@ def classes(evaluator, looked):
         "class_kl": Score(
             metrics.kl_divergence(generated, real),
             metrics.kl_divergence(floor, real),
-            {"generated": generated.tolist(), "real": real.tolist()},
+            details={"generated": generated.tolist(), "real": real.tolist()},
         ),
         "missing_classes": Score(int(np.sum((generated == 0) & there)), int(np.sum((floor == 0) & there))),
     }
@@ -256,7 +248,7 @@ def label_accuracy(evaluator, looked):
 
 def modes(evaluator, looked):
     found, floor = metrics.stacked_modes(looked.digits), metrics.stacked_modes(evaluator.floor.digits)
-    return {"modes": Score(found["modes"], floor["modes"], {"of": 1000}), "modes_kl": Score(found["kl"], floor["kl"])}
+    return {"modes": Score(found["modes"], floor["modes"], details={"of": 1000}), "modes_kl": Score(found["kl"], floor["kl"])}
 
 
 def memorisation(evaluator, model, picture=None):
@@ -274,8 +266,8 @@ def memorisation(evaluator, model, picture=None):
         closest = np.argsort(distances)[:16]
         pictures.save_grid(np.concatenate([images[closest], training[index[closest]]]), picture, columns=len(closest))
     return {
-        "nearest_training_distance": Score(float(np.median(distances)), float(np.median(real)), details),
-        "closer_than_1_percent_of_real": Score(float(np.mean(distances < threshold)), float(np.mean(real < threshold)), details),
+        "nearest_training_distance": Score(float(np.median(distances)), float(np.median(real)), details=details),
+        "closer_than_1_percent_of_real": Score(float(np.mean(distances < threshold)), float(np.mean(real < threshold)), details=details),
     }
 
 
@@ -285,7 +277,7 @@ def reconstruction(evaluator, model):
         again = model.reconstruct(images, labels[i * BATCH :][: len(images)] if model.classes else None)
         scores["psnr"].extend(np.minimum(metrics.psnr(images, again), 100.0))  # infinite for equal images
         scores["ssim"].extend(metrics.ssim(images, again))
-    return {name: Score(float(np.mean(found)), None, {"of": "reconstructions"}) for name, found in scores.items()}
+    return {name: Score(float(np.mean(found)), details={"of": "reconstructions"}) for name, found in scores.items()}
 
 
 def likelihood(evaluator, model):
@@ -311,7 +303,7 @@ def likelihood(evaluator, model):
         "elbo": Score(float(-reconstruction - kl)),
         "elbo_reconstruction": Score(float(reconstruction)),
         "elbo_kl": Score(float(kl)),
-        "active_units": Score(int(np.sum(mean.var(axis=0) > 0.01)), None, {"of": model.config.latent_dim}),
+        "active_units": Score(int(np.sum(mean.var(axis=0) > 0.01)), details={"of": model.config.latent_dim}),
     }
 
 
@@ -368,13 +360,34 @@ METRICS = {
 }
 
 
-def better(score, names):
+def evaluator_for(experiment, model, samples=10_000, seed=0, network="auto", importance_samples=200):
+    """The `Evaluator` of an experiment, or for translation its `fidelity.Fidelity`; both have names, measure, settings, warnings."""
+    if experiment.data_kind != "images":
+        return fidelity.Fidelity(experiment, samples, seed)
+    height, _, channels = model.image_shape
+    return Evaluator(experiment.data, height, channels, samples, seed, network, importance_samples)
+
+
+def metric_names(kind):
+    """What can be measured of models of a data kind."""
+    return list(METRICS) if kind == "images" else list(fidelity.BETTER)
+
+
+def better(score, names, kind="images"):
     """Whether a score is better "lower" or "higher".
+
+    Args:
+        score: its name.
+        names: the metrics that are measured.
+        kind: of data that the model learns from.
 
     Raises:
         UserError: none of the named metrics gives it.
     """
-    directions = {key: way for name in names for key, way in METRICS[name].better.items()}
+    if kind != "images":
+        directions = {name + end: way for name, way in fidelity.BETTER.items() if name in names for end in ("", "_yx")}
+    else:
+        directions = {key: way for name in names for key, way in METRICS[name].better.items()}
     check_choice("score", score, directions)
     return directions[score]
 
@@ -402,12 +415,11 @@ def evaluate(source, *overrides, metrics=None, samples=10_000, seed=0, network="
     experiment = export.experiment_of(source)
     if experiment is None and not any(override.startswith("data.dataset=") for override in overrides):
         raise UserError(f"{source} does not say what it was trained on: add data.dataset=...")
-    config = (experiment or Experiment("", "", None)).override(*overrides).data
-    height, _, channels = model.image_shape
-    evaluator = Evaluator(config, height, channels, samples, seed, network, importance_samples)
+    experiment = (experiment or Experiment("", "", None)).override(*overrides)
+    evaluator = evaluator_for(experiment, model, samples, seed, network, importance_samples)
     names = evaluator.names(model, metrics)
     about = {
-        "preset": experiment.preset if experiment else None,
+        "preset": experiment.preset or None,
         "weights_sha256": model.digest(),
         "step": int(model.step) if hasattr(model, "step") else None,
         "settings": evaluator.settings(names),
@@ -430,30 +442,6 @@ def folder_for(source, output=None):
     """Where the scores of a source are stored."""
     path = pathlib.Path(source)
     return pathlib.Path(output or (path / "evaluation" if presets.is_run(path) else pathlib.Path("evaluation") / path.name))
-
-
-def table(result):
-    """The scores for people, with what they were measured with."""
-    settings = result["settings"]
-    lines = [f"{'score':<32}{'generated':>12}{'real images':>14}"]
-    for name, score in result["scores"].items():
-        floor = "-" if score["floor"] is None else f"{score['floor']:.4f}"
-        details = {key: value for key, value in (score["details"] or {}).items() if not isinstance(value, list)}
-        told = ", ".join(f"{key} {value:.2g}" if isinstance(value, float) else f"{key} {value}" for key, value in details.items())
-        lines.append(f"{name:<32}{score['value']:>12.4f}{floor:>14}  {told}".rstrip())
-    lines.append(
-        f"{settings['n_generated']:,} generated images, seed {settings['seed']}, against {settings['n_reference']:,} of {settings['data']} "
-        f"({settings['split']}); real images: {settings['n_floor']:,} others in their place"
-    )
-    if "features" in settings:
-        network = settings["features"]
-        lines.append(f"features: {network['network']} ({network['sha256'][:12]}), resized: {network['resizer']}")
-    if "binarisation" in settings:
-        lines.append(
-            f"likelihood: {settings['importance_samples']} importance samples, binarised: {settings['binarisation']} (in training: "
-            f"{settings['binarisation_in_training']})"
-        )
-    return "\n".join(lines)
 
 
 def in_memory(config, image_size, channels):

@@ -10,30 +10,73 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo import __version__, callbacks, data, pictures, presets
-from tfgan_zoo.config import UserError, nearest
+from tfgan_zoo import __version__, callbacks, data, pictures, presets, scores
+from tfgan_zoo.config import UserError, check_choice, nearest
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.models.latent import condition_of, in_batches, in_turn, latent
+from tfgan_zoo.models.translation import DIRECTIONS, check_images, translations
 
 
 class Exported:
-    """A SavedModel of the zoo, used like the model itself: `generate`, `sample`, and for auto-encoders `encode` and `reconstruct`."""
+    """A SavedModel of the zoo."""
 
-    def __init__(self, path):
+    def __init__(self, path, module=None):
         self.path = pathlib.Path(path)
-        self.module = tf.saved_model.load(str(path))
+        self.module = module or tf.saved_model.load(str(path))
         self.signatures = self.module.signatures
-        if "serving_default" not in self.signatures or "z" not in self.inputs("serving_default"):
-            raise UserError(f"{path} is no SavedModel of this zoo: it has no signature with z")
+
+    def inputs(self, signature):
+        """The specs of a signature's inputs by name."""
+        return self.signatures[signature].structured_input_signature[1]
+
+    def digest(self):
+        """SHA-256 of the file of weights."""
+        sha = hashlib.sha256()
+        for file in sorted((self.path / "variables").iterdir()):
+            sha.update(file.read_bytes())
+        return sha.hexdigest()
+
+
+class ExportedTranslator(Exported):
+    """An exported translation model, used like the model itself: `translate`."""
+
+    def __init__(self, path, module=None):
+        super().__init__(path, module)
+        self.directions = tuple(direction for direction in DIRECTIONS if f"translate_{direction}" in self.signatures)
+        self.random = "seed" in self.inputs("translate")
+
+    def channels(self, direction):
+        """(of the input, of the output) of a direction."""
+        check_choice("direction", direction, self.directions)
+        signature = self.signatures[f"translate_{direction}"]
+        return self.inputs(f"translate_{direction}")["images"].shape[-1], signature.structured_outputs["images"].shape[-1]
+
+    def translate(self, images, direction="xy", seed=0):
+        """Translated images; see `TranslationModel.translate`. It knows 8 bits alone."""
+        images = np.asarray(images)
+        check_images(images, self.channels(direction)[0])
+        if images.dtype != np.uint8:
+            raise UserError(f"an exported model takes uint8 images, received {images.dtype}")
+        many, seeds = images[None] if images.ndim == 3 else images, {"seed": tf.constant(seed)} if self.random else {}
+        signature = self.signatures[f"translate_{direction}"]
+        out = [signature(images=tf.constant(many[i : i + 1]), **seeds)["images"] for i in range(len(many))]
+        return out[0][0].numpy() if images.ndim == 3 else np.concatenate(out)
+
+    def probe(self):
+        return translations(self)
+
+
+class ExportedGenerator(Exported):
+    """An exported model of latent codes, used like the model itself: `generate`, `sample`, and for auto-encoders `encode` and
+    `reconstruct`."""
+
+    def __init__(self, path, module=None):
+        super().__init__(path, module)
         self.latent_dim = self.inputs("serving_default")["z"].shape[1]
         self.classes = self.inputs("blend")["labels"].shape[1] if "blend" in self.signatures else 0
         self.image_shape = tuple(self.signatures["serving_default"].structured_outputs["images"].shape[1:])
         if "reconstruct" in self.signatures:
             self.encode, self.reconstruct = self._encode, self._reconstruct
-
-    def inputs(self, signature):
-        """The specs of a signature's inputs by name."""
-        return self.signatures[signature].structured_input_signature[1]
 
     def __call__(self, z, **labels):
         """float32 z (n, latent_dim) -> uint8 images (n, h, w, c); a conditional model also takes labels=."""
@@ -73,12 +116,18 @@ class Exported:
         names = ("images", "labels")[: 1 + len(condition)]
         return in_batches(lambda *parts: output(self.signatures[signature](**dict(zip(names, parts, strict=True)))), images, *condition)
 
-    def digest(self):
-        """SHA-256 of the file of weights."""
-        sha = hashlib.sha256()
-        for file in sorted((self.path / "variables").iterdir()):
-            sha.update(file.read_bytes())
-        return sha.hexdigest()
+    def probe(self):
+        return self.sample(16, seed=1)
+
+
+def load_exported(path):
+    """The SavedModel of the zoo in a folder."""
+    module = tf.saved_model.load(str(path))
+    if "translate" in module.signatures:
+        return ExportedTranslator(path, module)
+    if "serving_default" in module.signatures and "z" in module.signatures["serving_default"].structured_input_signature[1]:
+        return ExportedGenerator(path, module)
+    raise UserError(f"{path} is no SavedModel of this zoo: it has no signature with z or translate")
 
 
 def load(source):
@@ -88,7 +137,7 @@ def load(source):
         source: a run directory (of its last checkpoint), an exported SavedModel, or the name of a trained preset.
 
     Returns:
-        The `ZooModel` for a run directory, an `Exported` otherwise; both have `sample(n, seed)`.
+        The `ZooModel` for a run directory, an `Exported` otherwise; both have `sample(n, seed)`, or `translate(images)`.
 
     Raises:
         UserError: there is no such thing.
@@ -97,15 +146,24 @@ def load(source):
     if presets.is_run(path):
         return load_run(path)
     if (path / "saved_model.pb").is_file():
-        return Exported(path)
+        return load_exported(path)
     trained = presets.trained(str(source))
     if trained:
-        return Exported(trained)
+        return load_exported(trained)
     if str(source) in presets.PRESETS:
         raise UserError(f"the preset {source} is not trained here; train it with: tfgan-zoo train {source}")
     raise UserError(
         f"a run directory, a SavedModel or a trained preset is needed{nearest(source, presets.PRESETS)}, received {str(source)!r}"
     )
+
+
+def load_that(does, source):
+    """`load`, refusing a model that cannot do what is wanted: "sample" or "translate"."""
+    model = load(source)
+    if not hasattr(model, does):
+        other = "makes images from nothing: use tfgan-zoo sample" if does == "translate" else "translates images: use tfgan-zoo translate"
+        raise UserError(f"this model {other}, received {str(source)!r}")
+    return model
 
 
 def experiment_of(source):
@@ -153,9 +211,8 @@ def export(run, folder=None, replace=False):
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     save(model, partial)
-    compare(model, Exported(partial))
-    columns = 2 * model.classes if 0 < model.classes <= 10 else 16
-    pictures.save_grid(model.sample(4 * columns, seed=0), partial / "samples.png", columns)
+    compare(model, load_exported(partial))
+    save_picture(model, run, partial / "samples.png")
     (partial / "README.md").write_text(model_card(run, model))
     (partial / "experiment.json").write_text(presets.read_experiment(run).to_json() + "\n")
     shutil.rmtree(folder, ignore_errors=True)
@@ -176,9 +233,20 @@ def save(model, path):
 
 def compare(model, exported):
     """Raises `RuntimeError` unless the SavedModel gives the model's images, to 1 level of 255."""
-    worst = np.abs(model.sample(16, seed=1).astype(int) - exported.sample(16, seed=1)).max()
+    worst = np.abs(model.probe().astype(int) - exported.probe()).max()
     if worst > 1:
         raise RuntimeError(f"the exported model differs from the model by {worst} levels of 255")
+
+
+def save_picture(model, run, path):
+    """What the model makes; of a translation model the run's newest page, if there is one."""
+    if hasattr(model, "sample"):
+        columns = 2 * model.classes if 0 < model.classes <= 10 else 16
+        pictures.save_grid(model.sample(4 * columns, seed=0), path, columns)
+        return
+    pages = sorted((run / "samples").glob("epoch_*.png"))
+    if pages:
+        shutil.copy(pages[-1], path)
 
 
 def model_card(run, model):
@@ -194,10 +262,10 @@ def model_card(run, model):
     parameters = ", ".join(
         f"{name} {sum(int(np.prod(v.shape)) for v in variables):,}" for name, variables in model.player_variables().items()
     )
-    seconds = sum(float(row["seconds"]) for row in rows)
+    rows_told = f"{rows[-1]['epoch']} epochs, {rows[-1]['step']} steps, {callbacks.clock(sum(float(row['seconds']) for row in rows))}"
     signatures = ", ".join(f"`{name}({', '.join(spec.name for spec in specs)})`" for name, (_, specs) in model.signatures().items())
-    by_label = model.classes and experiment.model.condition == "label"
-    labels = f", labels=tf.{'range' if by_label else 'eye'}({model.classes})" if model.classes else ""
+    describe = card_of_translation if experiment.data_kind != "images" else card_of_generator
+    shape, use, more, limits = describe(experiment, model)
     return f"""# {experiment.preset}
 
 {about[0]}
@@ -208,13 +276,13 @@ def model_card(run, model):
 
 | | |
 |---|---|
-| model | {experiment.kind}, {experiment.model.image_size}x{experiment.model.image_size}x{experiment.model.channels} |
+| model | {experiment.kind}, {shape} |
 | trainable parameters | {parameters} |
 | data | {result.get("data", experiment.data.dataset)} |
 | licence of the data | {data.LICENCES.get(experiment.data.dataset, "the owner's")} |
 | command | `{command}` |
 | seed | {experiment.train.seed} |
-| training | {rows[-1]["epoch"]} epochs, {rows[-1]["step"]} steps, {callbacks.clock(seconds)} |
+| training | {rows_told} |
 | machine | {result.get("machine", "unknown")} |
 | weights (SHA-256) | `{model.digest()}` |
 | made by | tfgan_zoo {__version__} |
@@ -233,16 +301,42 @@ With TensorFlow alone:
 import tensorflow as tf
 
 model = tf.saved_model.load("{experiment.preset}")
-images = model.signatures["sample"](n=tf.constant(64), seed=tf.constant(0){labels})["images"]  # uint8 (64, s, s, c)
+{use}
 ```
 
-Signatures: {signatures}. z is float32 (n, {experiment.model.latent_dim}) from N(0, 1), images are uint8. With tfgan_zoo:
-`tfgan-zoo sample DIRECTORY {f"--labels 0-{model.classes - 1}" if by_label else "-n 64"} --seed 0 -o samples.png`.
+Signatures: {signatures}. {more}
 
 ## Limits
 
-It makes images like those it was trained on and nothing else; rare kinds of image may be missing among its samples.
+{limits}
 """
+
+
+def card_of_generator(experiment, model):
+    """What a card says of a model of latent codes: its shape, its use in Python and elsewhere, its limits."""
+    config = experiment.model
+    by_label = model.classes and config.condition == "label"
+    labels = f", labels=tf.{'range' if by_label else 'eye'}({model.classes})" if model.classes else ""
+    return (
+        f"{config.image_size}x{config.image_size}x{config.channels}",
+        f'images = model.signatures["sample"](n=tf.constant(64), seed=tf.constant(0){labels})["images"]  # uint8 (64, s, s, c)',
+        f"z is float32 (n, {config.latent_dim}) from N(0, 1), images are uint8. With tfgan_zoo:\n"
+        f"`tfgan-zoo sample DIRECTORY {f'--labels 0-{model.classes - 1}' if by_label else '-n 64'} --seed 0 -o samples.png`.",
+        "It makes images like those it was trained on and nothing else; rare kinds of image may be missing among its samples.",
+    )
+
+
+def card_of_translation(experiment, model):
+    """The same of a translation model."""
+    config = experiment.model
+    seed = ", seed=tf.constant(0)" if model.random else ""
+    return (
+        f"{config.image_size}x{config.image_size}, {config.x_channels} to {config.y_channels} channels",
+        f'translated = model.signatures["translate"](images=images{seed})["images"]  # uint8 (n, h, w, c)',
+        "Images are uint8 of any height and width. With tfgan_zoo: `tfgan-zoo translate DIRECTORY picture.png -o out.png`.",
+        f"It was trained on crops of {config.image_size} pixels, and knows things at the size that they have there. It translates images "
+        "like those it was trained on; others come out as something of that kind too.",
+    )
 
 
 def scores_table(run, model):
@@ -252,17 +346,15 @@ def scores_table(run, model):
     if not stored:
         return ""
     result = max(stored, key=lambda result: result["settings"]["n_generated"])
-    settings, rows = result["settings"], []
+    columns = list(scores.columns_of(result))
+    rows = []
     for name, score in result["scores"].items():
-        floor = "" if score["floor"] is None else f"{score['floor']:.4g}"
-        rows.append(f"| {name} | {score['value']:.4g} | {floor} |")
-    network = settings.get("features")
-    through = f", through {network['network']} (SHA-256 {network['sha256'][:12]}...), resized: {network['resizer']}" if network else ""
+        cells = ["" if value is None else f"{value:.4g}" for value in scores.columns_of(result, score).values()]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
     return f"""
-`tfgan-zoo evaluate`: {settings["n_generated"]:,} generated images, seed {settings["seed"]}, against {settings["n_reference"]:,} of
-{settings["data"]} ({settings["split"]}){through}.
+`tfgan-zoo evaluate`: {". ".join(scores.measured_with(result["settings"]))}.
 
-| score | generated | real images in their place |
-|---|---|---|
+| score | {" | ".join(columns)} |
+|---|{"---|" * len(columns)}
 {chr(10).join(rows)}
 """

@@ -1,5 +1,8 @@
 """Layers that several papers share. Their state lives per replica ("on_read"), so a step may move it under XLA and tf.distribute."""
 
+import contextlib
+import contextvars
+
 import keras
 import tensorflow as tf
 
@@ -24,6 +27,7 @@ class Dropout(keras.layers.Layer):
 
     The mask is a function of (seed, number of training calls so far, replica) alone, the same under XLA. The call count is
     saved with the model: a resumed run draws on. (Keras' own drops alike on every replica and begins again on resume.)
+    Within `dropping(draw)` it also drops outside of training, by (seed, draw) alone.
 
     Args:
         rate: probability in [0, 1).
@@ -45,11 +49,15 @@ class Dropout(keras.layers.Layer):
         self.counter = replica_state("counter", (), "int64")
 
     def call(self, x, training=False):
-        if not training or self.rate == 0.0:
+        draw = DRAW.get()
+        if self.rate == 0.0 or (not training and draw is None):
             return x
-        count = tf.convert_to_tensor(self.counter)
-        self.counter.assign(count + 1)
-        key = tf.random.stateless_uniform((2,), (self.seed, count), 0, 2**30, tf.int32) + tf.stack([0, replica_id()])
+        if training:
+            count = tf.convert_to_tensor(self.counter)
+            self.counter.assign(count + 1)
+            key = tf.random.stateless_uniform((2,), (self.seed, count), 0, 2**30, tf.int32) + tf.stack([0, replica_id()])
+        else:
+            key = tf.stack([self.seed, tf.cast(draw, tf.int32)])
         draws = tf.random.stateless_uniform(tf.shape(x), key, 0, 2**24, tf.int32)  # XLA draws the same integers
         kept = draws >= round(self.rate * 2**24)
         return tf.where(kept, x / tf.cast(1.0 - self.rate, x.dtype), tf.zeros_like(x))
@@ -59,6 +67,19 @@ class Dropout(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+DRAW = contextvars.ContextVar("draw", default=None)  # of the dropout outside of training
+
+
+@contextlib.contextmanager
+def dropping(draw):
+    """Dropout is active within, also outside of training; equal draws (an integer or an int32 scalar) drop alike, None drops nothing."""
+    token = DRAW.set(draw)
+    try:
+        yield
+    finally:
+        DRAW.reset(token)
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
@@ -142,6 +163,75 @@ class Constant(keras.layers.Layer):
         return {**super().get_config(), "value": self.value}
 
 
+@keras.saving.register_keras_serializable("tfgan_zoo")
+class InstanceNormalization(keras.layers.Layer):
+    """(x - mean) / sqrt(variance + epsilon), both over the pixels of each image and channel: (n, h, w, c) -> same, no parameters.
+
+    Reference:
+        Ulyanov et al. 2016, Instance Normalization: The Missing Ingredient for Fast Stylization, arXiv 1607.08022.
+    """
+
+    def __init__(self, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def call(self, x):
+        return normalized(x, self.epsilon)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+def normalized(x, epsilon):
+    """x with mean 0 and variance 1 over the pixels of each image and channel; the statistics are float32 in every precision."""
+    values = tf.cast(x, tf.float32)
+    mean, variance = tf.nn.moments(values, (1, 2), keepdims=True)
+    return tf.cast((values - mean) * tf.math.rsqrt(variance + epsilon), x.dtype)
+
+
+@keras.saving.register_keras_serializable("tfgan_zoo")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' own; with `at_test="image"` every image is normalised by its own statistics outside of training.
+
+    That is what a network does that was trained one image at a time, and an image's result does not depend on its companions.
+    """
+
+    def __init__(self, at_test="running", **kwargs):
+        super().__init__(**kwargs)
+        check_choice("at_test", at_test, ("running", "image"))
+        self.at_test = at_test
+
+    def call(self, x, training=False):
+        if training or self.at_test == "running":
+            return super().call(x, training=training)
+        return normalized(x, self.epsilon) * tf.cast(self.gamma, x.dtype) + tf.cast(self.beta, x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "at_test": self.at_test}
+
+
+@keras.saving.register_keras_serializable("tfgan_zoo")
+class ReflectionPadding(keras.layers.Layer):
+    """Mirrors `size` pixels beyond each border, the border itself not repeated: (n, h, w, c) -> (n, h + 2 size, w + 2 size, c)."""
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, x):
+        return tf.pad(x, ((0, 0), (self.size, self.size), (self.size, self.size), (0, 0)), "REFLECT")
+
+    def compute_output_shape(self, input_shape):
+        n, height, width, channels = input_shape
+        return (n, height and height + 2 * self.size, width and width + 2 * self.size, channels)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
+
+
 # --- DCGAN's blocks (Radford et al. 2015, arXiv 1511.06434, section 3), which later papers build on
 
 
@@ -191,3 +281,79 @@ def convolution(x, width, kernel_size, norm):
     options = {"strides": 2, "padding": "same", "use_bias": norm != "batch", "spectral": norm == "spectral"}
     x = weighted(keras.layers.Conv2D, width, kernel_size, **options)(x)
     return batch_norm()(x) if norm == "batch" else x
+
+
+# --- the blocks of Pix2Pix and CycleGAN, with the authors' padding: their weights fit (see torch_weights.py)
+
+
+def norm(kind, at_test="running"):
+    """A norm for one image at a time: "instance", without parameters; or "batch" (see `BatchNormalization` for `at_test`)."""
+    if kind == "instance":
+        return InstanceNormalization()
+    gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
+    return BatchNormalization(at_test, momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
+
+
+def halving(width, use_bias=True):
+    """A 4x4 convolution: (n, h, w, c) -> (n, h / 2, w / 2, width), h and w even."""
+    return weighted(keras.layers.Conv2D, width, 4, strides=2, padding="same", use_bias=use_bias)
+
+
+def padded(x, layer, size, padding=keras.layers.ZeroPadding2D):
+    """A convolution without padding of its own, after `size` pixels on every side."""
+    return layer(padding(size)(x))
+
+
+def doubling(x, width, kernel_size, upsampling, use_bias=True):
+    """(n, h, w, c) -> (n, 2 h, 2 w, width) by a transposed convolution of 3x3 or 4x4, or by "resize": nearest neighbours, then 3x3.
+
+    The second has no checkerboard pattern to begin with (Odena et al. 2016, Deconvolution and Checkerboard Artifacts).
+    """
+    if upsampling == "resize":
+        x = keras.layers.UpSampling2D(2)(x)
+        return padded(x, weighted(keras.layers.Conv2D, width, 3, use_bias=use_bias), 1, ReflectionPadding)
+    if kernel_size == 4:
+        return weighted(keras.layers.Conv2DTranspose, width, 4, strides=2, padding="same", use_bias=use_bias)(x)
+    x = weighted(keras.layers.Conv2DTranspose, width, 3, strides=2, padding="valid", use_bias=use_bias)(x)
+    return keras.layers.Cropping2D(((1, 0), (1, 0)))(x)
+
+
+FIELDS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # pixels that a logit of the PatchGAN sees: its convolutions of stride 2
+
+
+def patch_discriminator(channels, width, receptive_field, norm_kind, name, slope=0.2):
+    """PatchGAN: image (n, h, w, channels) in [-1, 1] -> a logit for every patch, (n, h', w', 1); 256 pixels and field 70: 30x30.
+
+    Args:
+        channels: of the input, a condition's included.
+        width: channels of the first convolution.
+        receptive_field: 1 (PixelGAN), 16, 34, 70, 142 or 286 pixels.
+        norm_kind: "batch" or "instance".
+        name: of the network.
+        slope: of the leaky ReLUs.
+
+    Returns:
+        A built `keras.Model` for any image size.
+
+    Reference:
+        Isola et al. 2016, Image-to-Image Translation with Conditional Adversarial Networks, arXiv 1611.07004, section 6.1.2.
+    """
+    check_choice("receptive_field", receptive_field, FIELDS)
+    biased = norm_kind == "instance"  # batch norm has a bias of its own
+    layers = FIELDS[receptive_field]
+
+    image = keras.Input((None, None, channels), name="image")
+    if not layers:  # 1x1 convolutions only
+        x = keras.layers.LeakyReLU(slope)(weighted(keras.layers.Conv2D, width, 1)(image))
+        x = norm(norm_kind)(weighted(keras.layers.Conv2D, 2 * width, 1, use_bias=biased)(x))
+        x = weighted(keras.layers.Conv2D, 1, 1, use_bias=biased)(keras.layers.LeakyReLU(slope)(x))
+    else:
+        x = keras.layers.LeakyReLU(slope)(halving(width)(image))  # (n, 128, 128, 64), no norm
+        for layer in range(1, layers):
+            x = norm(norm_kind)(halving(width * min(2**layer, 8), biased)(x))  # (n, 64, 64, 128), (n, 32, 32, 256)
+            x = keras.layers.LeakyReLU(slope)(x)
+        last = weighted(keras.layers.Conv2D, width * min(2**layers, 8), 4, use_bias=biased)
+        x = keras.layers.LeakyReLU(slope)(norm(norm_kind)(padded(x, last, 1)))  # (n, 31, 31, 512)
+        x = padded(x, weighted(keras.layers.Conv2D, 1, 4), 1)  # (n, 30, 30, 1)
+    logits = keras.layers.Activation("linear", dtype="float32", name="logits")(x)
+    return keras.Model(image, logits, name=name)

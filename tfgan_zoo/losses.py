@@ -157,3 +157,25 @@ def gaussian_kl(mean, log_variance):
     """KL(N(mean, e^log_variance) || N(0, 1)) of every latent dimension: (n, d) -> (n, d) (arXiv 1312.6114, appendix B)."""
     mean, log_variance = as_float(mean), as_float(log_variance)
     return -0.5 * (1.0 + log_variance - tf.square(mean) - tf.exp(log_variance))
+
+
+# --- the criteria of image translation, one side of the game at a time
+
+
+def cross_entropy(logits, target):
+    """mean of -t log s(l) - (1 - t) log(1 - s(l)), s the sigmoid, t a number (Isola et al. 2016, arXiv 1611.07004, equation 1)."""
+    logits = as_float(logits)
+    return tf.reduce_mean(tf.nn.softplus(logits) - target * logits)
+
+
+def squared_error(logits, target):
+    """mean (l - t)^2, the target t a number (Mao et al. 2017, arXiv 1611.04076; Zhu et al. 2017, arXiv 1703.10593, section 4)."""
+    return tf.reduce_mean(tf.square(as_float(logits) - target))
+
+
+CRITERIA = {"cross_entropy": cross_entropy, "least_squares": squared_error}
+
+
+def absolute_error(a, b):
+    """mean |a - b| over all elements (the L1 terms of arXiv 1611.07004, equation 3, and arXiv 1703.10593, equation 2)."""
+    return tf.reduce_mean(tf.abs(as_float(a) - as_float(b)))

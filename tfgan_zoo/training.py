@@ -49,10 +49,11 @@ def train(source, *overrides, run_dir=None):
         raise UserError(f"data.batch_size must be a multiple of the {replicas} replicas, received batch_size={experiment.data.batch_size}")
     if settings.tensorboard:
         check_tensorboard()
-    check_evaluation(settings)
+    check_evaluation(experiment)
 
-    images = data.load(experiment.data, experiment.model.image_size, experiment.model.channels)
+    images = data.load_for(experiment)
     model = make_model(experiment, strategy)
+    model.check_epochs(settings.epochs)
     check_labels(images, model)
     batch_size = experiment.data.batch_size * model.batches_per_step
     steps = settings.steps_per_epoch or data.steps_per_epoch(images, batch_size)
@@ -73,20 +74,20 @@ def train(source, *overrides, run_dir=None):
         changed = experiment.differences(presets.experiment(experiment.preset)) if experiment.preset in presets.PRESETS else {}
         say(f"{experiment.preset}{''.join(f' {name}={mine}' for name, (mine, _) in changed.items())}")
         say(f"{images.description}; {steps} steps of {batch_size} an epoch; {distribute.machine()}")
-        done = stopped_early(run, settings)
+        done = stopped_early(run, experiment)
         going_on = f"{'stopped early' if done else 'going on'} after epoch {first_epoch}"
         say(f"{going_on if first_epoch else 'starting'} in {run}")
         watchers = [
             callbacks.HealthGuard(),
             callbacks.Progress(steps, batch_size, settings.epochs),
             callbacks.Warnings(),
-            callbacks.Samples(run / "samples", settings.sample_every, settings.sample_count, settings.epochs, settings.seed),
+            callbacks.Samples(run / "samples", settings, stills_of(experiment)),
             *evaluations,
             callbacks.MetricsFile(run / "metrics.csv", first_epoch),
         ]
         if settings.best:
             keeper = tf.train.CheckpointManager(checkpoint, str(run / "best" / "checkpoints"), max_to_keep=1)
-            watchers.append(callbacks.Best(*best_score(settings), settings.patience, checkpoint, keeper, run))
+            watchers.append(callbacks.Best(*best_score(experiment), settings.patience, checkpoint, keeper, run))
         if settings.tensorboard:
             watchers.append(keras.callbacks.TensorBoard(str(run / "tensorboard"), write_graph=False))
         watchers.append(callbacks.Checkpoints(checkpoint, manager))
@@ -96,7 +97,7 @@ def train(source, *overrides, run_dir=None):
         worker_manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
         watchers = [callbacks.HealthGuard(), callbacks.Checkpoints(checkpoint, worker_manager)]
 
-    if first_epoch < settings.epochs and not stopped_early(run, settings):
+    if first_epoch < settings.epochs and not stopped_early(run, experiment):
         dataset = distribute.distribute(
             strategy,
             lambda shard, shards: data.batches(
@@ -139,9 +140,10 @@ def train(source, *overrides, run_dir=None):
 def describe(source, *overrides):
     """What `train` would do, without training: experiment, data, steps and parameters."""
     experiment = resolve(source, *overrides)
-    check_evaluation(experiment.train)
-    images = data.load(experiment.data, experiment.model.image_size, experiment.model.channels)
+    check_evaluation(experiment)
+    images = data.load_for(experiment)
     model = make_model(experiment, tf.distribute.get_strategy())
+    model.check_epochs(experiment.train.epochs)
     check_labels(images, model)
     steps = experiment.train.steps_per_epoch or data.steps_per_epoch(images, experiment.data.batch_size * model.batches_per_step)
     parameters = {name: sum(math.prod(v.shape) for v in variables) for name, variables in model.player_variables().items()}
@@ -180,7 +182,7 @@ def finish(run, experiment, model, images):
         "epochs": int(rows[-1]["epoch"]),
         "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
         "metrics": {name: float(value) for name, value in rows[-1].items() if value and name not in ("epoch", "seconds")},
-        **({"best_epoch": callbacks.best_epoch(rows, *best_score(experiment.train))[0]} if experiment.train.best else {}),
+        **({"best_epoch": callbacks.best_epoch(rows, *best_score(experiment))[0]} if experiment.train.best else {}),
         "weights_sha256": model.digest(),
         "data": images.description,
         "machine": distribute.machine(),
@@ -195,13 +197,15 @@ def summary(result):
     """Where everything of a finished run is, for people."""
     run = pathlib.Path(result["run_dir"])
     samples = sorted((run / "samples").glob("epoch_*.png"))[-1]
+    generates = presets.read_experiment(run).data_kind == "images"
+    use = f"sample {run} -n 100 --seed 1 -o more.png" if generates else f"translate {run} PICTURE -o translated.png"
     return "\n".join(
         [
             f"samples      {samples}   (all epochs: {run / 'samples.gif'})",
             f"losses       {run / 'losses.png'}, {run / 'metrics.csv'}",
             f"SavedModel   {run / 'saved_model'}   (model card: {run / 'saved_model' / 'README.md'})",
             f"Keras model  {run / 'model.keras'}",
-            f"more images  tfgan-zoo sample {run} -n 100 --seed 1 -o more.png",
+            f"more images  tfgan-zoo {use}",
         ]
     )
 
@@ -221,43 +225,55 @@ def check_same(run, experiment):
         raise UserError(f"{run} holds another experiment: {lines}. Choose another --run-dir, or go on with: tfgan-zoo train {run}")
 
 
+def stills_of(experiment):
+    """The held-out images that the sample pages of a translation model show; None for others."""
+    if experiment.data_kind == "images":
+        return None
+    changes = {"split": "test", "load_size": experiment.model.image_size, "limit": experiment.train.sample_count}
+    return data.load_for(experiment, **changes)
+
+
 def make_evaluations(experiment, model):
     """The callback that measures the model from time to time, if the experiment wants it."""
-    settings, image = experiment.train, experiment.model
+    settings = experiment.train
     if not settings.evaluate_every:
         return []
-    evaluator = evaluation.Evaluator(
-        experiment.data, image.image_size, image.channels, settings.evaluate_samples, settings.seed, settings.evaluate_features
-    )
-    names = evaluator.names(model, metrics_of(settings))  # refuses what cannot be measured
+    evaluator = evaluation.evaluator_for(experiment, model, settings.evaluate_samples, settings.seed, settings.evaluate_features)
+    names = evaluator.names(model, metrics_of(experiment))  # refuses what cannot be measured
     return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
 
 
-def metrics_of(settings):
-    return settings.evaluate_metrics.split(",")
+def metrics_of(experiment):
+    """The metrics that a run is measured with, as a list."""
+    if experiment.train.evaluate_metrics:
+        return experiment.train.evaluate_metrics.split(",")
+    return ["frechet"] if experiment.data_kind == "images" else ["l1"]
 
 
-def best_score(settings):
+def best_score(experiment):
     """The column of metrics.csv by which the best epoch is chosen, and whether lower is better."""
-    return f"eval_{settings.best}", evaluation.better(settings.best, metrics_of(settings)) == "lower"
+    best = experiment.train.best
+    return f"eval_{best}", evaluation.better(best, metrics_of(experiment), experiment.data_kind) == "lower"
 
 
-def check_evaluation(settings):
-    for name in metrics_of(settings):
-        check_choice("train.evaluate_metrics", name, evaluation.METRICS)
+def check_evaluation(experiment):
+    settings = experiment.train
+    for name in metrics_of(experiment):
+        check_choice("train.evaluate_metrics", name, evaluation.metric_names(experiment.data_kind))
     if settings.best:
-        best_score(settings)
+        best_score(experiment)
         if not settings.evaluate_every:
             raise UserError(f"train.best needs train.evaluate_every, received best={settings.best!r} with evaluate_every=0")
     if settings.patience and (not settings.best or settings.strategy == "multiworker"):
         raise UserError(f"train.patience needs train.best, and one worker that decides, received patience={settings.patience}")
 
 
-def stopped_early(run, settings):
+def stopped_early(run, experiment):
     """Whether the run has ended before its last epoch for want of improvement."""
+    settings = experiment.train
     if not settings.patience or not (run / "metrics.csv").is_file():
         return False
-    return callbacks.best_epoch(callbacks.read_metrics(run / "metrics.csv"), *best_score(settings))[1] >= settings.patience
+    return callbacks.best_epoch(callbacks.read_metrics(run / "metrics.csv"), *best_score(experiment))[1] >= settings.patience
 
 
 def check_labels(images, model):

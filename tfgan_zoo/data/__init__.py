@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.config import UserError, check_choice
-from tfgan_zoo.data import folders, prepared, transforms
+from tfgan_zoo.data import domains, folders, prepared, transforms
+from tfgan_zoo.data.order import order
 from tfgan_zoo.data.prepared import prepare
 
 __all__ = ["DATASETS", "LICENCES", "WITH_TEST_SPLIT", "ImageData", "batches", "load", "prepare", "steps_per_epoch"]
@@ -83,7 +84,7 @@ def load_folder(config, image_size, channels):
     return ImageData("folder", images, labels[good] if labels is not None else None, classes, files, (image_size, image_size, channels))
 
 
-DATASETS = {
+DATASETS = {  # of images; those of two domains are in domains.py
     "digits": load_digits,
     "mnist": load_prepared,
     "fashion_mnist": load_prepared,
@@ -99,7 +100,21 @@ LICENCES = {
     "stacked_mnist": "CC BY-SA 3.0 as usually given (Y. LeCun, C. Cortes, C. Burges)",
     "fashion_mnist": "MIT (Zalando Research)",
     "cifar10": "none stated by the authors (A. Krizhevsky, 2009)",
+    "facades_synthetic": "MIT (drawn by tfgan_zoo)",
 }
+
+
+def load_for(experiment, **changes):
+    """The data of an experiment as its model wants it: `ImageData`, or `domains.Domains` for translation.
+
+    Args:
+        experiment: an `Experiment`.
+        **changes: fields of its `DataConfig` to change.
+    """
+    config, model = dataclasses.replace(experiment.data, **changes), experiment.model
+    if experiment.data_kind == "images":
+        return load(config, model.image_size, model.channels)
+    return domains.load(config, model, experiment.data_kind)
 
 
 def load(config, image_size, channels):
@@ -150,20 +165,18 @@ def batches(data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, s
         labels: whether to yield (images, labels).
 
     Returns:
-        `tf.data.Dataset` of float32 (batch_size / shards, s, s, c) in [-1, 1].
+        `tf.data.Dataset` of float32 (batch_size / shards, s, s, c) in [-1, 1]; of pairs (x, y) of them for `domains.Domains`.
     """
+    if isinstance(data, domains.Domains):
+        options = {"steps_per_epoch": steps_per_epoch, "shard": shard, "shards": shards}
+        return domains.batches(data, config, seed, batch_size, first_epoch, **options)
     part = batch_size // shards
     epoch_size = steps_per_epoch * batch_size
-    rounds = -(-epoch_size // len(data))  # more than one only if an epoch is longer than the data
     seed = int(seed) % 2**31
 
-    def order(epoch):
-        """The epoch's indices: (steps_per_epoch, batch_size)."""
-        orders = [
-            tf.random.experimental.stateless_shuffle(tf.range(len(data), dtype=tf.int64), tf.stack([seed, epoch * rounds + i]))
-            for i in range(rounds)
-        ]
-        mine = tf.reshape(tf.concat(orders, 0)[:epoch_size], (steps_per_epoch, batch_size))[:, shard * part : (shard + 1) * part]
+    def indices(epoch):
+        """(steps_per_epoch, part), and the numbers of the steps."""
+        mine = tf.reshape(order(len(data), epoch_size, seed, epoch), (steps_per_epoch, batch_size))[:, shard * part : (shard + 1) * part]
         steps = epoch * steps_per_epoch + tf.range(steps_per_epoch, dtype=tf.int64)
         return tf.data.Dataset.from_tensor_slices((mine, steps))
 
@@ -197,6 +210,6 @@ def batches(data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, s
 
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    dataset = tf.data.Dataset.range(first_epoch, 2**31 - 1).flat_map(order)
+    dataset = tf.data.Dataset.range(first_epoch, 2**31 - 1).flat_map(indices)
     dataset = dataset.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)

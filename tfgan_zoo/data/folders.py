@@ -11,7 +11,20 @@ from PIL import Image, ImageOps
 from tfgan_zoo.config import UserError
 from tfgan_zoo.data import transforms
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises for broken files
+
+
+def pictures_in(folder, suffixes=(*SUFFIXES, ".npy")):
+    """The picture files in a folder and its sub-folders, in order of their names.
+
+    Raises:
+        UserError: there is none.
+    """
+    paths = sorted(path for path in pathlib.Path(folder).rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    if not paths:
+        raise UserError(f"no pictures ({', '.join(suffixes)}) in the folder, received {str(folder)!r}")
+    return paths
 
 
 def list_pictures(folder):
@@ -30,9 +43,7 @@ def list_pictures(folder):
     root = pathlib.Path(folder)
     if not folder or not root.is_dir():
         raise UserError(f"data.path must be a folder of pictures, received data.path={str(folder)!r}")
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not paths:
-        raise UserError(f"no pictures ({', '.join(SUFFIXES)}) in data.path={str(folder)!r}")
+    paths = pictures_in(root, SUFFIXES)
     if (root / "labels.csv").is_file():
         return paths, *read_vectors(root, paths)
     classes = sorted({path.relative_to(root).parts[0] for path in paths if path.parent != root})
@@ -61,18 +72,43 @@ def read_vectors(root, paths):
     return np.stack([found[path.relative_to(root).as_posix()] for path in paths]), names
 
 
-def decode(path, size, channels):
-    """One picture as uint8 (size, size, channels): turned upright, on white where it is transparent, cropped to a square, resized."""
+def read(path, channels):
+    """A picture as it is, but turned upright: uint8 (h, w, channels), or uint16 where a grey one has 16 bits a pixel.
+
+    Args:
+        path: a picture file; or a .npy file with an array (h, w) or (h, w, channels) of uint8 or uint16, for any number of channels.
+        channels: 1 (grey), 3 (RGB), 4 (RGBA); else of an array. Where the picture is transparent it is put on white, unless RGBA is
+            wanted.
+
+    Raises:
+        OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError: the file cannot be read (`UNREADABLE`).
+    """
+    if pathlib.Path(path).suffix.lower() == ".npy":
+        array = np.load(path, allow_pickle=False)
+        array = array[..., None] if array.ndim == 2 else array
+        if array.ndim != 3 or array.shape[2] != channels or array.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"uint8 or uint16 of shape (h, w, {channels}) is needed, received {array.dtype} {array.shape}")
+        return array
+    if channels not in (1, 3, 4):
+        raise ValueError(f"pictures have 1, 3 or 4 channels (other numbers come from .npy files), received channels={channels}")
     with Image.open(path) as picture:
         picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits a pixel, which Pillow's convert would clip
             values = np.asarray(picture).astype(np.float64)
-            picture = Image.fromarray((values * (255 / (65535 if values.max() > 255 else 255))).clip(0, 255).round().astype(np.uint8))
-        if picture.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in picture.info:
+            values = (values * (65535 / (65535 if values.max() > 255 else 255))).clip(0, 65535).round().astype(np.uint16)[..., None]
+            opaque = [np.full_like(values, 65535)] if channels == 4 else []
+            return np.concatenate([values.repeat(min(channels, 3), axis=-1), *opaque], axis=-1)
+        if channels != 4 and (picture.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in picture.info):
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
-    return transforms.fit(pixels.reshape((*pixels.shape[:2], -1)), size, channels).numpy()
+        pixels = np.asarray(picture.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels]))
+    return pixels.reshape((*pixels.shape[:2], -1))
+
+
+def decode(path, size, channels):
+    """One picture as uint8 (size, size, channels): see `read`, then cropped to a square, resized."""
+    pixels = read(path, channels)
+    return transforms.fit(np.round(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels, size, channels).numpy()
 
 
 def decode_all(paths, size, channels, keep):
@@ -93,7 +129,7 @@ def decode_all(paths, size, channels, keep):
     def attempt(path):
         try:
             pixels = decode(path, size, channels)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises for broken files
+        except UNREADABLE as error:
             return None, f"{path} ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         return (pixels if keep else True), None
 
@@ -101,9 +137,22 @@ def decode_all(paths, size, channels, keep):
         results = list(pool.map(attempt, paths))
     good = [i for i, (pixels, _) in enumerate(results) if pixels is not None]
     bad = [problem for _, problem in results if problem]
+    warn_unreadable(bad, len(good))
+    return (np.stack([results[i][0] for i in good]) if keep else None), good
+
+
+def warn_unreadable(bad, good):
+    """Says which files could not be read.
+
+    Args:
+        bad: a line for each.
+        good: how many could be read.
+
+    Raises:
+        UserError: none could.
+    """
     if bad:
         more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
         logging.getLogger("tfgan_zoo").warning("skipped %d unreadable files: %s%s", len(bad), "; ".join(bad[:5]), more)
     if not good:
-        raise UserError(f"none of {len(paths)} pictures can be read, the first one being {bad[0]}")
-    return (np.stack([results[i][0] for i in good]) if keep else None), good
+        raise UserError(f"none of {len(bad)} pictures can be read, the first one being {bad[0]}")

@@ -9,13 +9,20 @@ from tfgan_zoo.config import UserError
 
 
 def to_float(images):
-    """uint8 0 ... 255 -> float32 -1 ... 1."""
-    return tf.cast(images, tf.float32) / 127.5 - 1.0
+    """uint8 0 ... 255 (or uint16 0 ... 65535) -> float32 -1 ... 1."""
+    images = tf.convert_to_tensor(images)
+    return tf.cast(images, tf.float32) / (images.dtype.max / 2) - 1.0
 
 
 def to_uint8(images):
     """float in [-1, 1] -> uint8, rounded and clipped: the inverse of `to_float`."""
-    return tf.cast(tf.clip_by_value(tf.round((tf.cast(images, tf.float32) + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
+    return to_integers(images, tf.uint8)
+
+
+def to_integers(images, dtype):
+    """float in [-1, 1] -> uint8 or uint16, rounded and clipped."""
+    half = tf.as_dtype(dtype).max / 2
+    return tf.cast(tf.clip_by_value(tf.round((tf.cast(images, tf.float32) + 1.0) * half), 0.0, 2.0 * half), dtype)
 
 
 def fit(images, size, channels):
@@ -44,6 +51,27 @@ def fit(images, size, channels):
     if images.shape[-1] == 3 and channels == 1:
         return tf.image.rgb_to_grayscale(images)
     return tf.image.grayscale_to_rgb(images) if images.shape[-1] < channels else images
+
+
+def mirror_indices(length, multiple):
+    """Indices that enlarge an axis to a multiple by mirroring it at both ends, the border itself not repeated.
+
+    Args:
+        length: of the axis, at least 1; an int or an int32 scalar.
+        multiple: of the result's length.
+
+    Returns:
+        int32 indices (-(-length // multiple) * multiple,), and where the axis itself begins among them.
+
+    Example:
+        >>> mirror_indices(3, 4)[0].numpy().tolist(), mirror_indices(3, 8)[0].numpy().tolist()
+        ([0, 1, 2, 1], [2, 1, 0, 1, 2, 1, 0, 1])
+    """
+    total = -(-length // multiple) * multiple
+    start = (total - length) // 2
+    period = tf.maximum(2 * length - 2, 1)
+    place = tf.math.floormod(tf.range(total) - start, period)
+    return tf.minimum(place, period - place), start
 
 
 def binarize(images, seed):

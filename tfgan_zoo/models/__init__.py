@@ -1,10 +1,26 @@
 """The papers. A new model is one file here, one import and one entry below."""
 
 from tfgan_zoo.models.cgan import CGAN, CGANConfig
+from tfgan_zoo.models.cyclegan import CycleGAN, CycleGANConfig
 from tfgan_zoo.models.dcgan import DCGAN, DCGANConfig
 from tfgan_zoo.models.gan import GAN, GANConfig
+from tfgan_zoo.models.pix2pix import Pix2Pix, Pix2PixConfig
 from tfgan_zoo.models.vae import VAE, VAEConfig
 
-MODELS = {"GAN": GAN, "DCGAN": DCGAN, "CGAN": CGAN, "VAE": VAE}
+MODELS = {"GAN": GAN, "DCGAN": DCGAN, "CGAN": CGAN, "VAE": VAE, "Pix2Pix": Pix2Pix, "CycleGAN": CycleGAN}
 
-__all__ = ["CGAN", "DCGAN", "GAN", "MODELS", "VAE", "CGANConfig", "DCGANConfig", "GANConfig", "VAEConfig"]
+__all__ = [
+    "CGAN",
+    "DCGAN",
+    "GAN",
+    "MODELS",
+    "VAE",
+    "CGANConfig",
+    "CycleGAN",
+    "CycleGANConfig",
+    "DCGANConfig",
+    "GANConfig",
+    "Pix2Pix",
+    "Pix2PixConfig",
+    "VAEConfig",
+]

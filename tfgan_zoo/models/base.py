@@ -153,6 +153,17 @@ class ZooModel(keras.Model):
     def from_config(cls, config):
         return cls(**{**config, "config": from_dict(cls.Config, config["config"])})
 
+    def fit(self, *args, callbacks=None, **kwargs):
+        """Keras' own, with `begin_epoch` before every epoch."""
+        schedule = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self.begin_epoch(epoch))
+        return super().fit(*args, callbacks=[schedule, *(callbacks or [])], **kwargs)
+
+    def begin_epoch(self, epoch):
+        """What changes from epoch to epoch (0 is the first), such as learning rates; a resumed run must come to the same."""
+
+    def check_epochs(self, epochs):
+        """Refuses a number of epochs that the model's schedule does not fit."""
+
     def make_train_function(self, force=False):
         """One `tf.function` for `steps_per_execution` steps on all replicas; Keras' own fails on several (see the design notes)."""
         if self.train_function is not None and not force:

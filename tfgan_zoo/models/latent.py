@@ -112,6 +112,14 @@ class LatentModel(ZooModel):
         """
         return self.generate(self.latent(n, seed), in_turn(labels, n))
 
+    def probe(self):
+        """What an exported copy must make alike."""
+        return self.sample(16, seed=1)
+
+    def page(self, count, seed, stills):
+        """A picture of what the model has learnt: (images, columns), 0 columns for a square."""
+        return self.sample(count, seed=seed), 0
+
     def signatures(self):
         """What an exported model can do: `{name: (function, its input specs)}`."""
         z = tf.TensorSpec((None, self.config.latent_dim), tf.float32, "z")
