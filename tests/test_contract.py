@@ -15,8 +15,7 @@ from tfgan_zoo import distribute, export, presets
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.models.latent import join
 
-
-CONSTANT = dict.fromkeys(TRANSLATION, ["model.decay_epochs=0"])  # an optimizer of one's own keeps its rate
+CONSTANT = {name: ["model.decay_epochs=0"] for name in TRANSLATION}  # an optimizer of one's own keeps its rate
 
 
 def inputs_of(model, n):
@@ -137,6 +136,20 @@ def test_two_replicas_equal_one(xla):
     assert two.distribute_strategy.num_replicas_in_sync == 2
     assert_close(history_one, history_two)
     assert_same_weights(one, two, atol=1e-5)
+
+
+@pytest.mark.parametrize("xla", ["off", "on"])
+def test_two_replicas_of_a_translator_equal_one(translation_tiny, xla):
+    """One step of SGD, without what is each replica's own: dropout and the history of images."""
+    fixed = ["model.norm=instance", *CONSTANT[translation_tiny]]
+    fixed += ["model.pool_size=0"] if translation_tiny == "cyclegan_tiny" else ["model.dropout=0"]
+    trained = []
+    for replicas in (1, 2):
+        with distribute.strategy("mirrored", replicas).scope():
+            sgd = {f"{player}_optimizer": keras.optimizers.SGD(1e-3) for player in ("generator", "discriminator")}
+            trained.append(make(translation_tiny, *fixed, xla=xla, **sgd))
+    assert_close(fit(trained[0], steps=1), fit(trained[1], steps=1))
+    assert_same_weights(*trained, atol=1e-6)
 
 
 @pytest.mark.parametrize("xla", ["off", "on"])

@@ -41,6 +41,24 @@ def test_a_run_directory_has_everything(tmp_path, capsys):
     assert "epoch 3/3" in capsys.readouterr().err
 
 
+def test_a_translation_run_has_everything(tmp_path):
+    run = tmp_path / "run"
+    result = training.train("pix2pix_tiny", "train.evaluate_every=1", "train.best=l1", run_dir=run)
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert {"generator", "discriminator", "adversarial", "l1", "eval_l1"} < rows[0].keys()
+    best = min((float(row["eval_l1"]), int(row["epoch"])) for row in rows)[1]
+    assert result["best_epoch"] == best
+    assert int(export.load(run / "best").step) == 4 * best
+    with Image.open(run / "samples/epoch_0002.png") as page:
+        assert page.size == (4 * 66 + 2, 3 * 66 + 2)  # input, output and truth of 4 held-out pairs
+    model, exported = export.load(run), export.load(run / "saved_model")
+    picture = np.random.default_rng(0).integers(0, 256, (50, 33, 3), np.uint8)
+    assert np.abs(exported.translate(picture).astype(int) - model.translate(picture)).max() <= 1
+    assert (run / "saved_model/samples.png").read_bytes() == (run / "samples/epoch_0002.png").read_bytes()
+    card = (run / "saved_model" / "README.md").read_text()
+    assert "Pix2Pix, 64x64, 3 to 3 channels" in card and "translate_xy" in card and "MIT (drawn by tfgan_zoo)" in card
+
+
 def test_samples_show_the_same_noise_in_every_epoch(tmp_path):
     training.train("dcgan_tiny", *SHORT, "model.learning_rate=0", "model.ema_decay=0.5", run_dir=tmp_path / "run")
     one, three = (np.asarray(Image.open(tmp_path / f"run/samples/epoch_000{i}.png")).astype(int) for i in (1, 3))
@@ -48,9 +66,16 @@ def test_samples_show_the_same_noise_in_every_epoch(tmp_path):
     assert np.abs(one - three).mean() < 12  # only batch norm's statistics move
 
 
-@pytest.mark.parametrize("name", ["dcgan_tiny", "gan_tiny", "cgan_tiny", "vae_tiny"])
+MORE = {  # state of every kind that has to be saved: schedules, averages, dropout's counters, histories that are full
+    "vae_tiny": ["model.decay_steps=12"],
+    "pix2pix_tiny": ["model.constant_epochs=1", "model.decay_epochs=2", "train.evaluate_every=1", "train.best=l1"],
+    "cyclegan_tiny": ["model.constant_epochs=1", "model.decay_epochs=2", "model.pool_size=5"],
+}
+
+
+@pytest.mark.parametrize("name", ["dcgan_tiny", "gan_tiny", "cgan_tiny", "vae_tiny", "pix2pix_tiny", "cyclegan_tiny"])
 def test_a_resumed_run_ends_with_the_same_bits(name, tmp_path):
-    more = ["model.decay_steps=12"] if name == "vae_tiny" else ["model.ema_decay=0.9"]
+    more = MORE.get(name, ["model.ema_decay=0.9"])
     whole = training.train(name, *SHORT, *more, run_dir=tmp_path / "whole")
     training.train(name, *SHORT[1:], *more, "train.epochs=1", run_dir=tmp_path / "parts")
     parts = training.train(tmp_path / "parts", "train.epochs=3")

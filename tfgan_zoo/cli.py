@@ -295,7 +295,9 @@ def interpolate_images(options):
     start_tensorflow()
     from tfgan_zoo import explore, export, pictures
 
-    images = explore.walk(export.load_that("sample", options.source), options.path, options.rows, options.steps, options.seed, options.labels)
+    images = explore.walk(
+        export.load_that("sample", options.source), options.path, options.rows, options.steps, options.seed, options.labels
+    )
     save = pictures.save_walk if options.output.suffix.lower() == ".gif" else pictures.save_grid
     save(images, options.output, options.steps)
     report_images(options, images, path="labels" if options.labels and len(options.labels) == 2 else options.path)
@@ -377,7 +379,11 @@ def import_torch(options):
     run = torch_weights.import_torch(
         options.checkpoint, presets.experiment(options.preset, *options.overrides), options.output, options.direction
     )
-    print(json.dumps({"run_dir": str(run)}) if options.json else f"imported into {run}: try tfgan-zoo translate {run} IMAGE -o OUT")
+    print(
+        json.dumps({"run_dir": str(run)})
+        if options.json
+        else f"imported the generator {options.direction} into {run}: try tfgan-zoo translate {run} IMAGE -o OUT"
+    )
 
 
 def check_data(options):

@@ -53,12 +53,13 @@ def fit(images, size, channels):
     return tf.image.grayscale_to_rgb(images) if images.shape[-1] < channels else images
 
 
-def mirror_indices(length, multiple):
+def mirror_indices(length, multiple, minimum=0):
     """Indices that enlarge an axis to a multiple by mirroring it at both ends, the border itself not repeated.
 
     Args:
         length: of the axis, at least 1; an int or an int32 scalar.
         multiple: of the result's length.
+        minimum: the result's length at least, a multiple too.
 
     Returns:
         int32 indices (-(-length // multiple) * multiple,), and where the axis itself begins among them.
@@ -67,7 +68,7 @@ def mirror_indices(length, multiple):
         >>> mirror_indices(3, 4)[0].numpy().tolist(), mirror_indices(3, 8)[0].numpy().tolist()
         ([0, 1, 2, 1], [2, 1, 0, 1, 2, 1, 0, 1])
     """
-    total = -(-length // multiple) * multiple
+    total = tf.maximum(-(-length // multiple) * multiple, minimum)
     start = (total - length) // 2
     period = tf.maximum(2 * length - 2, 1)
     place = tf.math.floormod(tf.range(total) - start, period)

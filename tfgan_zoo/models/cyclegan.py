@@ -35,6 +35,7 @@ class CycleGANConfig(TranslationConfig):
 
     data_kind = "domains"
     multiple = 4
+    smallest = 8  # a quarter of it is mirrored by a pixel
 
     def __post_init__(self):
         check_at_least(1, blocks=self.blocks)

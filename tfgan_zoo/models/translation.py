@@ -42,6 +42,7 @@ class TranslationConfig:
     decay_epochs: int = 100  # over which it then falls linearly towards 0; 0: it stays
 
     multiple = 1  # sides of the images that the generator takes are multiples of this
+    smallest = 0  # and at least this
 
     def __post_init__(self):
         check_at_least(1, image_size=self.image_size, x_channels=self.x_channels, y_channels=self.y_channels, width=self.width)
@@ -133,8 +134,8 @@ class TranslationModel(ZooModel):
             float32 tensor (n, h, w, c') in [-1, 1].
         """
         height, width = tf.shape(images)[1], tf.shape(images)[2]
-        rows, top = mirror_indices(height, self.config.multiple)
-        columns, left = mirror_indices(width, self.config.multiple)
+        rows, top = mirror_indices(height, self.config.multiple, self.config.smallest)
+        columns, left = mirror_indices(width, self.config.multiple, self.config.smallest)
         padded = tf.gather(tf.gather(images, rows, axis=1), columns, axis=2)
         padded.set_shape((images.shape[0], None, None, images.shape[3]))
         with dropping(seed if self.random else None):
