@@ -1,22 +1,21 @@
 """How near translations come to the truth, beside what simple ways reach that need no network.
 
 Truth is known for pairs, and for unpaired facades_synthetic, whose test shows both sides of the same facades. Where it is not, only
-the way there and back can be compared with where it began.
+the way there and back can be compared with where it began. Images of 16 bits are compared at 8.
 
 Baselines: `copy`, the input itself; `mean`, the mean image of the target domain; `colours`, each colour becomes the mean of what training
-pairs show in its place (the best that can be done pixel by pixel; it sees pairs, which CycleGAN does not); `histogram`, the input with the
-target domain's histogram in every channel.
+pairs show in its place (the least squared error that one can reach pixel by pixel, but for `colour_table`'s rounding; it sees pairs,
+which CycleGAN does not); `histogram`, the input with the target domain's histogram in every channel.
 """
 
 import dataclasses
-import functools
+import hashlib
 
 import numpy as np
 
-from tfgan_zoo import data, metrics
+from tfgan_zoo import metrics
 from tfgan_zoo.config import UserError, check_at_least, check_choice
-from tfgan_zoo.data import facades
-from tfgan_zoo.data.domains import as_channels
+from tfgan_zoo.data import domains, facades, transforms
 from tfgan_zoo.scores import Score
 
 TRAINING = 400  # training images that baselines are made from, at most
@@ -59,34 +58,30 @@ class Fidelity:
     def __init__(self, experiment, samples=10_000, seed=0):
         check_at_least(1, samples=samples)
         check_at_least(0, seed=seed)
-        self.experiment, self.seed = experiment, seed
         config = experiment.data
-        self.test = data.load_for(
-            experiment, split="test", load_size=experiment.model.image_size, limit=min(samples, config.limit or samples)
-        )
-        self.truth = self.test.paired or config.dataset == "facades_synthetic"
-        self.labels = config.dataset == "facades_synthetic" and ("x" if config.direction == "xy" else "y")  # the domain of label maps
+        if config.split != "train":
+            raise UserError(f"the test images must be ones that the model never saw, received data.split={config.split!r}")
+        self.experiment, self.seed = experiment, seed
+        self.drawn = config.dataset == "facades_synthetic"  # of which there are as many as one asks for
+        self.test = self.load("test", min(samples, config.limit or (domains.HELD_OUT if self.drawn else samples)))
+        self.truth = self.test.paired or self.drawn
+        self.labels = ("x" if config.direction == "xy" else "y") if self.drawn else None  # the domain of label maps
+        self.made = {}  # simple ways by direction, when they have been needed
+        self.known = {}  # what they reach, by (direction, measure)
 
-    @functools.cached_property
-    def stills(self):
-        """(x, y) of every test image."""
-        return [self.test.still(i) for i in range(len(self.test))]
-
-    @functools.cached_property
-    def training(self):
-        """Training images x and y, as many of each, or pairs."""
-        experiment = self.experiment
-        changes = {"split": "train", "load_size": experiment.model.image_size, "limit": min(TRAINING, experiment.data.limit or TRAINING)}
-        kind = data.load_for(experiment, **changes)
-        return [kind.still(i) for i in range(len(kind))]
+    def load(self, split, limit, kind=None):
+        """Whole images, not crops of larger ones: `domains.Domains`."""
+        model = self.experiment.model
+        config = dataclasses.replace(self.experiment.data, split=split, limit=limit, load_size=model.image_size)
+        return domains.load(config, model, kind or self.experiment.data_kind)
 
     def names(self, model, wanted=None):
-        """The measures that apply: those of the truth if it is known, else the way there and back.
+        """The measures that apply: those of the truth if it is known, and the way there and back of a model that knows both.
 
         Raises:
-            UserError: one that does not apply.
+            UserError: one that does not apply, or none does.
         """
-        possible = [name for name in MEASURES if self.truth and (name != "label_accuracy" or self.labels)]
+        possible = [name for name in MEASURES if any(self.applies(name, direction) for direction in model.directions)]
         possible += ["cycle_l1"] if len(model.directions) == 2 else []
         if not possible:
             raise UserError("there is no truth to compare with, and no way back")
@@ -94,122 +89,168 @@ class Fidelity:
             check_choice("metric", name, possible)
         return list(wanted or possible)
 
+    def applies(self, name, direction):
+        """Whether translations of a direction have such a score."""
+        return name == "cycle_l1" or (self.truth and (name != "label_accuracy" or self.labels == direction[1]))
+
     def measure(self, model, names, picture=None):
         """The scores: of direction xy under the measure's name, of yx with _yx behind it."""
         scores = {}
         for direction in model.directions:
-            source, target = (0, 1) if direction == "xy" else (1, 0)
-            found = [model.translate(pair[source], direction, self.seed) for pair in self.stills]
-            end = "" if direction == "xy" else "_yx"
-            for name in names:
-                if name == "cycle_l1":
-                    back = "yx" if direction == "xy" else "xy"
-                    values = [l1(pair[source], model.translate(each, back)) for pair, each in zip(self.stills, found, strict=True)]
-                    scores[name + end] = Score(float(np.mean(values)), details={"n": len(values)})
-                elif name != "label_accuracy" or self.labels == "xy"[target]:
-                    measure = MEASURES[name]
-                    values = [measure(pair[target], each) for pair, each in zip(self.stills, found, strict=True)]
-                    scores[name + end] = Score(
-                        float(np.mean(values)), baselines=self.baselines(direction, name), details={"n": len(values)}
-                    )
+            source, target = ends(direction)
+            values = {name: [] for name in names if self.applies(name, direction)}
+            for pair in images_of(self.test, source) if values else ():
+                found = model.translate(pair[source], direction, self.seed)
+                for name in values:
+                    if name == "cycle_l1":
+                        values[name].append(l1(pair[source], model.translate(found, direction[::-1], self.seed)))
+                    else:
+                        values[name].append(MEASURES[name](pair[target], found))
+            baselines = self.baselines(direction, values)
+            for name, each in values.items():
+                end = "" if direction == "xy" else "_yx"
+                scores[name + end] = Score(float(np.mean(each)), baselines=baselines.get(name), details={"n": len(each)})
         return scores
 
-    @functools.cache  # noqa: B019, an evaluator lives as long as the process
-    def baselines(self, direction, name):
-        """What the simple ways reach: {name: number}."""
-        source, target = (0, 1) if direction == "xy" else (1, 0)
-        measure, found = MEASURES[name], {}
-        for way, translate in self.simple(direction).items():
-            found[way] = float(np.mean([measure(pair[target], translate(pair[source])) for pair in self.stills]))
-        return found
+    def baselines(self, direction, names):
+        """What the simple ways reach: {measure: {way: number}}."""
+        source, target = ends(direction)
+        names = [name for name in names if name in MEASURES]
+        missing = [name for name in names if (direction, name) not in self.known]
+        if missing:
+            values = {name: {way: [] for way in self.simple(direction)} for name in missing}
+            for pair in images_of(self.test, source):
+                for way, translate in self.simple(direction).items():
+                    found = translate(pair[source])
+                    for name in missing:
+                        values[name][way].append(MEASURES[name](pair[target], found))
+            for name in missing:
+                self.known[direction, name] = {way: float(np.mean(each)) for way, each in values[name].items()}
+        return {name: self.known[direction, name] for name in names}
 
-    @functools.cache  # noqa: B019
     def simple(self, direction):
         """The simple ways of a direction as functions of an image: {name: function}."""
-        source, target = (0, 1) if direction == "xy" else (1, 0)
-        inputs, targets = [pair[source] for pair in self.training], [pair[target] for pair in self.training]
-        channels = targets[0].shape[-1]
-        ways = {}
-        if {inputs[0].shape[-1], channels} <= {1, 3}:
-            ways["copy"] = lambda image: as_channels(image, channels)
-        if len({image.shape for image in targets}) == 1:
-            mean = np.round(np.mean(targets, axis=0)).astype(np.uint8)
+        if direction in self.made:
+            return self.made[direction]
+        source, target = ends(direction)
+        channels, wanted = self.test.channels[source], self.test.channels[target]
+        training, ways = self.training(), {}
+        if channels == wanted or {channels, wanted} == {1, 3}:
+            ways["copy"] = lambda image: domains.as_channels(image, wanted)
+        if self.test.size:  # images of one size
+            mean = mean_image(pair[target] for pair in images_of(training, target))
             ways["mean"] = lambda image: mean
-        pairs = self.pairs_of_training()
-        if pairs:
-            ways["colours"] = colour_table([pair[source] for pair in pairs], [pair[target] for pair in pairs])
-        if inputs[0].shape[-1] == channels:
-            ways["histogram"] = histogram_match(targets)
+        if channels <= 4:
+            pairs = training if training.paired else self.training("pairs")
+            ways["colours"] = colour_table((pair[source], pair[target]) for pair in images_of(pairs, source))
+        if channels == wanted:
+            ways["histogram"] = histogram_match(pair[target] for pair in images_of(training, target))
+        self.made[direction] = ways
         return ways
 
-    def pairs_of_training(self):
-        """The training pairs; of facades_synthetic also where the model sees none."""
-        if self.test.paired:
-            return self.training
-        if self.experiment.data.dataset != "facades_synthetic":
-            return []
-        model = self.experiment.model
-        config = dataclasses.replace(
-            self.experiment.data, load_size=model.image_size, limit=min(TRAINING, self.experiment.data.limit or TRAINING)
-        )
-        pairs = data.domains.load(config, model, "pairs")
-        return [pairs.still(i) for i in range(len(pairs))]
+    def training(self, kind=None):
+        """The training images that baselines are made from; of facades_synthetic also the pairs that the model does not see."""
+        return self.load("train", min(TRAINING, self.experiment.data.limit or TRAINING), kind)
 
     def settings(self, names):
         """What the scores are measured with."""
-        config = self.experiment.data
+        training = [self.training()] if self.truth else []
+        sha = hashlib.sha256()
+        for images in (self.test, *training):
+            for i in range(len(images)):
+                for image in images.still(i):
+                    sha.update(np.ascontiguousarray(image))
         return {
             "data": self.test.description,
-            "direction": config.direction,
+            "images_sha256": sha.hexdigest(),
+            "direction": self.experiment.data.direction,
             "n_generated": len(self.test),
-            "n_training_for_baselines": len(self.training),
+            "n_training_for_baselines": sum(map(len, training)),
             "seed": self.seed,
         }
 
     def warnings(self, names):
-        if len(self.test) >= 50:
-            return []
-        return [f"{len(self.test)} test images are few: expect the scores to change by some percent with others"]
+        found = []
+        if len(self.test) < 50:
+            found.append(f"{len(self.test)} test images are few: expect the scores to change by some percent with others")
+        if not self.truth:
+            found.append("there are no pairs to compare with: cycle_l1 says how well the way back is known, and is 0 for a mere copy")
+        return found
 
 
-def colour_table(inputs, targets, levels=16):
+def ends(direction):
+    """Where input and truth of a direction are in a pair (x, y)."""
+    return (0, 1) if direction == "xy" else (1, 0)
+
+
+def images_of(data, side):
+    """Every image of one side of `Domains` once, in its pair (x, y), each uint8 (h, w, c)."""
+    for i in range(len(data.sources[0 if data.paired else side])):  # of two heaps the smaller one would begin again
+        yield tuple(transforms.to_uint8(transforms.to_float(image)).numpy() for image in data.still(i))
+
+
+# --- the simple ways
+
+
+def mean_image(images):
+    """The mean of images of one shape: uint8."""
+    total, count = 0.0, 0
+    for image in images:
+        total, count = total + image, count + 1
+    return np.round(total / count).astype(np.uint8)
+
+
+def colour_table(pairs, levels=16):
     """A function that gives each colour the mean colour that the targets show in its place.
 
     Args:
-        inputs, targets: lists of pairs of uint8 images (h, w, c), (h, w, c').
+        pairs: of uint8 images (h, w, c), (h, w, c').
         levels: of each channel that are told apart; a colour that was never seen takes the nearest one that was.
 
     Returns:
         A function, uint8 (h, w, c) -> uint8 (h, w, c').
     """
-    seen = np.concatenate([image.reshape(-1, image.shape[-1]) for image in inputs]).astype(np.int64) * levels // 256
-    values = np.concatenate([image.reshape(-1, image.shape[-1]) for image in targets]).astype(np.float64)
-    colours, index = np.unique(seen, axis=0, return_inverse=True)
-    index = index.reshape(-1)
-    counts = np.bincount(index)
-    means = np.stack([np.bincount(index, weights=channel) / counts for channel in values.T], axis=1)
+
+    def rounded(image):
+        """The number of each pixel's colour, (h * w,)."""
+        return np.ravel_multi_index(np.moveaxis(image.astype(np.int64) * levels // 256, -1, 0), (levels,) * image.shape[-1]).ravel()
+
+    counts, sums = 0, 0.0
+    for image, target in pairs:
+        colours, cells = rounded(image), levels ** image.shape[-1]
+        counts = counts + np.bincount(colours, minlength=cells)
+        sums = sums + np.stack([np.bincount(colours, channel.ravel(), cells) for channel in np.moveaxis(target, -1, 0)])
+    shape = (levels,) * image.shape[-1]
+    seen = np.flatnonzero(counts)
+    places, means = np.stack(np.unravel_index(seen, shape)), np.round(sums[:, seen] / counts[seen]).astype(np.uint8)
 
     def translate(image):
-        wanted, where = np.unique(image.reshape(-1, image.shape[-1]).astype(np.int64) * levels // 256, axis=0, return_inverse=True)
-        nearest = [np.argmin(np.sum((colours - colour) ** 2, axis=1)) for colour in wanted]
-        return np.round(means[nearest][where.reshape(-1)]).astype(np.uint8).reshape((*image.shape[:2], -1))
+        wanted, where = np.unique(rounded(image), return_inverse=True)
+        nearest = [np.argmin(np.sum((places - place[:, None]) ** 2, axis=0)) for place in np.stack(np.unravel_index(wanted, shape), 1)]
+        return means[:, nearest][:, where].T.reshape((*image.shape[:2], -1))
 
     return translate
 
 
-def histogram_match(targets):
-    """A function that gives an image the histogram of all targets together, channel by channel: uint8 (h, w, c) -> uint8 (h, w, c)."""
-    sorted_targets = [
-        np.sort(np.concatenate([image[..., channel].ravel() for image in targets])) for channel in range(targets[0].shape[-1])
-    ]
+def histogram_match(images):
+    """A function that gives an image the histogram of all these together, channel by channel: uint8 (h, w, c) -> uint8 (h, w, c).
+
+    A level becomes the one of the same rank, equal levels together the one in their middle.
+    """
+    counts = sum(histograms(image) for image in images)
+    ranks = counts.cumsum(axis=1)  # how many pixels are at most so bright
 
     def translate(image):
         out = np.empty_like(image)
-        for channel, wanted in enumerate(sorted_targets):
-            _, inverse, counts = np.unique(image[..., channel], return_inverse=True, return_counts=True)
-            middle = (np.cumsum(counts) - counts / 2) / counts.sum()  # equal values stay equal
-            matched = wanted[np.minimum((middle * len(wanted)).astype(int), len(wanted) - 1)]
-            out[..., channel] = matched[inverse.reshape(image.shape[:2])]
+        for channel, own in enumerate(histograms(image)):
+            middle = ((own.cumsum() - own / 2) / own.sum() * ranks[channel, -1]).astype(np.int64)
+            levels = np.searchsorted(ranks[channel], middle, side="right")
+            out[..., channel] = np.minimum(levels, 255).astype(np.uint8)[image[..., channel]]  # 256 where no pixel has the level
         return out
 
     return translate
+
+
+def histograms(image):
+    """How many pixels have each level, by channel: uint8 (h, w, c) -> (c, 256)."""
+    return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(image, -1, 0)])

@@ -66,13 +66,9 @@ def save_curves(rows, path, title):
     """Plots the columns of metrics.csv over the steps: a panel for the losses, one for the logits, one for every score."""
     from matplotlib.figure import Figure
 
-    names = [name for name in rows[0] if name not in ("epoch", "step", "seconds", "images_per_second")]
-    scores = [name for name in names if name.startswith("eval_")]
-    logits = [name for name in names if "logits" in name]
-    panels = [[name for name in names if name not in scores + logits], logits, *([name] for name in scores)]
-    panels = [panel for panel in panels if panel]
-    figure = Figure(figsize=(8, 3 * len(panels)), layout="constrained")
-    for axes, panel in zip(np.atleast_1d(figure.subplots(len(panels), sharex=True)), panels, strict=True):
+    plots = panels(rows)
+    figure = Figure(figsize=(8, 3 * len(plots)), layout="constrained")
+    for axes, panel in zip(np.atleast_1d(figure.subplots(len(plots), sharex=True)), plots, strict=True):
         for name in panel:
             points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]
             axes.plot(*zip(*points, strict=True), label=name, marker="o" if len(points) == 1 else None)
@@ -81,3 +77,11 @@ def save_curves(rows, path, title):
     axes.set_xlabel("step")
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
+
+
+def panels(rows):
+    """The columns of metrics.csv that share a plot: the losses, the logits, every score for itself."""
+    names = [name for name in rows[0] if name not in ("epoch", "step", "seconds", "images_per_second")]
+    scores = [name for name in names if name.startswith("eval_")]
+    logits = [name for name in names if "logits" in name]
+    return [panel for panel in ([name for name in names if name not in scores + logits], logits, *([name] for name in scores)) if panel]
