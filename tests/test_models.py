@@ -258,3 +258,10 @@ def test_settings_that_need_each_other_come_in_any_order():
     assert presets.experiment("dcgan_tiny", needy, needed) == presets.experiment("dcgan_tiny", needed, needy)
     with pytest.raises(UserError, match="set model.discriminator_norm=none"):
         presets.experiment("dcgan_tiny", needy)
+
+
+def test_the_discriminator_may_have_a_rate_of_its_own():
+    model = make("dcgan_tiny", "model.learning_rate=0.01", "model.discriminator_learning_rate=0.004", "model.decay_steps=10")
+    assert float(model.generator_optimizer.learning_rate) == pytest.approx(0.01)
+    assert float(model.discriminator_optimizer.learning_rate) == pytest.approx(0.004)
+    assert float(make("dcgan_tiny", "model.learning_rate=0.01").discriminator_optimizer.learning_rate) == pytest.approx(0.01)

@@ -387,6 +387,7 @@ def import_torch(options):
 
 
 def check_data(options):
+    start_tensorflow()  # the data layer is built on it
     from tfgan_zoo.data import check
 
     result = check.check(options.folder)

@@ -35,6 +35,7 @@ class AdversarialConfig:
     diff_augment: str = ""  # DiffAugment (Zhao et al. 2020): any of color,translation,cutout
     ema_decay: float = 0.0  # samples come from an average of G's weights with this decay per step; 0: from G
     learning_rate: float = 2e-4  # Adam, both players
+    discriminator_learning_rate: float = 0.0  # D's own (Heusel et al. 2017, "two time-scale update rule"); 0: the same
     decay_steps: int = 0  # steps over which both learning rates fall to 0 along a cosine; 0: they stay
     beta_1: float = 0.5
     beta_2: float = 0.999
@@ -43,6 +44,7 @@ class AdversarialConfig:
         check_at_least(1, image_size=self.image_size, channels=self.channels, latent_dim=self.latent_dim)
         check_at_least(1, discriminator_steps=self.discriminator_steps)
         check_at_least(0, penalty_weight=self.penalty_weight, learning_rate=self.learning_rate, decay_steps=self.decay_steps)
+        check_at_least(0, discriminator_learning_rate=self.discriminator_learning_rate)
         check_choice("objective", self.objective, OBJECTIVES)
         check_choice("penalty", self.penalty, ("none", "gradient", "r1"))
         for name in ("label_smoothing", "ema_decay", "beta_1", "beta_2"):
@@ -74,8 +76,10 @@ class AdversarialModel(LatentModel):
         return {"generator": [self.generator], "discriminator": [self.discriminator]}
 
     def make_optimizer(self, player):
-        updates = self.config.discriminator_steps if player == "discriminator" else 1  # in one training step
-        rate = decaying(self.config.learning_rate, self.config.decay_steps * updates)
+        rate, updates = self.config.learning_rate, 1  # in one training step
+        if player == "discriminator":
+            rate, updates = self.config.discriminator_learning_rate or rate, self.config.discriminator_steps
+        rate = decaying(rate, self.config.decay_steps * updates)
         return keras.optimizers.Adam(rate, beta_1=self.config.beta_1, beta_2=self.config.beta_2)
 
     @property
