@@ -161,7 +161,10 @@ def parser():
 
     export = command("export", export_run, "export a run as a SavedModel with a model card")
     export.add_argument("source", metavar="RUN", type=pathlib.Path, help="a run directory")
-    export.add_argument("-o", "--output", type=pathlib.Path, help="default: RUN/saved_model")
+    export.add_argument("-o", "--output", type=pathlib.Path, help="default: RUN/saved_model, or RUN/model.tflite and so on")
+    export.add_argument("--format", choices=("saved_model", "tflite", "onnx"), default="saved_model", help="onnx needs the extra onnx")
+    export.add_argument("--size", type=size, metavar="HxW", help="of translations in tflite (default: image_size) or onnx (default: any)")
+    export.add_argument("--direction", choices=("xy", "yx"), default="xy", help="of translations in onnx (default: xy)")
     export.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
     data = commands.add_parser("data", help="prepare or check data").add_subparsers(metavar="COMMAND", required=True)
@@ -192,6 +195,14 @@ def labels(text):
             raise argparse.ArgumentTypeError(f"must be classes such as 0-9 or 3,8, received {text!r}")
         found.extend(range(int(first), int(last or first) + 1))
     return found
+
+
+def size(text):
+    """`128x256` as (128, 256), height first."""
+    height, x, width = text.partition("x")
+    if not (x and height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"must be height x width such as 128x256, received {text!r}")
+    return int(height), int(width)
 
 
 def at_least(minimum):
@@ -357,10 +368,11 @@ def translate_images(options):
     result = translate(model, options.images, options.output, progress=progress, **{name: getattr(options, name) for name in names})
     print("\r\033[K" if sys.stderr.isatty() else "", end="", file=sys.stderr)
     for each in result["failed"]:
-        print(f"warning: {each['input']} cannot be read ({each['error']})", file=sys.stderr)
-    print(json.dumps(result) if options.json else f"{len(result['translated'])} pictures translated into {options.output}")
-    if not result["translated"]:
-        raise UserError("no picture could be read")
+        print(f"warning: {each['input']} was not translated ({each['error']})", file=sys.stderr)
+    count = len(result["translated"])
+    print(json.dumps(result) if options.json else f"{count} picture{'' if count == 1 else 's'} translated into {options.output}")
+    if not count:
+        raise UserError("no picture could be translated")
 
 
 def report_run(options):
@@ -396,10 +408,17 @@ def check_data(options):
 
 def export_run(options):
     start_tensorflow()
-    from tfgan_zoo import export
+    from tfgan_zoo import export, formats
 
-    folder = export.export(options.source, options.output)
-    print(json.dumps({"saved_model": str(folder)}) if options.json else f"SavedModel with model card in {folder}")
+    if options.format == "saved_model":
+        if options.size:
+            raise UserError("a SavedModel takes images of any size: --size is for tflite and onnx")
+        path = export.export(options.source, options.output)
+    else:
+        output = options.output or options.source / f"model.{options.format}"
+        path = formats.export_file(options.source, output, options.format, options.size, options.direction)
+    what = "SavedModel with model card" if options.format == "saved_model" else options.format
+    print(json.dumps({options.format: str(path)}) if options.json else f"{what} in {path}")
 
 
 def prepare_data(options):

@@ -415,6 +415,8 @@ def evaluate(source, *overrides, metrics=None, samples=10_000, seed=0, network="
     experiment = export.experiment_of(source)
     if experiment is None and not any(override.startswith("data.dataset=") for override in overrides):
         raise UserError(f"{source} does not say what it was trained on: add data.dataset=...")
+    if experiment is None and hasattr(model, "translate"):
+        raise UserError(f"an exported translation model needs its experiment.json beside it, received {str(source)!r}")
     experiment = (experiment or Experiment("", "", None)).override(*overrides)
     evaluator = evaluator_for(experiment, model, samples, seed, network, importance_samples)
     names = evaluator.names(model, metrics)

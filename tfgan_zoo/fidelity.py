@@ -9,6 +9,7 @@ which CycleGAN does not); `histogram`, the input with the target domain's histog
 """
 
 import dataclasses
+import functools
 import hashlib
 
 import numpy as np
@@ -43,6 +44,9 @@ MEASURES = {"l1": l1, "psnr": psnr, "ssim": ssim, "label_accuracy": label_accura
 BETTER = {"l1": "lower", "psnr": "higher", "ssim": "higher", "label_accuracy": "higher", "cycle_l1": "lower"}
 
 
+END = {"xy": "", "yx": "_yx"}  # of a score's name
+
+
 class Fidelity:
     """The held-out images with their truth, and the baselines, for any number of models.
 
@@ -62,15 +66,15 @@ class Fidelity:
         if config.split != "train":
             raise UserError(f"the test images must be ones that the model never saw, received data.split={config.split!r}")
         self.experiment, self.seed = experiment, seed
-        self.drawn = config.dataset == "facades_synthetic"  # of which there are as many as one asks for
-        self.test = self.load("test", min(samples, config.limit or (domains.HELD_OUT if self.drawn else samples)))
-        self.truth = self.test.paired or self.drawn
-        self.labels = ("x" if config.direction == "xy" else "y") if self.drawn else None  # the domain of label maps
+        self.test = self.load("test", min(samples, config.limit or samples))
+        drawn = config.dataset == "facades_synthetic"
+        self.truth = self.test.paired or drawn
+        self.labels = ("x" if config.direction == "xy" else "y") if drawn else None  # the domain of label maps
         self.made = {}  # simple ways by direction, when they have been needed
         self.known = {}  # what they reach, by (direction, measure)
 
     def load(self, split, limit, kind=None):
-        """Whole images, not crops of larger ones: `domains.Domains`."""
+        """Images as the model sees them, but resized to the crop's size where they are resized: `domains.Domains`."""
         model = self.experiment.model
         config = dataclasses.replace(self.experiment.data, split=split, limit=limit, load_size=model.image_size)
         return domains.load(config, model, kind or self.experiment.data_kind)
@@ -93,6 +97,10 @@ class Fidelity:
         """Whether translations of a direction have such a score."""
         return name == "cycle_l1" or (self.truth and (name != "label_accuracy" or self.labels == direction[1]))
 
+    def scores_of(self, model, names):
+        """What `measure` will call the scores of these measures."""
+        return [name + END[way] for way in model.directions for name in names if self.applies(name, way)]
+
     def measure(self, model, names, picture=None):
         """The scores: of direction xy under the measure's name, of yx with _yx behind it."""
         scores = {}
@@ -108,8 +116,7 @@ class Fidelity:
                         values[name].append(MEASURES[name](pair[target], found))
             baselines = self.baselines(direction, values)
             for name, each in values.items():
-                end = "" if direction == "xy" else "_yx"
-                scores[name + end] = Score(float(np.mean(each)), baselines=baselines.get(name), details={"n": len(each)})
+                scores[name + END[direction]] = Score(float(np.mean(each)), baselines=baselines.get(name), details={"n": len(each)})
         return scores
 
     def baselines(self, direction, names):
@@ -134,27 +141,32 @@ class Fidelity:
             return self.made[direction]
         source, target = ends(direction)
         channels, wanted = self.test.channels[source], self.test.channels[target]
-        training, ways = self.training(), {}
+        ways = {}
         if channels == wanted or {channels, wanted} == {1, 3}:
             ways["copy"] = lambda image: domains.as_channels(image, wanted)
         if self.test.size:  # images of one size
-            mean = mean_image(pair[target] for pair in images_of(training, target))
+            mean = mean_image(pair[target] for pair in images_of(self.training, target))
             ways["mean"] = lambda image: mean
         if channels <= 4:
-            pairs = training if training.paired else self.training("pairs")
-            ways["colours"] = colour_table((pair[source], pair[target]) for pair in images_of(pairs, source))
+            ways["colours"] = colour_table((pair[source], pair[target]) for pair in images_of(self.pairs, source))
         if channels == wanted:
-            ways["histogram"] = histogram_match(pair[target] for pair in images_of(training, target))
+            ways["histogram"] = histogram_match(pair[target] for pair in images_of(self.training, target))
         self.made[direction] = ways
         return ways
 
-    def training(self, kind=None):
-        """The training images that baselines are made from; of facades_synthetic also the pairs that the model does not see."""
-        return self.load("train", min(TRAINING, self.experiment.data.limit or TRAINING), kind)
+    @functools.cached_property
+    def training(self):
+        """The training images that baselines are made from, as the model sees them."""
+        return self.load("train", min(TRAINING, self.experiment.data.limit or TRAINING))
+
+    @functools.cached_property
+    def pairs(self):
+        """The same as pairs; of facades_synthetic those that a model of two heaps does not see."""
+        return self.training if self.training.paired else self.load("train", len(self.training), "pairs")
 
     def settings(self, names):
         """What the scores are measured with."""
-        training = [self.training()] if self.truth else []
+        training = [self.training] if self.truth else []
         sha = hashlib.sha256()
         for images in (self.test, *training):
             for i in range(len(images)):
@@ -245,7 +257,7 @@ def histogram_match(images):
         for channel, own in enumerate(histograms(image)):
             middle = ((own.cumsum() - own / 2) / own.sum() * ranks[channel, -1]).astype(np.int64)
             levels = np.searchsorted(ranks[channel], middle, side="right")
-            out[..., channel] = np.minimum(levels, 255).astype(np.uint8)[image[..., channel]]  # 256 where no pixel has the level
+            out[..., channel] = levels[image[..., channel]]  # at most 255, but for levels that no pixel has
         return out
 
     return translate

@@ -38,7 +38,8 @@ def columns_of(result, score=None):
 def measured_with(settings):
     """What scores were measured with, as lines."""
     if settings.get("direction"):
-        return [f"{settings['data']}, the test split; baselines from {settings['n_training_for_baselines']} training images"]
+        training = settings["n_training_for_baselines"]
+        return [f"{settings['data']}, the test split{f'; baselines from {training} training images' if training else ''}"]
     lines = [
         f"{settings['n_generated']:,} generated images, seed {settings['seed']}, against {settings['n_reference']:,} of {settings['data']} "
         f"({settings['split']}); real images: {settings['n_floor']:,} others in their place"

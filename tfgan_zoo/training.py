@@ -240,6 +240,8 @@ def make_evaluations(experiment, model):
         return []
     evaluator = evaluation.evaluator_for(experiment, model, settings.evaluate_samples, settings.seed, settings.evaluate_features)
     names = evaluator.names(model, metrics_of(experiment))  # refuses what cannot be measured
+    if settings.best and experiment.data_kind != "images":
+        check_choice("train.best", settings.best, evaluator.scores_of(model, names))
     return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
 
 

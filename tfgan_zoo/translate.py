@@ -167,8 +167,6 @@ class UnfitError(Exception):
 def read(path, channels, deep):
     """The pixels of a file, of 8 bits a channel unless 16 are there and wanted (`deep`): uint8 or uint16 (h, w, channels)."""
     image = folders.read(path, channels)
-    if not image.size:
-        raise ValueError("it has no pixels")
     return image if deep or image.dtype == np.uint8 else np.round(image / 257).astype(np.uint8)
 
 
@@ -236,8 +234,13 @@ def tiles(length, tile, overlap):
     count = max(1, -(-(length - overlap) // (tile - overlap)))
     tile = min(tile, length)
     begins = [round(i * (length - tile) / max(1, count - 1)) for i in range(count)]
-    pixels = np.arange(length) + 0.5
-    middles = [(begin + tile + after) / 2 for begin, after in itertools.pairwise(begins)]
-    rises = [np.clip((pixels - middle) / max(overlap, 1) + 0.5, 0, 1) for middle in middles]
-    weights = [rise - fall for rise, fall in itertools.pairwise([np.ones(length), *rises, np.zeros(length)])]
-    return [(begin, weight[begin : begin + tile].astype(np.float32)) for begin, weight in zip(begins, weights, strict=True)]
+    seams = [-np.inf, *((begin + tile + after) / 2 for begin, after in itertools.pairwise(begins)), np.inf]
+
+    def after(seam, pixels):
+        return np.clip((pixels - seam) / max(overlap, 1) + 0.5, 0, 1)
+
+    found = []
+    for begin, (left, right) in zip(begins, itertools.pairwise(seams), strict=True):
+        pixels = begin + np.arange(tile) + 0.5
+        found.append((begin, (after(left, pixels) - after(right, pixels)).astype(np.float32)))
+    return found

@@ -7,6 +7,7 @@ where a file has 16 bits a pixel, until a batch is made.
 
 import concurrent.futures
 import dataclasses
+import logging
 import math
 import pathlib
 
@@ -14,47 +15,50 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageFilter
 
-from tfgan_zoo.config import UserError, check_choice
+from tfgan_zoo.config import UserError
 from tfgan_zoo.data import facades, folders, prepared
 from tfgan_zoo.data.order import order
 
 FACADES = 400  # training pairs of facades_synthetic unless data.limit says otherwise, as many as CMP's facades
 HELD_OUT = 100  # test pairs of facades_synthetic
 LOAD = 286 / 256  # the size to resize to for a crop of 1 (Isola et al. 2016, section 6.2)
+TESTS = ("test", "val", "valid")  # what a folder of test pictures may be called
 
 
 class Source:
-    """Items that are decoded when they are first needed, all at once if they fit in memory, else in every epoch."""
+    """Items that `decode` makes of entries (in several threads): kept if they fit in memory, else made again in every epoch."""
 
     def __init__(self, name, entries, decode, cache_gb):
-        self.name, self.entries, self.decode = name, list(entries), decode
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            self.items, size = [], 0
-            tried = pool.map(self.attempt, self.entries)
-            bad = []
-            good = []
-            for entry, (item, problem) in zip(self.entries, tried, strict=True):
+        self.name, self.entries, self.decode = name, [], decode
+        items, size, bad = [], 0, []
+        with concurrent.futures.ThreadPoolExecutor() as pool:  # all are tried now, so that a broken file is no surprise in the night
+            for entry, (item, problem) in zip(entries, pool.map(self.attempt, entries), strict=True):
                 if problem:
                     bad.append(problem)
                     continue
-                good.append(entry)
+                self.entries.append(entry)
                 size += sum(image.nbytes for image in item)
-                if self.items is not None:
-                    self.items = [*self.items, item] if size <= cache_gb * 2**30 else None
-        self.entries = good
-        folders.warn_unreadable(bad, len(good))
+                if size <= cache_gb * 2**30:
+                    items.append(item)
+                else:
+                    items.clear()
+        folders.warn_unreadable(bad, len(self.entries))
+        self.in_memory = size <= cache_gb * 2**30
+        if self.in_memory:
+            self.entries, self.decode = items, lambda item: item
 
     def attempt(self, entry):
         try:
             return self.decode(entry), None
         except folders.UNREADABLE as error:
-            return None, f"{entry} ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            file = entry[0] if isinstance(entry, tuple) else entry
+            return None, f"{file} ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
 
     def __len__(self):
         return len(self.entries)
 
     def __getitem__(self, i):
-        return self.items[i] if self.items is not None else self.decode(self.entries[i])
+        return self.decode(self.entries[i])
 
 
 @dataclasses.dataclass
@@ -62,7 +66,7 @@ class Domains:
     """One source of pairs, or a source for each domain."""
 
     name: str
-    sources: list
+    sources: tuple
     channels: tuple  # of x and y
     size: int  # of a crop; 0: images keep their sizes
     labels = None
@@ -77,10 +81,10 @@ class Domains:
 
     @property
     def description(self):
-        counts = f"{len(self):,} pairs" if self.paired else "{:,} and {:,} images, unpaired".format(*map(len, self.sources))
+        counts = " and ".join(f"{len(source):,}" for source in self.sources)
         shape = f"{self.size}x{self.size}" if self.size else "of their own sizes"
-        place = "in memory" if all(source.items is not None for source in self.sources) else "decoded in every epoch"
-        return f"{self.name}: {counts}, {shape}, {self.channels[0]} to {self.channels[1]} channels, {place}"
+        place = "in memory" if all(source.in_memory for source in self.sources) else "decoded in every epoch"
+        return f"{self.name}: {counts} {self.sources[0].name}, {shape}, {self.channels[0]} to {self.channels[1]} channels, {place}"
 
     def still(self, i):
         """Item i, not mirrored, cropped at the centre: x and y, each uint8 (or uint16) (h, w, c)."""
@@ -103,11 +107,15 @@ def load(config, model, kind):
         UserError: unknown data set, no data, or none that can be read.
     """
     if config.rotate or config.zoom or config.binarize != "none":
-        raise UserError("rotate, zoom and binarize are not for translation (crops and data.flip are), received one of them")
-    check_choice("data.direction", config.direction, ("xy", "yx"))
+        received = f"rotate={config.rotate}, zoom={config.zoom}, binarize={config.binarize}"
+        raise UserError(f"rotate, zoom and binarize are not for translation (crops and data.flip are), received {received}")
+    if (config.derive or config.path_y) and config.dataset != "folder":
+        raise UserError(f"data.derive and data.path_y are for folders: set data.dataset=folder, received data.dataset={config.dataset}")
     channels = (model.x_channels, model.y_channels)
-    fits = config.preprocess in ("resize_and_crop", "crop", "scale_width_and_crop")
-    if not fits and config.batch_size != 1:
+    crops = config.preprocess.endswith("crop")
+    if crops and 0 < config.load_size < model.image_size:
+        raise UserError(f"crops of {model.image_size} pixels need at least as large a data.load_size, received {config.load_size}")
+    if not crops and config.batch_size != 1:
         raise UserError(f"images of different sizes need data.batch_size=1, received data.preprocess={config.preprocess}")
     fit = Fit(config.preprocess, config.resize, config.load_size or round(model.image_size * LOAD), model.image_size, model.multiple)
     if config.dataset == "facades_synthetic":
@@ -117,9 +125,9 @@ def load(config, model, kind):
     elif config.dataset.startswith("cycle_gan/"):
         sources = prepared_sources(config, fit, channels, kind)
     else:
-        names = ", ".join(["facades_synthetic", "folder", "cycle_gan/horse2zebra"])
-        raise UserError(f"translation needs a data set of two domains: {names} ..., received data.dataset={config.dataset!r}")
-    return Domains(config.dataset, sources, channels, model.image_size if fits else 0)
+        names = "facades_synthetic, folder or cycle_gan/..."
+        raise UserError(f"translation needs a data set of two domains: {names}, received data.dataset={config.dataset!r}")
+    return Domains(config.dataset, sources, channels, model.image_size if crops else 0)
 
 
 # --- what to do with an image before it is cropped
@@ -142,7 +150,7 @@ class Fit:
 
     def target(self, height, width):
         if self.mode == "resize_and_crop":
-            return max(self.load_size, self.crop), max(self.load_size, self.crop)
+            return self.load_size, self.load_size
         if self.mode.startswith("scale_width"):
             height, width = height * self.load_size / width, self.load_size
         if self.mode.endswith("crop"):  # an image that is too small is enlarged
@@ -152,16 +160,18 @@ class Fit:
 
 
 def resize(image, height, width, method="bicubic"):
+    """uint8 or uint16 (h, w, c) -> (height, width, c)."""
     if image.shape[:2] == (height, width):
         return image
-    resized = tf.image.resize(image, (height, width), method, antialias=method == "bicubic")
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, np.iinfo(image.dtype).max), image.dtype).numpy()
+    with tf.device("/cpu:0"):  # the accelerator is for the model
+        resized = tf.image.resize(image, (height, width), method, antialias=method == "bicubic").numpy()
+    return np.clip(np.round(resized), 0, np.iinfo(image.dtype).max).astype(image.dtype)
 
 
 def cut(image, size, draws):
     """A crop of size x size, at draws[0] and draws[1] of what there is room for, mirrored left and right if draws[2] is below 1/2."""
     if size:
-        top, left = (math.floor(draw * (side - size + 1)) for draw, side in zip(draws, image.shape[:2], strict=False))
+        top, left = (math.floor(float(draw) * (side - size + 1)) for draw, side in zip(draws, image.shape[:2], strict=False))
         image = image[top : top + size, left : left + size]
     return image[:, ::-1] if draws[2] < 0.5 else image
 
@@ -179,7 +189,7 @@ def facade_sources(config, fit, channels, kind):
     if channels != (3, 3):
         raise UserError(f"facades_synthetic has 3 channels, received x_channels={channels[0]} and y_channels={channels[1]}")
     test = config.split == "test"
-    count = config.limit or (HELD_OUT if test else FACADES)
+    count = min(config.limit or HELD_OUT, HELD_OUT) if test else config.limit or FACADES
     size = fit.target(fit.load_size, fit.load_size)[0]
 
     def pair(index):
@@ -189,128 +199,143 @@ def facade_sources(config, fit, channels, kind):
         return [Source("pairs", range(count), pair, config.cache_gb)]
     second = range(count) if test else range(count, 2 * count)  # the test shows both sides of the same facades
     return [
-        Source("x", range(count), lambda index: pair(index)[:1], config.cache_gb),
-        Source("y", second, lambda index: pair(index)[1:], config.cache_gb),
+        Source("unpaired images", range(count), lambda index: pair(index)[:1], config.cache_gb / 2),
+        Source("unpaired images", second, lambda index: pair(index)[1:], config.cache_gb / 2),
     ]
 
 
 def folder_sources(config, fit, channels, kind):
-    """Folders of pictures: see `find`."""
-    a, b, together = find(config, kind)
-    first, second = channels if config.direction == "xy" else channels[::-1]
+    """Pictures in folders, where `layout` finds them. Pairs: A derived from B with data.derive; of two folders, the files of one name;
+    of one folder, A on the left and B on the right of each picture."""
+    channels_a, channels_b = swapped(channels, config.direction)
+    found = [pictures(*place, config) for place in layout(config)]
 
-    def read_side_by_side(path):
-        both = folders.read(path, max(channels))
-        if both.shape[1] % 2:
-            raise ValueError(f"side by side means an even width, received {both.shape[1]}x{both.shape[0]}")
-        return np.split(both, 2, axis=1)
-
-    def decode_a(path):
-        return fit(folders.read(path, first))
-
-    def decode_b(path):
-        return fit(folders.read(path, second))
+    def reader(wanted):
+        return lambda path: fit(folders.read(path, wanted))
 
     def derived(path):
-        (photo,) = fit(folders.read(path, second))
-        return derive(photo, config.derive, first), photo
-
-    def side_by_side(path):
-        left, right = read_side_by_side(path)
-        return fit(as_channels(left, first), as_channels(right, second))
+        (photo,) = fit(folders.read(path, channels_b))
+        return derive(photo, config.derive, channels_a), photo
 
     def by_name(paths):
-        left, right = folders.read(paths[0], first), folders.read(paths[1], second)
-        if left.shape[:2] != right.shape[:2]:
-            raise ValueError(f"its pair {paths[1]} has another size, {right.shape[1]}x{right.shape[0]}")
-        return fit(left, right)
+        a, b = folders.read(paths[0], channels_a), folders.read(paths[1], channels_b)
+        if a.shape[:2] != b.shape[:2]:
+            raise ValueError(f"{a.shape[1]}x{a.shape[0]}, but {paths[1]} is {b.shape[1]}x{b.shape[0]}")
+        return fit(a, b)
 
-    limit = config.limit or None
-    if together:
-        decode = {"derived": derived, "side by side": side_by_side, "by name": by_name}[together]
-        return [Source("pairs", a[:limit], lambda entry: swapped(decode(entry), config.direction), config.cache_gb)]
-    sources = [Source("x", a[:limit], decode_a, config.cache_gb), Source("y", b[:limit], decode_b, config.cache_gb)]
-    return sources if config.direction == "xy" else sources[::-1]
+    def side_by_side(path):
+        a = folders.read(path, channels_a)
+        b = folders.read(path, channels_b) if channels_b != channels_a else a
+        middle, rest = divmod(a.shape[1], 2)
+        if rest:
+            raise ValueError(f"side by side means an even width, received {a.shape[1]}x{a.shape[0]}")
+        return fit(a[:, :middle], b[:, middle:])
 
-
-def find(config, kind):
-    """The files of a split: (files of A, files of B, None) for heaps, or (entries of pairs, None, how they are made).
-
-    Layouts, by what is there: data.derive makes pairs of single photographs; data.path and data.path_y are A and B; data.path has
-    trainA, trainB, testA, testB; or A and B; else its pictures are pairs side by side. Pairs of two folders share the file's name
-    but for the suffix. Without a folder for tests (test, val or valid) a share of data.holdout is set aside.
-    """
-    root = pathlib.Path(config.path)
-    if not config.path or not root.is_dir():
-        raise UserError(f"data.path must be a folder of pictures, received data.path={config.path!r}")
-    if config.derive or not (config.path_y or (root / "trainA").is_dir() or (root / "A").is_dir()):
-        if kind == "domains" and not config.derive:
-            raise UserError(
-                "two domains are needed: a folder with trainA and trainB (or A and B), or data.path and data.path_y, received "
-                f"data.path={config.path!r}"
-            )
-        entries = of_split(root, config)
-        if kind == "pairs":
-            return entries, None, "derived" if config.derive else "side by side"
-        raise UserError(f"data.derive makes pairs, which CycleGAN does not take, received data.derive={config.derive!r}")
-    if config.path_y:
-        a, b = root, pathlib.Path(config.path_y)
-        if not b.is_dir():
-            raise UserError(f"data.path_y must be a folder of pictures, received data.path_y={config.path_y!r}")
+    if kind == "domains":
+        if len(found) < 2:
+            layouts = "trainA and trainB, train/A and train/B, or A and B"
+            raise UserError(f"two domains are needed: data.path with {layouts}, or data.path_y too, received data.path={config.path!r}")
+        sources = [
+            Source("unpaired images", held_out(files, apart, config), reader(wanted), config.cache_gb / 2)
+            for (_, files, apart), wanted in zip(found, (channels_a, channels_b), strict=True)
+        ]
+        return swapped(sources, config.direction)
+    folder, entries, _ = found[0]
+    if config.derive:
+        how, decode = f"pairs by data.derive={config.derive}", derived
+    elif len(found) == 2:
+        how, decode, entries = "pairs by file name", by_name, partners(folder, entries, *found[1][:2])
     else:
-        a, b = (root / "trainA", root / "trainB") if (root / "trainA").is_dir() else (root / "A", root / "B")
-        if not b.is_dir():
-            raise UserError(f"{a.name} needs a folder {b.name} beside it, received data.path={config.path!r}")
-        if a.name == "trainA":
-            found = [(root / f"{name}A", root / f"{name}B") for name in ("test", "val", "valid")]
-            test = next((pair for pair in found if pair[0].is_dir() and pair[1].is_dir()), None)
-            if test:
-                a, b = test if config.split == "test" else (a, b)
-                config = dataclasses.replace(config, holdout=0.0, split="train")
-    if kind == "pairs":
-        files_b = {name_within(b, path): path for path in folders.pictures_in(b)}
-        pairs = [(path, files_b[name_within(a, path)]) for path in folders.pictures_in(a) if name_within(a, path) in files_b]
-        if not pairs:
-            raise UserError(f"no file of {a} has one of the same name in {b}, so there are no pairs")
-        return of_holdout(pairs, config), None, "by name"
-    return of_split(a, config), of_split(b, config), None
+        how, decode = "pairs side by side", side_by_side
+    entries = held_out(entries, any(apart for *_, apart in found), config)
+    return [Source(how, entries, lambda entry: swapped(decode(entry), config.direction), config.cache_gb)]
 
 
-def of_split(root, config):
-    """The pictures of a folder for the split: of its own sub-folder, or a share of all."""
-    tests = [root / name for name in ("test", "val", "valid") if (root / name).is_dir()]
-    if (root / "train").is_dir() and tests:
-        return folders.pictures_in(tests[0] if config.split == "test" else root / "train")
-    return of_holdout(folders.pictures_in(root / "train" if (root / "train").is_dir() else root), config)
+def layout(config):
+    """Where the pictures are, by what is there: [(folder, folders of its tests if there are any)] of A and B, or of all pictures."""
+
+    def existing(name):
+        folder = getattr(config, name)
+        if not folder or not pathlib.Path(folder).is_dir():
+            raise UserError(f"data.{name} must be a folder of pictures, received data.{name}={folder!r}")
+        return pathlib.Path(folder)
+
+    def inside(folder):
+        return folder / "train" if (folder / "train").is_dir() else folder, [folder / test for test in TESTS]
+
+    root = existing("path")
+    if config.derive and config.path_y:
+        raise UserError(f"data.derive makes x from the pictures of data.path, received data.path_y={config.path_y!r} too")
+    if config.derive:
+        return [inside(root)]
+    if config.path_y:
+        other = existing("path_y")
+        if root.resolve() in other.resolve().parents or other.resolve() in root.resolve().parents:
+            raise UserError(
+                f"neither domain may lie in the other's folder, received data.path={config.path!r}, data.path_y={config.path_y!r}"
+            )
+        return [inside(root), inside(other)]
+    for form in ("{}{}", "{}/{}"):  # trainA or train/A
+        if (root / form.format("train", "A")).is_dir():
+            return [(root / form.format("train", x), [root / form.format(test, x) for test in TESTS]) for x in "AB"]
+    return [inside(root / "A"), inside(root / "B")] if (root / "A").is_dir() else [inside(root)]
 
 
-def of_holdout(entries, config):
-    """The entries, but for a share of data.holdout (drawn by a fixed seed); for the test split that share."""
-    chosen = np.random.default_rng(0).permutation(len(entries))
-    held_out = math.ceil(config.holdout * len(entries)) if len(entries) > 1 else 0
-    if config.split == "test" and not held_out:
-        raise UserError(f"there are no test pictures: a folder test, or data.holdout above 0, is needed, received {config.path!r}")
-    keep = set(chosen[:held_out]) if config.split == "test" else set(chosen[held_out:])
-    return [entry for i, entry in enumerate(entries) if i in keep]
+def pictures(folder, tests, config):
+    """(the folder of the split, its pictures, whether test pictures are kept apart)."""
+    test = next((test for test in tests if test.is_dir()), None)
+    if test and config.split == "test":
+        return test, folders.pictures_in(test), True
+    files = [path for path in folders.pictures_in(folder) if set(tests).isdisjoint(path.parents)]
+    if not files:
+        raise UserError(f"all pictures in {folder} are test pictures")
+    return folder, files, test is not None
 
 
-def name_within(folder, path):
-    return path.relative_to(folder).with_suffix("").as_posix()
+def partners(folder_a, files_a, folder_b, files_b):
+    """The files of one name, but for the suffix, in both folders: [(file of A, file of B)]."""
+    named = {path.relative_to(folder_b).with_suffix(""): path for path in files_b}
+    names = [path.relative_to(folder_a).with_suffix("") for path in files_a]
+    pairs = [(path, named[name]) for path, name in zip(files_a, names, strict=True) if name in named]
+    if not pairs:
+        raise UserError(f"no file of {folder_a} has one of the same name in {folder_b}, so there are no pairs, {names[0]} being the first")
+    alone = sorted(set(names) ^ set(named))
+    if alone:
+        message = "%d files of %s and %s have no partner of the same name, the first being %s"
+        logging.getLogger("tfgan_zoo").warning(message, len(alone), folder_a, folder_b, alone[0])
+    return pairs
+
+
+def held_out(entries, apart, config):
+    """The entries of the split: all if test pictures are kept apart, else without a share of data.holdout (the same ones every time), or
+    that share; up to data.limit."""
+    if not apart:
+        count = min(math.ceil(config.holdout * len(entries)), len(entries) - 1)
+        if config.split == "test" and not count:
+            raise UserError(
+                "there are no test pictures: a folder test, or two pictures and data.holdout above 0, are needed, received "
+                f"data.path={config.path!r} and data.holdout={config.holdout}"
+            )
+        drawn = set(np.random.default_rng(0).permutation(len(entries))[:count].tolist())
+        entries = [entry for i, entry in enumerate(entries) if (i in drawn) == (config.split == "test")]
+    return entries[: config.limit or None]
 
 
 def prepared_sources(config, fit, channels, kind):
     """The unpaired domains of tensorflow-datasets' cycle_gan."""
     if kind == "pairs":
         raise UserError(f"{config.dataset} has no pairs: use a CycleGAN preset, received data.dataset={config.dataset!r}")
+    if not {*channels} <= {1, 3}:
+        raise UserError(f"{config.dataset} has 3 channels, or 1 as grey, received x_channels={channels[0]} and y_channels={channels[1]}")
     sources = []
-    for letter, wanted in zip("AB", channels if config.direction == "xy" else channels[::-1], strict=True):
-        images = prepared.read_domain(config.dataset, config.path, f"{config.split}{letter}")[: config.limit or None]
-        sources.append(Source(letter, images, lambda image, wanted=wanted: fit(as_channels(image, wanted)), config.cache_gb))
-        sources[-1].entries = range(len(images))
-    return sources if config.direction == "xy" else sources[::-1]
+    for letter, wanted in zip("AB", swapped(channels, config.direction), strict=True):
+        images = prepared.read_domain(config.dataset, config.path, config.split + letter)[: config.limit or None]
+        sources.append(Source("unpaired images", images, lambda image, wanted=wanted: fit(as_channels(image, wanted)), config.cache_gb / 2))
+    return swapped(sources, config.direction)
 
 
 def swapped(pair, direction):
+    """(x, y) of (A, B), and the other way round."""
     return tuple(pair) if direction == "xy" else tuple(pair[::-1])
 
 
@@ -332,12 +357,12 @@ def derive(photo, how, channels):
     """What a photograph is to be made from again: its grey values, its edges, or itself at a quarter of the size.
 
     Args:
-        photo: uint8 (h, w, 1 or 3).
+        photo: uint8 or uint16 (h, w, 1 or 3).
         how: grey, edges or lowres.
         channels: of the result, 1 or 3.
 
     Returns:
-        uint8 (h, w, channels).
+        The same type, but always uint8 for edges, (h, w, channels).
     """
     if how == "lowres":
         height, width = photo.shape[:2]
@@ -345,6 +370,7 @@ def derive(photo, how, channels):
         return as_channels(resize(small, height, width), channels)
     grey = as_channels(photo, 1)
     if how == "edges":  # dark lines where the smoothed brightness changes fast
+        grey = np.round(grey / 257).astype(np.uint8) if grey.dtype == np.uint16 else grey
         smooth = np.asarray(Image.fromarray(grey[..., 0]).filter(ImageFilter.GaussianBlur(1.0)), np.float32)
         slope = np.hypot(*np.gradient(smooth))
         grey = (255.0 * (1.0 - np.clip(slope / 40.0, 0.0, 1.0))).round().astype(np.uint8)[..., None]
@@ -375,9 +401,7 @@ def batches(data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, s
 
     def gather(chosen, draws):
         x, y = [], []
-        for rows, draw in zip(chosen, draws, strict=True):
-            if not config.flip:
-                draw[:, 2] = 1.0
+        for rows, draw in zip(chosen, draws if config.flip else np.maximum(draws, (0, 0, 1)), strict=True):
             images = [cut(image, data.size, draw[i]) for i, source in enumerate(data.sources) for image in source[rows[i]]]
             x.append(to_float(images[0]))
             y.append(to_float(images[1]))

@@ -78,24 +78,33 @@ def read(path, channels):
     Args:
         path: a picture file; or a .npy file with an array (h, w) or (h, w, channels) of uint8 or uint16, for any number of channels.
         channels: 1 (grey), 3 (RGB), 4 (RGBA); else of an array. Where the picture is transparent it is put on white, unless RGBA is
-            wanted.
+            wanted. Pictures of integers of 32 bits are taken as of 8 or 16 bits, by their largest value.
 
     Raises:
         OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError: the file cannot be read (`UNREADABLE`).
     """
     if pathlib.Path(path).suffix.lower() == ".npy":
-        array = np.load(path, allow_pickle=False)
+        try:
+            with open(path, "rb") as file:
+                array = np.lib.format.read_array(file, allow_pickle=False)
+        except Exception as error:  # of a broken header NumPy raises whatever Python's tokenizer, eval or the allocation did
+            raise ValueError(f"not an array: {error}") from error
         array = array[..., None] if array.ndim == 2 else array
-        if array.ndim != 3 or array.shape[2] != channels or array.dtype not in (np.uint8, np.uint16):
+        if array.ndim != 3 or array.shape[2] != channels or array.dtype not in (np.uint8, np.uint16) or not array.size:
             raise ValueError(f"uint8 or uint16 of shape (h, w, {channels}) is needed, received {array.dtype} {array.shape}")
         return array
     if channels not in (1, 3, 4):
         raise ValueError(f"pictures have 1, 3 or 4 channels (other numbers come from .npy files), received channels={channels}")
     with Image.open(path) as picture:
+        deep = picture.mode.startswith("I;16") or picture.format == "PNG"  # older Pillow gives 16 bits of a PNG as 32
         picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits a pixel, which Pillow's convert would clip
-            values = np.asarray(picture).astype(np.float64)
-            values = (values * (65535 / (65535 if values.max() > 255 else 255))).clip(0, 65535).round().astype(np.uint16)[..., None]
+        if picture.mode == "F":
+            raise ValueError("the range of floating-point pixels is not known: make 16 bits of them, or a .npy file")
+        if picture.mode.startswith("I"):  # Pillow's convert would clip at 255
+            values = np.asarray(picture)
+            if values.min() < 0 or values.max() > 65535:
+                raise ValueError(f"pixels from 0 to 65535 are needed, received {values.min()} to {values.max()}")
+            values = (values * (1 if deep or values.max() > 255 else 257)).astype(np.uint16)[..., None]
             opaque = [np.full_like(values, 65535)] if channels == 4 else []
             return np.concatenate([values.repeat(min(channels, 3), axis=-1), *opaque], axis=-1)
         if channels != 4 and (picture.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in picture.info):

@@ -16,6 +16,7 @@ HOSTS = {
     "mnist": "storage.googleapis.com",
     "fashion_mnist": "fashion-mnist.s3-website.eu-central-1.amazonaws.com",
     "cifar10": "www.cs.toronto.edu",
+    "cycle_gan": "efrosgans.eecs.berkeley.edu",
 }
 FILES = {"mnist": IDX_FILES, "fashion_mnist": IDX_FILES, "cifar10": ["cifar-10-binary.tar.gz"]}
 
@@ -48,19 +49,8 @@ def read(name, data_dir, split):
         UserError: not prepared, and it cannot be downloaded.
     """
     library = tfds()
-    builder = library.builder(name, data_dir=data_dir or None)
-    if not builder.data_path.exists():
-        try:
-            if not urllib.request.getproxies():  # without a network this fails at once, where the download tries for minutes
-                socket.getaddrinfo(HOSTS[name], 443)
-            with contextlib.redirect_stdout(sys.stderr):
-                builder.download_and_prepare()
-        except Exception as error:  # whatever the network, the host or the disk did: the user needs the two ways out
-            cause = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"{name} is not prepared in {builder.data_dir} and could not be downloaded ({cause}). Connect to the network once, or: "
-                f"tfgan-zoo data prepare {name} --from DIR with the original files {', '.join(FILES[name])}"
-            ) from error
+    way_out = f"tfgan-zoo data prepare {name} --from DIR with the original files {', '.join(FILES[name])}"
+    builder = obtain(library, name, data_dir, HOSTS[name], way_out)
     count = builder.info.splits[split].num_examples
     dataset = builder.as_dataset(split=split, as_supervised=True, shuffle_files=False, batch_size=4096)
     images, labels = zip(*library.as_numpy(dataset), strict=True)
@@ -68,6 +58,55 @@ def read(name, data_dir, split):
     if len(images) != count:
         raise UserError(f"{name} in {builder.data_dir} is damaged: {count} images expected, received {len(images)}")
     return images, labels, builder.info.features["label"].names
+
+
+def read_domain(name, data_dir, split):
+    """One domain of a data set without pairs.
+
+    Args:
+        name: cycle_gan/horse2zebra, or another one of cycle_gan.
+        data_dir: the tensorflow-datasets directory; "" for its default.
+        split: trainA, trainB, testA or testB.
+
+    Returns:
+        A list of uint8 images (h, w, 3), always in the same order.
+
+    Raises:
+        UserError: unknown name, not prepared and it cannot be downloaded, or damaged.
+    """
+    library = tfds()
+    check_choice("data.dataset", name, [f"cycle_gan/{config}" for config in library.builder_cls("cycle_gan").builder_configs])
+    way_out = (
+        f"unpack {name.partition('/')[2]}.zip of the authors and set data.dataset=folder data.path=DIR, where it has trainA and trainB"
+    )
+    builder = obtain(library, name, data_dir, HOSTS["cycle_gan"], way_out)
+    count = builder.info.splits[split].num_examples if split in builder.info.splits else 0
+    images = [example["image"] for example in library.as_numpy(builder.as_dataset(split=split, shuffle_files=False))] if count else []
+    if len(images) != count or not count:
+        raise UserError(f"{split} of {name} in {builder.data_path} is damaged: {count or 'some'} images expected, received {len(images)}")
+    return images
+
+
+def obtain(library, name, data_dir, host, way_out):
+    """The builder of a data set, downloaded if it is not prepared yet.
+
+    Raises:
+        UserError: it cannot be downloaded; the message ends with another way out.
+    """
+    builder = library.builder(name, data_dir=data_dir or None)
+    if not builder.data_path.exists():
+        try:
+            if not urllib.request.getproxies():  # without a network this fails at once, where the download tries for minutes
+                socket.getaddrinfo(host, 443)
+            with contextlib.redirect_stdout(sys.stderr):
+                builder.download_and_prepare()
+        except Exception as error:  # whatever the network, the host or the disk did: the user needs the two ways out
+            cause = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            raise UserError(
+                f"{name} is not prepared in {builder.data_dir} and could not be downloaded ({cause}). Connect to the network once, or: "
+                f"{way_out}"
+            ) from error
+    return builder
 
 
 def prepare(name, source, data_dir=""):

@@ -68,10 +68,10 @@ def mirror_indices(length, multiple, minimum=0):
         >>> mirror_indices(3, 4)[0].numpy().tolist(), mirror_indices(3, 8)[0].numpy().tolist()
         ([0, 1, 2, 1], [2, 1, 0, 1, 2, 1, 0, 1])
     """
-    total = tf.maximum(-(-length // multiple) * multiple, minimum)
+    total = tf.maximum((length + multiple - 1) // multiple * multiple, minimum)
     start = (total - length) // 2
     period = tf.maximum(2 * length - 2, 1)
-    place = tf.math.floormod(tf.range(total) - start, period)
+    place = tf.abs(tf.range(total) - start) % period  # of no negative number: ONNX would round it the other way
     return tf.minimum(place, period - place), start
 
 
