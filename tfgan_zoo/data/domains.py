@@ -115,6 +115,9 @@ def load(config, model, kind):
     crops = config.preprocess.endswith("crop")
     if crops and 0 < config.load_size < model.image_size:
         raise UserError(f"crops of {model.image_size} pixels need at least as large a data.load_size, received {config.load_size}")
+    if not crops and kind == "domains":  # CycleGAN keeps a history of images, and passes x and y together
+        received = f"data.preprocess={config.preprocess}"
+        raise UserError(f"unpaired images need crops of one size: resize_and_crop, crop or scale_width_and_crop, received {received}")
     if not crops and config.batch_size != 1:
         raise UserError(f"images of different sizes need data.batch_size=1, received data.preprocess={config.preprocess}")
     fit = Fit(config.preprocess, config.resize, config.load_size or round(model.image_size * LOAD), model.image_size, model.multiple)

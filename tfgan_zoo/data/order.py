@@ -16,8 +16,8 @@ def order(items, size, seed, epoch):
         int64 (size,).
     """
     rounds = -(-size // items)
-    orders = [
-        tf.random.experimental.stateless_shuffle(tf.range(items, dtype=tf.int64), tf.stack([seed, epoch * rounds + i]))
-        for i in range(rounds)
-    ]
-    return tf.concat(orders, 0)[:size]
+
+    def shuffled(i):
+        return tf.random.experimental.stateless_shuffle(tf.range(items, dtype=tf.int64), tf.stack([seed, epoch * rounds + i]))
+
+    return tf.reshape(tf.map_fn(shuffled, tf.range(rounds, dtype=tf.int64)), [-1])[:size]
