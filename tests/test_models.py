@@ -265,3 +265,13 @@ def test_the_discriminator_may_have_a_rate_of_its_own():
     assert float(model.generator_optimizer.learning_rate) == pytest.approx(0.01)
     assert float(model.discriminator_optimizer.learning_rate) == pytest.approx(0.004)
     assert float(make("dcgan_tiny", "model.learning_rate=0.01").discriminator_optimizer.learning_rate) == pytest.approx(0.01)
+
+
+def test_short_codes_are_lengthened_at_test_time_alone():
+    z = tf.constant([[0.3, 0.0, -0.4, 0.0], [3.0, 0.0, -4.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    longer, plain = (make("dcgan_tiny", "model.latent_dim=4", f"model.min_latent_length={length}") for length in (2, 0))
+    np.testing.assert_allclose(longer(z)[0], plain(z * 4.0)[0], rtol=1e-4, atol=1e-9)  # of length 0.5
+    np.testing.assert_allclose(longer(z)[1:], plain(z)[1:], rtol=1e-4, atol=1e-9)
+    assert np.abs(longer(z)[0] - plain(z)[0]).max() > 0.5 * np.abs(plain(z)[0]).max()
+    np.testing.assert_array_equal(longer(z, training=True), plain(z, training=True))
+    assert longer.digest() == plain.digest()  # it has no weights

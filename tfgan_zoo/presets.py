@@ -46,10 +46,18 @@ PRESETS = {
     },
     "dcgan_mnist": {
         "kind": "DCGAN",
-        "model": {"image_size": 28, "channels": 1, "width": 32, "learning_rate": 1e-3, "ema_decay": 0.999},
-        "data": {"dataset": "mnist", "batch_size": 64},
+        "model": {
+            "image_size": 28,
+            "channels": 1,
+            "latent_dim": 4,
+            "min_latent_length": 1.0,
+            "width": 64,
+            "learning_rate": 1e-3,
+            "ema_decay": 0.999,
+        },
+        "data": {"dataset": "mnist", "batch_size": 32},
         "train": {"epochs": 12},
-        "parameters": {"generator": 462_049, "discriminator": 259_265},
+        "parameters": {"generator": 1_042_881, "discriminator": 1_030_529},
     },
     "dcgan_fashion_mnist": {
         "kind": "DCGAN",
