@@ -25,6 +25,7 @@ HOMES = {
 }
 SUBMODULES = [
     "augment",
+    "card",
     "config",
     "data",
     "distribute",
@@ -32,12 +33,18 @@ SUBMODULES = [
     "explore",
     "export",
     "features",
+    "fidelity",
+    "formats",
     "layers",
     "losses",
     "metrics",
     "models",
     "presets",
+    "report",
+    "scores",
+    "torch_weights",
     "training",
+    "translate",
 ]
 __all__ = [name for names in HOMES.values() for name in names] + ["__version__"]
 

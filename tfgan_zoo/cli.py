@@ -115,7 +115,9 @@ def parser():
     reconstruct.add_argument("--data-dir", default="", help="where the data set is, if not where it was (data.path)")
     seed_and_output(reconstruct, "reconstructions.png")
 
-    evaluate = command("evaluate", evaluate_model, "how good the images are, every score beside that of real images")
+    evaluate = command(
+        "evaluate", evaluate_model, "how good the images are, every score beside that of real images, or of simple ways to translate"
+    )
     evaluate.add_argument("source", help="a run directory, an exported SavedModel or a trained preset")
     evaluate.add_argument("overrides", nargs="*", metavar="data.field=value", help="the data to compare with, if not that of the training")
     evaluate.add_argument("--metrics", type=lambda text: text.split(","), help="some of them, with commas (default: all that apply)")
@@ -141,7 +143,7 @@ def parser():
     translate.add_argument(
         "--tile", type=natural, default=1024, help="larger pictures go in tiles of so many pixels; 0: never (default: 1024)"
     )
-    translate.add_argument("--overlap", type=natural, default=128, help="pixels over which tiles fade into each other (default: 128)")
+    translate.add_argument("--overlap", type=natural, help="pixels over which tiles fade into each other (default: an eighth of a tile)")
     translate.add_argument("--compare", action="store_true", help="write input and output side by side")
     translate.add_argument("--overwrite", action="store_true", help="replace files that are already there")
     translate.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -359,13 +361,16 @@ def translate_images(options):
     from tfgan_zoo.translate import translate
 
     model = export.load_that("translate", options.source)
-    names = ("direction", "seed", "tile", "overlap", "compare", "overwrite")
+    overlap = options.tile // 8 if options.overlap is None else options.overlap
+    names = ("direction", "seed", "tile", "compare", "overwrite")
 
     def progress(done, all_of_them, path):
         if sys.stderr.isatty():
             print(f"\r\033[K{done}/{all_of_them} {path}", end="", file=sys.stderr, flush=True)
 
-    result = translate(model, options.images, options.output, progress=progress, **{name: getattr(options, name) for name in names})
+    result = translate(
+        model, options.images, options.output, progress=progress, overlap=overlap, **{name: getattr(options, name) for name in names}
+    )
     print("\r\033[K" if sys.stderr.isatty() else "", end="", file=sys.stderr)
     for each in result["failed"]:
         print(f"warning: {each['input']} was not translated ({each['error']})", file=sys.stderr)

@@ -37,9 +37,9 @@ def nearest(word, choices):
 class DataConfig:
     """Which images, and how they reach the model. Augmentation is drawn anew for every image in every epoch."""
 
-    dataset: str = "digits"  # a name in tfgan_zoo.data.DATASETS
+    dataset: str = "digits"  # a name in tfgan_zoo.data.DATASETS; translation: facades_synthetic, folder or cycle_gan/...
     path: str = ""  # folder: the directory of images; mnist etc.: the tensorflow-datasets directory ("": its default)
-    split: str = "train"  # train or test, where the data set has both
+    split: str = "train"  # train or test, where the data set has both; translation: also val, which is test where there is none
     batch_size: int = 128  # images per step, over all replicas together
     limit: int = 0  # use only the first so many images; 0: all
     flip: bool = False  # mirror left and right, with probability 1/2
@@ -57,7 +57,7 @@ class DataConfig:
     cache_gb: float = 4.0  # decoded images up to this size are kept in memory; more are decoded again in every epoch
 
     def __post_init__(self):
-        check_choice("data.split", self.split, ("train", "test"))
+        check_choice("data.split", self.split, ("train", "test", "val"))
         check_choice("data.binarize", self.binarize, ("none", "static", "resampled"))
         check_choice("data.direction", self.direction, ("xy", "yx"))
         check_choice("data.derive", self.derive, ("", "grey", "edges", "lowres"))

@@ -360,10 +360,13 @@ METRICS = {
 }
 
 
-def evaluator_for(experiment, model, samples=10_000, seed=0, network="auto", importance_samples=200):
-    """The `Evaluator` of an experiment, or for translation its `fidelity.Fidelity`; both have names, measure, settings, warnings."""
+def evaluator_for(experiment, model, samples=10_000, seed=0, network="auto", importance_samples=200, validate=False):
+    """The `Evaluator` of an experiment, or for translation its `fidelity.Fidelity`; both have names, measure, settings, warnings.
+
+    `validate` is for choosing an epoch: of validation images where there are some, and without baselines.
+    """
     if experiment.data_kind != "images":
-        return fidelity.Fidelity(experiment, samples, seed)
+        return fidelity.Fidelity(experiment, samples, seed, validate)
     height, _, channels = model.image_shape
     return Evaluator(experiment.data, height, channels, samples, seed, network, importance_samples)
 

@@ -8,13 +8,12 @@ pairs show in its place (the least squared error that one can reach pixel by pix
 which CycleGAN does not); `histogram`, the input with the target domain's histogram in every channel.
 """
 
-import dataclasses
 import functools
 import hashlib
 
 import numpy as np
 
-from tfgan_zoo import metrics
+from tfgan_zoo import data, metrics
 from tfgan_zoo.config import UserError, check_at_least, check_choice
 from tfgan_zoo.data import domains, facades, transforms
 from tfgan_zoo.scores import Score
@@ -42,8 +41,6 @@ def label_accuracy(truth, found):
 
 MEASURES = {"l1": l1, "psnr": psnr, "ssim": ssim, "label_accuracy": label_accuracy}
 BETTER = {"l1": "lower", "psnr": "higher", "ssim": "higher", "label_accuracy": "higher", "cycle_l1": "lower"}
-
-
 END = {"xy": "", "yx": "_yx"}  # of a score's name
 
 
@@ -54,30 +51,26 @@ class Fidelity:
         experiment: an `Experiment` of a translation model.
         samples: test images at most.
         seed: of the model's noise, if it has any.
+        validate: whether to take validation images, and no baselines.
 
     Raises:
         UserError: no test images.
     """
 
-    def __init__(self, experiment, samples=10_000, seed=0):
+    def __init__(self, experiment, samples=10_000, seed=0, validate=False):
         check_at_least(1, samples=samples)
         check_at_least(0, seed=seed)
         config = experiment.data
         if config.split != "train":
             raise UserError(f"the test images must be ones that the model never saw, received data.split={config.split!r}")
         self.experiment, self.seed = experiment, seed
-        self.test = self.load("test", min(samples, config.limit or samples))
+        self.validate = validate
+        self.test = data.stills_for(experiment, "val" if validate else "test", min(samples, config.limit or samples))
         drawn = config.dataset == "facades_synthetic"
         self.truth = self.test.paired or drawn
         self.labels = ("x" if config.direction == "xy" else "y") if drawn else None  # the domain of label maps
         self.made = {}  # simple ways by direction, when they have been needed
         self.known = {}  # what they reach, by (direction, measure)
-
-    def load(self, split, limit, kind=None):
-        """Images as the model sees them, but resized to the crop's size where they are resized: `domains.Domains`."""
-        model = self.experiment.model
-        config = dataclasses.replace(self.experiment.data, split=split, limit=limit, load_size=model.image_size)
-        return domains.load(config, model, kind or self.experiment.data_kind)
 
     def names(self, model, wanted=None):
         """The measures that apply: those of the truth if it is known, and the way there and back of a model that knows both.
@@ -114,7 +107,7 @@ class Fidelity:
                         values[name].append(l1(pair[source], model.translate(found, direction[::-1], self.seed)))
                     else:
                         values[name].append(MEASURES[name](pair[target], found))
-            baselines = self.baselines(direction, values)
+            baselines = {} if self.validate else self.baselines(direction, values)
             for name, each in values.items():
                 scores[name + END[direction]] = Score(float(np.mean(each)), baselines=baselines.get(name), details={"n": len(each)})
         return scores
@@ -157,12 +150,12 @@ class Fidelity:
     @functools.cached_property
     def training(self):
         """The training images that baselines are made from, as the model sees them."""
-        return self.load("train", min(TRAINING, self.experiment.data.limit or TRAINING))
+        return data.stills_for(self.experiment, "train", min(TRAINING, self.experiment.data.limit or TRAINING))
 
     @functools.cached_property
     def pairs(self):
         """The same as pairs; of facades_synthetic those that a model of two heaps does not see."""
-        return self.training if self.training.paired else self.load("train", len(self.training), "pairs")
+        return self.training if self.training.paired else data.stills_for(self.experiment, "train", len(self.training), "pairs")
 
     def settings(self, names):
         """What the scores are measured with."""

@@ -46,7 +46,10 @@ def train(source, *overrides, run_dir=None):
     chief = distribute.is_chief(strategy)
     replicas = strategy.num_replicas_in_sync
     if experiment.data.batch_size % replicas:
-        raise UserError(f"data.batch_size must be a multiple of the {replicas} replicas, received batch_size={experiment.data.batch_size}")
+        raise UserError(
+            f"data.batch_size must be a multiple of the {replicas} replicas, received batch_size={experiment.data.batch_size} "
+            "(or train on one device, with train.strategy=mirrored train.replicas=1)"
+        )
     if settings.tensorboard:
         check_tensorboard()
     check_evaluation(experiment)
@@ -68,12 +71,15 @@ def train(source, *overrides, run_dir=None):
     first_epoch = int(checkpoint.epoch.numpy())
 
     if chief:
-        evaluations = make_evaluations(experiment, model)  # before anything is written: it may refuse
+        evaluations = make_evaluations(experiment, model)  # before anything is written: they may refuse
+        stills = None if experiment.data_kind == "images" else data.stills_for(experiment, "val", settings.sample_count)
         write(run / "experiment.json", experiment.to_json())
         (run / "samples").mkdir(exist_ok=True)
         changed = experiment.differences(presets.experiment(experiment.preset)) if experiment.preset in presets.PRESETS else {}
         say(f"{experiment.preset}{''.join(f' {name}={mine}' for name, (mine, _) in changed.items())}")
         say(f"{images.description}; {steps} steps of {batch_size} an epoch; {distribute.machine()}")
+        if experiment.data_kind != "images" and settings.epochs < experiment.model.constant_epochs + experiment.model.decay_epochs:
+            say("the learning rate will not have fallen to its end: see model.constant_epochs and model.decay_epochs")
         done = stopped_early(run, experiment)
         going_on = f"{'stopped early' if done else 'going on'} after epoch {first_epoch}"
         say(f"{going_on if first_epoch else 'starting'} in {run}")
@@ -81,7 +87,7 @@ def train(source, *overrides, run_dir=None):
             callbacks.HealthGuard(),
             callbacks.Progress(steps, batch_size, settings.epochs),
             callbacks.Warnings(),
-            callbacks.Samples(run / "samples", settings, stills_of(experiment)),
+            callbacks.Samples(run / "samples", settings, stills),
             *evaluations,
             callbacks.MetricsFile(run / "metrics.csv", first_epoch),
         ]
@@ -225,23 +231,16 @@ def check_same(run, experiment):
         raise UserError(f"{run} holds another experiment: {lines}. Choose another --run-dir, or go on with: tfgan-zoo train {run}")
 
 
-def stills_of(experiment):
-    """The held-out images that the sample pages of a translation model show; None for others."""
-    if experiment.data_kind == "images":
-        return None
-    changes = {"split": "test", "load_size": experiment.model.image_size, "limit": experiment.train.sample_count}
-    return data.load_for(experiment, **changes)
-
-
 def make_evaluations(experiment, model):
     """The callback that measures the model from time to time, if the experiment wants it."""
     settings = experiment.train
     if not settings.evaluate_every:
         return []
-    evaluator = evaluation.evaluator_for(experiment, model, settings.evaluate_samples, settings.seed, settings.evaluate_features)
+    options = (settings.evaluate_samples, settings.seed, settings.evaluate_features)
+    evaluator = evaluation.evaluator_for(experiment, model, *options, validate=True)
     names = evaluator.names(model, metrics_of(experiment))  # refuses what cannot be measured
     if settings.best and experiment.data_kind != "images":
-        check_choice("train.best", settings.best, evaluator.scores_of(model, names))
+        check_choice("train.best (of train.evaluate_metrics)", settings.best, evaluator.scores_of(model, names))
     return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
 
 

@@ -104,17 +104,27 @@ LICENCES = {
 }
 
 
-def load_for(experiment, **changes):
-    """The data of an experiment as its model wants it: `ImageData`, or `domains.Domains` for translation.
+def load_for(experiment):
+    """The data of an experiment as its model wants it: `ImageData`, or `domains.Domains` for translation."""
+    if experiment.data_kind == "images":
+        return load(experiment.data, experiment.model.image_size, experiment.model.channels)
+    return domains.load(experiment.data, experiment.model, experiment.data_kind)
+
+
+def stills_for(experiment, split, limit, kind=None):
+    """Images of a translation model's data to look at or to measure: `domains.Domains`, whose `still` neither crops at random nor mirrors.
+
+    Where training resizes to a little more than the crop, these are resized to the crop itself (as in the authors' code).
 
     Args:
-        experiment: an `Experiment`.
-        **changes: fields of its `DataConfig` to change.
+        experiment: an `Experiment` of a translation model.
+        split: train, val or test.
+        limit: how many at most.
+        kind: "pairs" or "domains"; the model's where missing.
     """
-    config, model = dataclasses.replace(experiment.data, **changes), experiment.model
-    if experiment.data_kind == "images":
-        return load(config, model.image_size, model.channels)
-    return domains.load(config, model, experiment.data_kind)
+    size = experiment.data.load_size or experiment.model.image_size
+    config = dataclasses.replace(experiment.data, split=split, limit=limit, load_size=size)
+    return domains.load(config, experiment.model, kind or experiment.data_kind)
 
 
 def load(config, image_size, channels):
@@ -132,6 +142,7 @@ def load(config, image_size, channels):
         UserError: unknown data set, no data, or none that can be read.
     """
     check_choice("data.dataset", config.dataset, DATASETS)
+    check_choice("data.split", config.split, ("train", "test"))
     data = DATASETS[config.dataset](config, image_size, channels)
     if config.binarize == "static":
         if data.images is None:

@@ -67,7 +67,7 @@ def check(folder):
         "unreadable": [{"path": path, "error": found["error"]} for path, found in looks.items() if "error" in found],
         "wrong_suffix": [path for path, found in good.items() if found["wrong_suffix"]],
         "rotated": sum(found["rotated"] for found in good.values()),
-        "ignored": [name for name in names if name not in looks and name != "labels.csv"],
+        "ignored": [name for name in names if name not in looks and name != "labels.csv"],  # .npy too: arrays are not looked at
         "exact_duplicates": [paths for paths in copies.values() if len(paths) > 1],
         "near_duplicates": near,
         "train_test_duplicates": leaks,

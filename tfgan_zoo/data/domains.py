@@ -120,6 +120,8 @@ def load(config, model, kind):
         raise UserError(f"unpaired images need crops of one size: resize_and_crop, crop or scale_width_and_crop, received {received}")
     if not crops and config.batch_size != 1:
         raise UserError(f"images of different sizes need data.batch_size=1, received data.preprocess={config.preprocess}")
+    if config.derive and not set(channels) <= {1, 3}:
+        raise UserError(f"data.derive is for grey and RGB, received x_channels={channels[0]} and y_channels={channels[1]}")
     fit = Fit(config.preprocess, config.resize, config.load_size or round(model.image_size * LOAD), model.image_size, model.multiple)
     if config.dataset == "facades_synthetic":
         sources = facade_sources(config, fit, channels, kind)
@@ -191,12 +193,13 @@ def facade_sources(config, fit, channels, kind):
     """Our own facades: x their label maps, y their photographs; test pairs have a seed of their own."""
     if channels != (3, 3):
         raise UserError(f"facades_synthetic has 3 channels, received x_channels={channels[0]} and y_channels={channels[1]}")
-    test = config.split == "test"
+    test = config.split != "train"
+    town = {"train": 0, "test": 1, "val": 2}[config.split]
     count = min(config.limit or HELD_OUT, HELD_OUT) if test else config.limit or FACADES
     size = fit.target(fit.load_size, fit.load_size)[0]
 
     def pair(index):
-        return swapped(facades.pair(index, size, seed=int(test)), config.direction)
+        return swapped(facades.pair(index, size, seed=town), config.direction)
 
     if kind == "pairs":
         return [Source("pairs", range(count), pair, config.cache_gb)]
@@ -286,8 +289,9 @@ def layout(config):
 
 def pictures(folder, tests, config):
     """(the folder of the split, its pictures, whether test pictures are kept apart)."""
-    test = next((test for test in tests if test.is_dir()), None)
-    if test and config.split == "test":
+    preferred = tests[1:] + tests[:1] if config.split == "val" else tests
+    test = next((test for test in preferred if test.is_dir()), None)
+    if test and config.split != "train":
         return test, folders.pictures_in(test), True
     files = [path for path in folders.pictures_in(folder) if set(tests).isdisjoint(path.parents)]
     if not files:
@@ -314,13 +318,13 @@ def held_out(entries, apart, config):
     that share; up to data.limit."""
     if not apart:
         count = min(math.ceil(config.holdout * len(entries)), len(entries) - 1)
-        if config.split == "test" and not count:
+        if config.split != "train" and not count:
             raise UserError(
                 "there are no test pictures: a folder test, or two pictures and data.holdout above 0, are needed, received "
                 f"data.path={config.path!r} and data.holdout={config.holdout}"
             )
         drawn = set(np.random.default_rng(0).permutation(len(entries))[:count].tolist())
-        entries = [entry for i, entry in enumerate(entries) if (i in drawn) == (config.split == "test")]
+        entries = [entry for i, entry in enumerate(entries) if (i in drawn) == (config.split != "train")]
     return entries[: config.limit or None]
 
 
@@ -332,7 +336,8 @@ def prepared_sources(config, fit, channels, kind):
         raise UserError(f"{config.dataset} has 3 channels, or 1 as grey, received x_channels={channels[0]} and y_channels={channels[1]}")
     sources = []
     for letter, wanted in zip("AB", swapped(channels, config.direction), strict=True):
-        images = prepared.read_domain(config.dataset, config.path, config.split + letter)[: config.limit or None]
+        split = ("train" if config.split == "train" else "test") + letter
+        images = prepared.read_domain(config.dataset, config.path, split)[: config.limit or None]
         sources.append(Source("unpaired images", images, lambda image, wanted=wanted: fit(as_channels(image, wanted)), config.cache_gb / 2))
     return swapped(sources, config.direction)
 

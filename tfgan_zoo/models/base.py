@@ -88,6 +88,8 @@ class ZooModel(keras.Model):
         if self.compiled_part == "gradients":
             values_and_gradients = tf.function(values_and_gradients, jit_compile=True, autograph=False)
         values, gradients = values_and_gradients()
+        if replicas > 1 and self.dtype_policy.name == "mixed_float16":
+            gradients = {name: spread_overflow(found) for name, found in gradients.items()}
         for name, variables in players.items():
             optimizers[name].apply(gradients[name], variables)
         if replicas > 1:
@@ -130,6 +132,7 @@ class ZooModel(keras.Model):
             self.compiled_part = "step"
         for name in optimizers:
             check_choice("optimizer", name, [f"{player}_optimizer" for player in self.players()])
+        self.scheduled = [player for player in self.players() if f"{player}_optimizer" not in optimizers]  # others keep their rates
         with strategy.scope():
             for player, variables in self.player_variables().items():
                 optimizer = optimizers.get(f"{player}_optimizer") or self.make_optimizer(player)
@@ -141,10 +144,13 @@ class ZooModel(keras.Model):
 
     def get_compile_config(self):
         optimizers = {f"{player}_optimizer": getattr(self, f"{player}_optimizer") for player in self.players()}
-        return {**self.compile_arguments, **{name: keras.saving.serialize_keras_object(value) for name, value in optimizers.items()}}
+        serialized = {name: keras.saving.serialize_keras_object(optimizer) for name, optimizer in optimizers.items()}
+        return {**self.compile_arguments, "scheduled": self.scheduled, **serialized}
 
     def compile_from_config(self, config):
-        self.compile(**{name: keras.saving.deserialize_keras_object(v) if isinstance(v, dict) else v for name, v in config.items()})
+        arguments = {name: value for name, value in config.items() if name != "scheduled"}
+        self.compile(**{name: keras.saving.deserialize_keras_object(v) if isinstance(v, dict) else v for name, v in arguments.items()})
+        self.scheduled = config["scheduled"]
 
     def get_config(self):
         return {"config": dataclasses.asdict(self.config), "dtype": self.dtype_policy.name, "name": self.name}
@@ -262,6 +268,13 @@ class RunningMeans:
         for name, value in sums.items():
             self.totals[name] = self.totals.get(name, 0.0) + float(value)
         return {name: total / self.steps for name, total in self.totals.items()}
+
+
+def spread_overflow(gradients):
+    """Gradients that are NaN on all replicas if they are not finite on one: each replica's optimizer skips a step by what it sees."""
+    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+    overflows = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(~finite, tf.float32))
+    return [tf.where(overflows > 0, tf.constant(float("nan"), gradient.dtype), gradient) for gradient in gradients]
 
 
 def decaying(rate, steps):

@@ -10,7 +10,8 @@ Paper: Zhu, Park, Isola, Efros, "Unpaired Image-to-Image Translation using Cycle
 Step: one step of both generators and one of both discriminators from the same point, which is the authors' order: their discriminators
 see the images from before the generators' step, through a history of 50.
 
-Deviations from the paper: none. Under instance norm, translation and identity are one pass of a generator, and real and old images one of
+Deviations from the paper: the identity loss is on unless `identity_weight` is 0, as in the authors' code (the paper has it for paintings
+alone). Under instance norm, translation and identity are one pass of a generator, and real and old images one of
 a discriminator: the same numbers (a test compares), in 4 passes of generators where there are 6 terms.
 """
 
@@ -91,7 +92,7 @@ class ImagePool(keras.layers.Layer):
 
     Until `size` images are stored a new one is stored and returned. Then with probability 1/2 it is returned as it is, else a random stored
     one is returned in its place, and it takes that one's place. Images of a batch come one after another. Each replica has its own
-    history; it is saved with the model.
+    history; the first one's is saved with the model, for all.
 
     Args:
         size: images; 0: every image is returned as it is.

@@ -8,8 +8,9 @@ Paper: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adv
 Step: one step of D and one of G, both from the same point and over the same G(x), whose noise is dropout.
 
 Deviations from the paper: D and G step together (the authors' code asks the new D about G(x), for one more pass of D); no norm where
-the U-Net is 1x1 (the authors' erratum: with one image a batch, batch norm would erase it); dropout is off at test time unless
-`test_dropout` (see translation.py).
+the U-Net is 1x1 (the authors' erratum: with one image a batch, batch norm would erase it), dropout behind the blocks after the innermost
+one (none with 5 halvings), and a learning rate that falls in the second half (all as in the authors' code); at test time dropout is off
+unless `test_dropout`, and batch norm takes each image's own statistics (see translation.py).
 """
 
 import dataclasses
@@ -111,7 +112,8 @@ class Pix2Pix(TranslationModel):
 
     @property
     def random(self):
-        return bool(self.config.test_dropout or self.config.latent_dim)
+        drops = self.config.test_dropout and self.config.dropout and self.config.downs > 5
+        return bool(drops or self.config.latent_dim)
 
     def losses(self, batch):
         x, y = batch

@@ -72,19 +72,21 @@ class TranslationModel(ZooModel):
 
     def learning_rate_in(self, epoch):
         """The learning rate of an epoch, the first being 1: constant, then falling by equal steps, and not yet 0 in the last epoch."""
+        if not self.config.decay_epochs:
+            return self.config.learning_rate
         past = max(0, epoch - self.config.constant_epochs)
         return self.config.learning_rate * max(0.0, 1.0 - past / (self.config.decay_epochs + 1))
 
     def begin_epoch(self, epoch):
-        for player in self.players() if self.config.decay_epochs else ():  # without a decay an optimizer keeps its own rate
+        for player in self.scheduled:
             getattr(self, f"{player}_optimizer").learning_rate = self.learning_rate_in(epoch + 1)
 
     def check_epochs(self, epochs):
         total = self.config.constant_epochs + self.config.decay_epochs
         if self.config.decay_epochs and epochs > total:
             raise UserError(
-                f"the learning rate has fallen to 0 after {total} epochs: set model.constant_epochs and model.decay_epochs (0: it stays), "
-                f"received train.epochs={epochs}"
+                f"the learning rate has fallen to 0 after {total} epochs: set model.constant_epochs and model.decay_epochs (0: it stays) "
+                f"in a new run, received train.epochs={epochs}"
             )
 
     def batch_of(self, data):
@@ -179,7 +181,7 @@ class TranslationModel(ZooModel):
         return on_one_size([image for row in zip(*columns, strict=True) for image in row]), len(columns)
 
     def signatures(self):
-        """What an exported model can do: `{name: (function, its input specs)}`."""
+        """What an exported model can do: `{name: (function, its input specs)}`. With a seed each image of a batch has noise of its own."""
         seeds = [tf.TensorSpec((), tf.int32, "seed")] if self.random else []
         found = {}
         for direction in self.directions:
@@ -195,14 +197,16 @@ class TranslationModel(ZooModel):
 def check_images(images, channels):
     if images.dtype not in (np.uint8, np.uint16) or images.ndim not in (3, 4) or images.shape[-1] != channels or not images.size:
         raise UserError(
-            f"uint8 images of shape (h, w, {channels}) or (n, h, w, {channels}) are needed, received {images.dtype} {images.shape}"
+            f"uint8 (or uint16) images of shape (h, w, {channels}) or (n, h, w, {channels}) are needed, "
+            f"received {images.dtype} {images.shape}"
         )
 
 
 def translations(model):
     """Translations of an image of noise, whose sides no network needs, in every direction: uint8 (n,)."""
-    images = {channels: np.random.default_rng(channels).integers(0, 256, (52, 75, channels), np.uint8) for channels in range(1, 5)}
-    found = [model.translate(images[model.channels(direction)[0]], direction) for direction in model.directions]
+    random = np.random.default_rng(0)
+    images = {way: random.integers(0, 256, (52, 75, model.channels(way)[0]), np.uint8) for way in model.directions}
+    found = [model.translate(image, way) for way, image in images.items()]
     return np.concatenate([image.ravel() for image in found])
 
 
