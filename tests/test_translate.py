@@ -603,7 +603,7 @@ def test_wrong_use_is_one_line(run, others, photos, tmp_path, monkeypatch, capsy
         (["dcgan_tiny", "photos", "-o", "out"], "is not trained here"),
         ([run, "photos", "nothing.png", "-o", "out"], "received 'nothing.png'"),
         ([run, "photos", "-o", "out.png"], "must be a folder"),
-        ([run, "photos", "-o", "out", "--tile", "100"], "larger than the overlap, received tile=100 and overlap=128"),
+        ([run, "photos", "-o", "out", "--tile", "100", "--overlap", "128"], "larger than the overlap, received tile=100 and overlap=128"),
         ([run, "photos", "-o", "out", "--seed", str(2**31)], "received seed=2147483648"),
         ([run, "broken", "-o", "out"], "no picture could be"),
     ]:
