@@ -14,6 +14,11 @@ class UserError(ValueError):
     """A mistake that the user can mend: the message is one plain line, the command line prints no traceback."""
 
 
+def first_line(error):
+    """What an exception says, for a list of several: readers of broken files raise all sorts of things, some without a word."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def check_choice(name, value, choices):
     """Raises `UserError` with the nearest choice unless `value` is one of `choices`."""
     if value not in choices:

@@ -5,7 +5,7 @@ import platform
 
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError
+from tfgan_zoo.config import UserError, first_line
 
 
 def strategy(name="auto", replicas=0):
@@ -72,9 +72,8 @@ def tpu_strategy():
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError) as error:
-        first_line = str(error).strip().splitlines()[0]
         raise UserError(
-            f"no TPU could be initialised; it needs tensorflow-tpu in place of tensorflow (see the README), received: {first_line}"
+            f"no TPU could be initialised; it needs tensorflow-tpu in place of tensorflow (see the README), received: {first_line(error)}"
         ) from error
     return tf.distribute.TPUStrategy(resolver)
 

@@ -18,10 +18,10 @@ from tfgan_zoo.models.translation import DIRECTIONS, check_images, translations
 class Exported:
     """A SavedModel of the zoo."""
 
-    def __init__(self, path, module=None):
+    def __init__(self, path, module):
         self.path = pathlib.Path(path)
-        self.module = module or tf.saved_model.load(str(path))
-        self.signatures = self.module.signatures
+        self.module = module  # the signatures live as long as it does
+        self.signatures = module.signatures
 
     def inputs(self, signature):
         """The specs of a signature's inputs by name."""
@@ -38,7 +38,7 @@ class Exported:
 class ExportedTranslator(Exported):
     """An exported translation model, used like the model itself: `translate`."""
 
-    def __init__(self, path, module=None):
+    def __init__(self, path, module):
         super().__init__(path, module)
         self.directions = tuple(direction for direction in DIRECTIONS if f"translate_{direction}" in self.signatures)
         self.random = "seed" in self.inputs("translate")
@@ -68,7 +68,7 @@ class ExportedGenerator(Exported):
     """An exported model of latent codes, used like the model itself: `generate`, `sample`, and for auto-encoders `encode` and
     `reconstruct`."""
 
-    def __init__(self, path, module=None):
+    def __init__(self, path, module):
         super().__init__(path, module)
         self.latent_dim = self.inputs("serving_default")["z"].shape[1]
         self.classes = self.inputs("blend")["labels"].shape[1] if "blend" in self.signatures else 0

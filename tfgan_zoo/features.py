@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError
+from tfgan_zoo.config import UserError, first_line
 from tfgan_zoo.data import transforms
 
 DIGITS = pathlib.Path(__file__).parent / "digit_classifier.keras"
@@ -49,7 +49,7 @@ class FeatureNetwork:
         try:
             outputs = self.compiled(transforms.to_float(images))
         except (ValueError, tf.errors.InvalidArgumentError) as error:
-            cause = str(error).strip().splitlines()[0][:200]
+            cause = first_line(error)
             raise UserError(f"{self.name} cannot look at images of shape {tuple(images.shape[1:])}: {cause}") from error
         features, logits = (outputs, None) if not isinstance(outputs, (list, tuple)) else outputs
         if features.shape.rank > 2:
@@ -97,7 +97,7 @@ def load_inception():
         with contextlib.redirect_stdout(sys.stderr):  # Keras says there that it downloads
             network = keras.applications.InceptionV3(weights="imagenet", classifier_activation="softmax")
     except Exception as error:  # whatever the network, the host or the disk did
-        cause = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        cause = first_line(error)
         raise UserError(
             "the weights of InceptionV3 are not at hand and could not be downloaded by Keras: connect to the network once, put Keras' file "
             f"into ~/.keras/models, or choose other features (digits, or the path of a Keras model), received: {cause}"
@@ -113,7 +113,7 @@ def load_file(path):
         shape = network.input_shape
         size, channels = shape[1], shape[3]
     except (ValueError, OSError, TypeError, AttributeError, IndexError) as error:
-        raise UserError(f"{path} is no Keras model of images ({str(error).strip().splitlines()[0][:200]})") from error
+        raise UserError(f"{path} is no Keras model of images ({first_line(error)})") from error
     outputs = network.outputs
     if len(outputs) > 2 or channels not in (1, 3):
         raise UserError(f"a feature network takes 1 or 3 channels and gives features, or features and logits, received {path} with {shape}")

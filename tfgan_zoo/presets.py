@@ -160,10 +160,10 @@ PRESETS = {
     },
     "pix2pix_facades_synthetic": {
         "kind": "Pix2Pix",
-        "model": {"image_size": 128, "downs": 7, "width": 32, "constant_epochs": 20, "decay_epochs": 20},
-        "data": {"dataset": "facades_synthetic", "batch_size": 1, "flip": True},
-        "train": {"epochs": 40, "sample_count": 8, "evaluate_every": 1, "best": "l1"},
-        "parameters": {"generator": 10_461_507, "discriminator": 696_225},
+        "model": {"image_size": 128, "downs": 7, "width": 16, "constant_epochs": 8, "decay_epochs": 8},
+        "data": {"dataset": "facades_synthetic", "batch_size": 1, "limit": 2000, "flip": True},
+        "train": {"epochs": 16, "sample_count": 8, "evaluate_every": 1, "best": "l1"},
+        "parameters": {"generator": 2_617_507, "discriminator": 176_081},
     },
     "pix2pix_folder_128": {
         "kind": "Pix2Pix",

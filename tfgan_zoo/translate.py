@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfgan_zoo.config import UserError, check_at_least
+from tfgan_zoo.config import UserError, check_at_least, first_line
 from tfgan_zoo.data import folders
 from tfgan_zoo.export import ExportedTranslator
 from tfgan_zoo.models.translation import on_one_size
@@ -61,7 +61,7 @@ def translate(model, sources, output, direction="xy", seed=0, tile=1024, overlap
             # an exported model knows 8 bits alone
             image = read(source, channels[0], deep=holds_16_bits(target, channels[1]) and not isinstance(model, ExportedTranslator))
         except Exception as error:  # broken files make readers raise all sorts of things
-            failed.append({"input": str(source), "error": (str(error).splitlines() or [type(error).__name__])[0]})
+            failed.append({"input": str(source), "error": first_line(error)})
             continue
         height, width = image.shape[:2]
         try:
@@ -167,7 +167,7 @@ class UnfitError(Exception):
 def read(path, channels, deep):
     """The pixels of a file, of 8 bits a channel unless 16 are there and wanted (`deep`): uint8 or uint16 (h, w, channels)."""
     image = folders.read(path, channels)
-    return image if deep or image.dtype == np.uint8 else np.round(image / 257).astype(np.uint8)
+    return image if deep else folders.to_8_bits(image)
 
 
 def write(image, path):

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfgan_zoo.config import UserError, check_choice
 from tfgan_zoo.data import domains, folders, prepared, transforms
-from tfgan_zoo.data.order import order
+from tfgan_zoo.data.order import stream
 from tfgan_zoo.data.prepared import prepare
 
 __all__ = ["DATASETS", "LICENCES", "WITH_TEST_SPLIT", "ImageData", "batches", "load", "prepare", "steps_per_epoch"]
@@ -182,14 +182,8 @@ def batches(data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, s
         options = {"steps_per_epoch": steps_per_epoch, "shard": shard, "shards": shards}
         return domains.batches(data, config, seed, batch_size, first_epoch, **options)
     part = batch_size // shards
-    epoch_size = steps_per_epoch * batch_size
+    share = slice(shard * part, (shard + 1) * part)
     seed = int(seed) % 2**31
-
-    def indices(epoch):
-        """(steps_per_epoch, part), and the numbers of the steps."""
-        mine = tf.reshape(order(len(data), epoch_size, seed, epoch), (steps_per_epoch, batch_size))[:, shard * part : (shard + 1) * part]
-        steps = epoch * steps_per_epoch + tf.range(steps_per_epoch, dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices((mine, steps))
 
     with tf.device("/cpu:0"):
         pixels = tf.constant(data.images) if data.images is not None else tf.constant(data.files)
@@ -198,7 +192,8 @@ def batches(data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, s
     def decode(path):
         return folders.decode(path.decode(), data.shape[0], data.shape[2])
 
-    def fetch(indices, step):
+    def fetch(rows, step):
+        indices = rows[:, 0]
         if data.images is not None:
             images = tf.gather(pixels, indices)
         else:
@@ -210,17 +205,13 @@ def batches(data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, s
 
     def augment(images, step):
         # drawn for the whole global batch, so that an image's draws do not depend on the shards
-        draws = tf.random.stateless_uniform((batch_size, 5), tf.stack([seed ^ 0x6175676D, step]))[shard * part : (shard + 1) * part]
+        draws = tf.random.stateless_uniform((batch_size, 5), tf.stack([seed ^ 0x6175676D, step]))[share]
         if config.rotate or config.zoom:
             images = transforms.rotate_and_zoom(images, draws[:, :4], config.rotate, config.zoom)
         images = transforms.flip(images, draws[:, 4]) if config.flip else images
         if config.binarize == "resampled":
             draws = tf.random.stateless_uniform((batch_size, *data.shape), tf.stack([seed ^ 0x62696E61, step]))
-            images = tf.where(draws[shard * part : (shard + 1) * part] < (images + 1.0) / 2.0, 1.0, -1.0)
+            images = tf.where(draws[share] < (images + 1.0) / 2.0, 1.0, -1.0)
         return images
 
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    dataset = tf.data.Dataset.range(first_epoch, 2**31 - 1).flat_map(indices)
-    dataset = dataset.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
+    return stream([len(data)], fetch, seed, batch_size, share, first_epoch, steps_per_epoch)

@@ -9,7 +9,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from tfgan_zoo.config import UserError
+from tfgan_zoo.config import UserError, first_line
 from tfgan_zoo.data import folders
 
 BITS = 112  # of a fingerprint: is the next cell of an 8x8 grey version lighter, to the right (56) and below (56)?
@@ -82,7 +82,7 @@ def look(path):
             found = {"format": picture.format, "mode": picture.mode, "rotated": picture.getexif().get(0x0112, 1) in range(2, 9)}
         pixels = folders.read(path, 4)
     except folders.UNREADABLE as error:
-        return {"error": str(error).splitlines()[0] if str(error) else type(error).__name__}
+        return {"error": first_line(error)}
     height, width = pixels.shape[:2]
     digest = hashlib.blake2b(f"{width}x{height} {pixels.dtype}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(pixels))

@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageFilter
 
-from tfgan_zoo.config import UserError
+from tfgan_zoo.config import UserError, first_line
 from tfgan_zoo.data import facades, folders, prepared
-from tfgan_zoo.data.order import order
+from tfgan_zoo.data.order import stream
 
 FACADES = 400  # training pairs of facades_synthetic unless data.limit says otherwise, as many as CMP's facades
 HELD_OUT = 100  # test pairs of facades_synthetic
@@ -52,7 +52,7 @@ class Source:
             return self.decode(entry), None
         except folders.UNREADABLE as error:
             file = entry[0] if isinstance(entry, tuple) else entry
-            return None, f"{file} ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            return None, f"{file} ({first_line(error)})"
 
     def __len__(self):
         return len(self.entries)
@@ -378,7 +378,7 @@ def derive(photo, how, channels):
         return as_channels(resize(small, height, width), channels)
     grey = as_channels(photo, 1)
     if how == "edges":  # dark lines where the smoothed brightness changes fast
-        grey = np.round(grey / 257).astype(np.uint8) if grey.dtype == np.uint16 else grey
+        grey = folders.to_8_bits(grey)
         smooth = np.asarray(Image.fromarray(grey[..., 0]).filter(ImageFilter.GaussianBlur(1.0)), np.float32)
         slope = np.hypot(*np.gradient(smooth))
         grey = (255.0 * (1.0 - np.clip(slope / 40.0, 0.0, 1.0))).round().astype(np.uint8)[..., None]
@@ -397,15 +397,8 @@ def batches(data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, s
         `tf.data.Dataset` of pairs of float32 (batch_size / shards, s, s, c) in [-1, 1].
     """
     part = batch_size // shards
-    epoch_size = steps_per_epoch * batch_size
+    share = slice(shard * part, (shard + 1) * part)
     seed = int(seed) % 2**31
-
-    def indices(epoch):
-        """(steps_per_epoch, part, number of sources), and the numbers of the steps."""
-        columns = [order(len(source), epoch_size, (seed + 0x9E3779B1 * i) % 2**31, epoch) for i, source in enumerate(data.sources)]
-        mine = tf.reshape(tf.stack(columns, -1), (steps_per_epoch, batch_size, -1))[:, shard * part : (shard + 1) * part]
-        steps = epoch * steps_per_epoch + tf.range(steps_per_epoch, dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices((mine, steps))
 
     def gather(chosen, draws):
         x, y = [], []
@@ -418,13 +411,9 @@ def batches(data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, s
     def fetch(chosen, step):
         # drawn for the whole global batch, so that an image's draws do not depend on the shards
         shape = (batch_size, len(data.sources), 3)
-        draws = tf.random.stateless_uniform(shape, tf.stack([seed ^ 0x6175676D, step]))[shard * part : (shard + 1) * part]
+        draws = tf.random.stateless_uniform(shape, tf.stack([seed ^ 0x6175676D, step]))[share]
         x, y = tf.numpy_function(gather, [chosen, draws], (tf.float32, tf.float32))
         side = data.size or None
         return tf.ensure_shape(x, (part, side, side, data.channels[0])), tf.ensure_shape(y, (part, side, side, data.channels[1]))
 
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    dataset = tf.data.Dataset.range(first_epoch, 2**31 - 1).flat_map(indices)
-    dataset = dataset.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
+    return stream([len(source) for source in data.sources], fetch, seed, batch_size, share, first_epoch, steps_per_epoch)

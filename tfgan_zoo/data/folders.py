@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageOps
 
-from tfgan_zoo.config import UserError
+from tfgan_zoo.config import UserError, first_line
 from tfgan_zoo.data import transforms
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -114,10 +114,14 @@ def read(path, channels):
     return pixels.reshape((*pixels.shape[:2], -1))
 
 
+def to_8_bits(pixels):
+    """uint16 -> uint8, rounded; uint8 as it is."""
+    return np.round(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+
+
 def decode(path, size, channels):
     """One picture as uint8 (size, size, channels): see `read`, then cropped to a square, resized."""
-    pixels = read(path, channels)
-    return transforms.fit(np.round(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels, size, channels).numpy()
+    return transforms.fit(to_8_bits(read(path, channels)), size, channels).numpy()
 
 
 def decode_all(paths, size, channels, keep):
@@ -139,7 +143,7 @@ def decode_all(paths, size, channels, keep):
         try:
             pixels = decode(path, size, channels)
         except UNREADABLE as error:
-            return None, f"{path} ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            return None, f"{path} ({first_line(error)})"
         return (pixels if keep else True), None
 
     with concurrent.futures.ThreadPoolExecutor() as pool:

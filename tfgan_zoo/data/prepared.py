@@ -9,7 +9,7 @@ import urllib.request
 
 import numpy as np
 
-from tfgan_zoo.config import UserError, check_choice
+from tfgan_zoo.config import UserError, check_choice, first_line
 
 IDX_FILES = [f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 HOSTS = {
@@ -101,7 +101,7 @@ def obtain(library, name, data_dir, host, way_out):
             with contextlib.redirect_stdout(sys.stderr):
                 builder.download_and_prepare()
         except Exception as error:  # whatever the network, the host or the disk did: the user needs the two ways out
-            cause = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            cause = first_line(error)
             raise UserError(
                 f"{name} is not prepared in {builder.data_dir} and could not be downloaded ({cause}). Connect to the network once, or: "
                 f"{way_out}"

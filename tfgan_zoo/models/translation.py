@@ -62,7 +62,11 @@ class TranslationConfig:
 
 
 class TranslationModel(ZooModel):
-    """A model with `call(x)` giving y, both float32 (n, h, w, c) in [-1, 1]; a batch is a pair (x, y)."""
+    """A model with `call(x)` giving y, both float32 (n, h, w, c) in [-1, 1]; a batch is a pair (x, y).
+
+    A subclass has `losses(batch)`, `generator_of(direction, seed)`, the function (images, training) -> images of a direction, and
+    `views(x, y, seed)`, what is worth seeing of an x and a y, as a list of images.
+    """
 
     directions = ("xy",)
     random = False  # whether a translation also depends on a seed
@@ -106,14 +110,6 @@ class TranslationModel(ZooModel):
 
     def train_step(self, data):
         return self.report(**self.descend(lambda: self.losses(self.batch_of(data))))
-
-    def generator_of(self, direction, seed=0):
-        """The function (images, training) -> images of a direction."""
-        raise NotImplementedError
-
-    def views(self, x, y, seed):
-        """What is worth seeing of images x and y, as a list of images."""
-        raise NotImplementedError
 
     def channels(self, direction):
         """(of the input, of the output) of a direction."""
