@@ -21,8 +21,9 @@ from tfgan_zoo.models import MODELS
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
 TINY = [name for name in presets.PRESETS if name.endswith("_tiny")]
-LATENT = [name for name in TINY if presets.experiment(name).data_kind == "images"]
-TRANSLATION = [name for name in TINY if name not in LATENT]
+LATENT, TRANSLATION, STYLE = (
+    [name for name in TINY if presets.experiment(name).task == task] for task in ("generate", "translate", "stylize")
+)
 
 
 def make(name, *overrides, dtype="float32", **compile_options):
@@ -42,8 +43,8 @@ def images(model, n=64, seed=0):
 
 
 def arrays(model, n=64):
-    """What the model trains on: images, (images, labels) for a conditional model, (x, y) for translation."""
-    if hasattr(model, "translate"):
+    """What the model trains on: images, (images, labels) for a conditional model, (x, y) for translation and AdaIN."""
+    if hasattr(model.config, "data_kind"):
         return images(model, n), images(model, n, seed=1)
     return (images(model, n), np.arange(n) % model.classes) if model.wants_labels else images(model, n)
 
@@ -78,4 +79,9 @@ def latent_tiny(request):
 
 @pytest.fixture(params=TRANSLATION)
 def translation_tiny(request):
+    return request.param
+
+
+@pytest.fixture(params=STYLE)
+def stylize_tiny(request):
     return request.param

@@ -13,7 +13,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from tfgan_zoo import cli, evaluation, fidelity, presets
 from tfgan_zoo.config import UserError
 from tfgan_zoo.data import facades
-from tfgan_zoo.fidelity import Fidelity, colour_table, histogram_match, label_accuracy, mean_image
+from tfgan_zoo.data.colours import histogram_match
+from tfgan_zoo.fidelity import Fidelity, colour_table, label_accuracy, mean_image
 
 FEW = ["data.limit=6", "model.image_size=32", "model.receptive_field=34"]
 

@@ -7,14 +7,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import TINY, TRANSLATION
+from conftest import LATENT, TRANSLATION
 
 from tfgan_zoo import export, formats, presets
 from tfgan_zoo.config import UserError
 from tfgan_zoo.models import MODELS
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
-VARIANTS = [*((name,) for name in TINY), ("vae_tiny", "model.classes=10"), *((name, "model.upsampling=resize") for name in TRANSLATION)]
+VARIANTS = [
+    *((name,) for name in (*LATENT, *TRANSLATION)),
+    ("vae_tiny", "model.classes=10"),
+    *((name, "model.upsampling=resize") for name in TRANSLATION),
+]
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def test_foundations_import_nothing_but_the_config():
 
 
 def test_papers_import_no_other_paper_and_nothing_of_training():
-    shared = {"base", "latent", "adversarial", "translation", "__init__"}
+    shared = {"base", "latent", "adversarial", "translation", "styling", "__init__"}
     papers = [f"tfgan_zoo.models.{path.stem}" for path in (PACKAGE / "models").glob("*.py") if path.stem not in shared]
     assert len(papers) >= 2
     for paper in papers:
@@ -52,10 +52,10 @@ def test_papers_import_no_other_paper_and_nothing_of_training():
 
 
 def test_training_knows_no_paper_by_name():
-    for module in ("training", "export", "callbacks", "distribute", "evaluation", "explore", "fidelity", "translate", "report"):
-        module = f"tfgan_zoo.{module}"
-        shared = {"tfgan_zoo.models.MODELS"} | imported(module, "tfgan_zoo.models.latent", "tfgan_zoo.models.translation")
-        assert imported(module, "tfgan_zoo.models") <= shared
+    modules = ["training", "export", "callbacks", "distribute", "evaluation", "explore", "fidelity", "translate", "report", "style_scores"]
+    for module in [f"tfgan_zoo.{name}" for name in modules]:
+        families = [f"tfgan_zoo.models.{name}" for name in ("latent", "translation", "styling")]
+        assert imported(module, "tfgan_zoo.models") <= {"tfgan_zoo.models.MODELS"} | imported(module, *families)
 
 
 def test_nobody_imports_the_command_line():

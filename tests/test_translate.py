@@ -13,7 +13,8 @@ from PIL import Image
 
 from tfgan_zoo import cli, export, presets, training
 from tfgan_zoo.config import UserError, check_choice
-from tfgan_zoo.translate import in_tiles, plan, tiles, translate
+from tfgan_zoo.files import plan
+from tfgan_zoo.translate import in_tiles, tiles, translate
 
 
 class Negative:

@@ -23,7 +23,7 @@ def model_card(run, model):
     about = inspect.getdoc(sys.modules[type(model).__module__]).split("\n\n")
     parameters = ", ".join(f"{name} {sum(math.prod(v.shape) for v in found):,}" for name, found in model.player_variables().items())
     signatures = ", ".join(f"`{name}({', '.join(spec.name for spec in specs)})`" for name, (_, specs) in model.signatures().items())
-    describe = card_of_translation if experiment.data_kind != "images" else card_of_generator
+    describe = {"generate": card_of_generator, "translate": card_of_translation, "stylize": card_of_style}[experiment.task]
     shape, use, more, limits = describe(experiment, model)
     facts = {
         "model": f"{experiment.kind}, {shape}",
@@ -119,6 +119,19 @@ def card_of_translation(experiment, model):
         "Images are uint8 of any height and width. With tfgan_zoo: `tfgan-zoo translate DIRECTORY picture.png -o out.png`.",
         f"It was trained on crops of {config.image_size} pixels, and knows things at the size that they have there. It translates images "
         "like those it was trained on; others come out as something of that kind too.",
+    )
+
+
+def card_of_style(experiment, model):
+    """The same of a model of style."""
+    more = ", styles=styles, weights=tf.ones(len(styles)), alpha=1.0" if len(model.signatures()["stylize"][1]) > 1 else ""
+    styles = "" if more == "" else " --style painting.jpg"
+    return (
+        f"{experiment.model.image_size}x{experiment.model.image_size}",
+        f'stylized = model.signatures["stylize"](images=images{more})["images"]  # uint8 (n, h, w, 3)',
+        f"Images are uint8 of any height and width. With tfgan_zoo: `tfgan-zoo stylize picture.png --preset DIRECTORY{styles}`.",
+        f"It was trained on pieces of {experiment.model.image_size} pixels, and a stroke has the size that it has there: shrink or "
+        "enlarge a picture first for finer or coarser ones.",
     )
 
 

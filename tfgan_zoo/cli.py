@@ -1,6 +1,7 @@
 """The command tfgan-zoo: parses, calls, prints. What a program might read goes to stdout, everything else to stderr."""
 
 import argparse
+import dataclasses
 import json
 import logging
 import os
@@ -148,6 +149,39 @@ def parser():
     translate.add_argument("--overwrite", action="store_true", help="replace files that are already there")
     translate.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
+    stylize = command("stylize", stylize_images, "give pictures the style of others: by optimisation, or by a trained network")
+    text = "pictures, folders, patterns such as 'a/*.jpg', or the embedded china or flower"
+    stylize.add_argument("contents", nargs="+", metavar="CONTENT", help=text)
+    stylize.add_argument("--style", nargs="+", default=[], help="pictures, or mosaic, strokes or hatching, which are ours")
+    text = "gatys, a trained fast_... or adain_... preset, a run directory or an exported SavedModel (default: gatys)"
+    stylize.add_argument("--preset", default="gatys", help=text)
+    stylize.add_argument(
+        "-o", "--output", type=pathlib.Path, default=pathlib.Path("stylized.png"), help="a file, or a folder (default: stylized.png)"
+    )
+    stylize.add_argument("--size", type=positive, default=0, help="pixels of the result's longer side (default: the picture's own)")
+    text = "keep: the content's colours; match, histogram: the style in the content's colours (default: style)"
+    stylize.add_argument("--colors", choices=("style", "keep", "match", "histogram"), default="style", help=text)
+    stylize.add_argument("--style-weights", type=numbers, help="how much each style counts, e.g. 3,1 (default: all alike)")
+    stylize.add_argument(
+        "--tile", type=natural, default=1024, help="larger pictures go in tiles of so many pixels; 0: never (default: 1024)"
+    )
+    stylize.add_argument("--overwrite", action="store_true", help="replace files that are already there")
+    stylize.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    stylize.add_argument("--alpha", type=float, help="adain: from 0, the content, to 1, all of the style (default: 1)")
+    gatys = stylize.add_argument_group("by optimisation (--preset gatys)")
+    gatys.add_argument("--features", help="the network to look through: random, imagenet, or a file of a network (default: random)")
+    gatys.add_argument("--content-weight", type=float, help="more keeps more of the content (default: 0.1)")
+    gatys.add_argument("--style-weight", type=float, help="more takes more of the style (default: 10)")
+    gatys.add_argument("--variation-weight", type=float, help="more is smoother (default: 1)")
+    gatys.add_argument("--iterations", type=positive, help="at the smallest size; half as many at each larger one (default: 200)")
+    gatys.add_argument("--optimizer", choices=("lbfgs", "adam"), help="default: lbfgs")
+    gatys.add_argument("--pooling", choices=("average", "max"), help="default: average")
+    gatys.add_argument("--init", choices=("content", "noise", "style"), help="what the picture begins as (default: content)")
+    gatys.add_argument("--style-scale", type=float, default=1.0, help="below 1 for finer strokes, above for coarser ones (default: 1)")
+    gatys.add_argument("--mask", nargs="+", type=pathlib.Path, help="a picture for each style, white where it belongs")
+    gatys.add_argument("--work-dir", type=pathlib.Path, help="keeps the picture at every size; an interrupted painting goes on from there")
+    gatys.add_argument("--seed", type=natural, default=0, help="of --init noise (default: 0)")
+
     report = command("report", report_run, "one HTML page about a run: pictures over time, curves, configuration, scores")
     report.add_argument("source", metavar="RUN", type=pathlib.Path, help="a run directory")
     report.add_argument("-o", "--output", type=pathlib.Path, help="default: RUN/report.html")
@@ -199,6 +233,14 @@ def labels(text):
     return found
 
 
+def numbers(text):
+    """`3,1` as a list of numbers."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be numbers such as 3,1, received {text!r}") from None
+
+
 def size(text):
     """`128x256` as (128, 256), height first."""
     height, x, width = text.partition("x")
@@ -224,7 +266,7 @@ def list_presets(options):
         {
             "preset": name,
             "model": preset["kind"],
-            "dataset": preset["data"]["dataset"],
+            "dataset": preset["data"].get("dataset", "-"),
             "image_size": preset["model"]["image_size"],
             "channels": channels_of(preset["model"]),
             "parameters": sum(preset["parameters"].values()),
@@ -363,21 +405,99 @@ def translate_images(options):
     model = export.load_that("translate", options.source)
     overlap = options.tile // 8 if options.overlap is None else options.overlap
     names = ("direction", "seed", "tile", "compare", "overwrite")
-
-    def progress(done, all_of_them, path):
-        if sys.stderr.isatty():
-            print(f"\r\033[K{done}/{all_of_them} {path}", end="", file=sys.stderr, flush=True)
-
     result = translate(
-        model, options.images, options.output, progress=progress, overlap=overlap, **{name: getattr(options, name) for name in names}
+        model, options.images, options.output, progress=counted, overlap=overlap, **{name: getattr(options, name) for name in names}
     )
+    finish_pictures(options, result, "translated")
+
+
+def counted(done, all_of_them, path):
+    """Says on a terminal which picture is at work."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{done}/{all_of_them} {path}", end="", file=sys.stderr, flush=True)
+
+
+def finish_pictures(options, result, verb):
+    """Says what became of many pictures."""
     print("\r\033[K" if sys.stderr.isatty() else "", end="", file=sys.stderr)
     for each in result["failed"]:
-        print(f"warning: {each['input']} was not translated ({each['error']})", file=sys.stderr)
-    count = len(result["translated"])
-    print(json.dumps(result) if options.json else f"{count} picture{'' if count == 1 else 's'} translated into {options.output}")
+        print(f"warning: {each['input']} was not {verb} ({each['error']})", file=sys.stderr)
+    count = len(result[verb])
+    print(json.dumps(result) if options.json else f"{count} picture{'' if count == 1 else 's'} {verb} into {options.output}")
     if not count:
-        raise UserError("no picture could be translated")
+        raise UserError(f"no picture could be {verb}")
+
+
+def stylize_images(options):
+    optimises = presets.PRESETS.get(options.preset, {}).get("kind") == "StyleTransfer"
+    if optimises and not options.style:
+        raise UserError(NO_STYLE)
+    start_tensorflow()
+    from tfgan_zoo import stylize
+    from tfgan_zoo.models.styling import picture
+
+    styles = [picture(name) for name in options.style]
+    painter = optimiser(options, styles) if optimises else trained_painter(options, styles)
+    result = stylize.stylize(painter, options.contents, options.output, options.size, options.colors, options.overwrite, counted)
+    finish_pictures(options, result, "stylized")
+    if any(not each.get("finished", True) for each in result["stylized"]):
+        raise KeyboardInterrupt
+
+
+NO_STYLE = "which style? Add --style and a picture, or mosaic, strokes or hatching"
+GATYS = ("features", "content_weight", "style_weight", "variation_weight", "iterations", "optimizer", "pooling", "init")
+
+
+def trained_painter(options, styles):
+    """The painter of `stylize` with a trained model."""
+    from tfgan_zoo import export, stylize
+
+    given = [name for name in (*GATYS, "mask", "work_dir") if getattr(options, name) is not None]
+    if given:
+        raise UserError(f"--{given[0].replace('_', '-')} is for --preset gatys, received --preset {options.preset}")
+    model = export.load_that("stylize", options.preset)
+    more = {name: getattr(options, name) for name in ("alpha", "style_weights") if getattr(options, name) is not None}
+    if model.styles_wanted and not styles:
+        raise UserError(NO_STYLE)
+    if not model.styles_wanted and (styles or more):
+        raise UserError(f"{options.preset} has learnt one style: --style, --style-weights and --alpha are for others")
+    return stylize.by_network(model, styles, options.tile, **more)
+
+
+def optimiser(options, styles):
+    """The painter of `stylize --preset gatys`."""
+    from tfgan_zoo import stylize
+    from tfgan_zoo.data import folders
+
+    if options.alpha is not None:
+        raise UserError("--alpha is for adain presets; by optimisation --content-weight and --style-weight do the same")
+    given = {name: getattr(options, name) for name in GATYS if getattr(options, name) is not None}
+    config = dataclasses.replace(presets.experiment(options.preset).model, **given)
+    if config.features == "random":
+        text = "looking through random weights, which need no download; --features imagenet sees more of a style than colours and strokes"
+        print(text, file=sys.stderr)
+    masks = [folders.to_8_bits(folders.read(path, 1))[..., 0] for path in options.mask] if options.mask else None
+
+    def progress(size, iterations, iteration, losses):
+        told = "  ".join(f"{name} {value:.4g}" for name, value in losses.items() if name != "image")
+        line = f"{size[1]}x{size[0]}  {iteration}/{iterations}  {told}"
+        if sys.stderr.isatty():
+            print(f"\r\033[K{line}", end="\n" if iteration == iterations else "", file=sys.stderr, flush=True)
+        elif iteration == iterations:
+            print(line, file=sys.stderr, flush=True)
+
+    return stylize.by_optimisation(
+        styles,
+        config,
+        say=lambda line: print(line, file=sys.stderr),
+        progress=progress,
+        style_weights=options.style_weights,
+        style_scale=options.style_scale,
+        masks=masks,
+        tile=options.tile,
+        seed=options.seed,
+        folder=options.work_dir,
+    )
 
 
 def report_run(options):

@@ -125,6 +125,11 @@ class Experiment:
         """What the model learns from: "images", "pairs" of images, or "domains", two heaps of images."""
         return getattr(self.model, "data_kind", "images")
 
+    @property
+    def task(self):
+        """What the model is for: "generate", "translate" or "stylize"."""
+        return getattr(self.model, "task", "generate")
+
     def to_json(self):
         return json.dumps(dataclasses.asdict(self), indent=2)
 

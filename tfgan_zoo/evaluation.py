@@ -14,7 +14,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo import data, export, features, fidelity, metrics, pictures, presets
+from tfgan_zoo import data, export, features, fidelity, metrics, pictures, presets, style_scores
 from tfgan_zoo.config import Experiment, UserError, check_at_least, check_choice
 from tfgan_zoo.metrics.classifier_score import expected_for_perfect
 from tfgan_zoo.scores import Score
@@ -361,33 +361,38 @@ METRICS = {
 
 
 def evaluator_for(experiment, model, samples=10_000, seed=0, network="auto", importance_samples=200, validate=False):
-    """The `Evaluator` of an experiment, or for translation its `fidelity.Fidelity`; both have names, measure, settings, warnings.
+    """The `Evaluator` of an experiment, for translation its `fidelity.Fidelity`, for style its `style_scores.StyleScores`; all have names,
+    measure, settings and warnings.
 
     `validate` is for choosing an epoch: of validation images where there are some, and without baselines.
     """
-    if experiment.data_kind != "images":
+    if experiment.task == "translate":
         return fidelity.Fidelity(experiment, samples, seed, validate)
+    if experiment.task == "stylize":
+        return style_scores.StyleScores(experiment, samples, seed, network, validate)
     height, _, channels = model.image_shape
     return Evaluator(experiment.data, height, channels, samples, seed, network, importance_samples)
 
 
-def metric_names(kind):
-    """What can be measured of models of a data kind."""
-    return list(METRICS) if kind == "images" else list(fidelity.BETTER)
+def metric_names(task):
+    """What can be measured of models for a task (see `Experiment.task`)."""
+    return list({"generate": METRICS, "translate": fidelity.BETTER, "stylize": style_scores.BETTER}[task])
 
 
-def better(score, names, kind="images"):
+def better(score, names, task="generate"):
     """Whether a score is better "lower" or "higher".
 
     Args:
         score: its name.
         names: the metrics that are measured.
-        kind: of data that the model learns from.
+        task: what the model is for.
 
     Raises:
         UserError: none of the named metrics gives it.
     """
-    if kind != "images":
+    if task == "stylize":
+        directions = {name: style_scores.BETTER[name] for name in names}
+    elif task == "translate":
         directions = {name + end: way for name, way in fidelity.BETTER.items() if name in names for end in ("", "_yx")}
     else:
         directions = {key: way for name in names for key, way in METRICS[name].better.items()}
@@ -418,8 +423,8 @@ def evaluate(source, *overrides, metrics=None, samples=10_000, seed=0, network="
     experiment = export.experiment_of(source)
     if experiment is None and not any(override.startswith("data.dataset=") for override in overrides):
         raise UserError(f"{source} does not say what it was trained on: add data.dataset=...")
-    if experiment is None and hasattr(model, "translate"):
-        raise UserError(f"an exported translation model needs its experiment.json beside it, received {str(source)!r}")
+    if experiment is None and not hasattr(model, "sample"):
+        raise UserError(f"an exported model of images needs its experiment.json beside it, received {str(source)!r}")
     experiment = (experiment or Experiment("", "", None)).override(*overrides)
     evaluator = evaluator_for(experiment, model, samples, seed, network, importance_samples)
     names = evaluator.names(model, metrics)

@@ -10,8 +10,10 @@ import tensorflow as tf
 from tfgan_zoo import pictures, presets
 from tfgan_zoo.card import model_card
 from tfgan_zoo.config import UserError, check_choice, nearest
+from tfgan_zoo.data.transforms import resize
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.models.latent import condition_of, in_batches, in_turn, latent
+from tfgan_zoo.models.styling import check_picture, check_styles, probe_of, shares_of
 from tfgan_zoo.models.translation import DIRECTIONS, check_images, translations
 
 
@@ -118,14 +120,40 @@ class ExportedGenerator(Exported):
         return self.sample(16, seed=1)
 
 
+class ExportedStylizer(Exported):
+    """An exported model of style, used like the model itself: `stylize`."""
+
+    def __init__(self, path, module):
+        super().__init__(path, module)
+        self.styles_wanted = "styles" in self.inputs("stylize")
+
+    def stylize(self, image, styles=None, alpha=1.0, style_weights=None):
+        """A picture in a style; see `AdaIN.stylize`. A model of one style takes the picture alone."""
+        check_picture(image)
+        signature = self.signatures["stylize"]
+        if not self.styles_wanted:
+            return signature(images=tf.constant(image[None]))["images"][0].numpy()
+        check_styles(styles, alpha)
+        shares = shares_of(style_weights, len(styles))
+        sides = [max(style.shape[axis] for style in styles) for axis in (0, 1)]
+        stack = np.stack([resize(style, *sides) for style in styles])
+        more = {"styles": tf.constant(stack), "weights": tf.constant(shares, tf.float32), "alpha": tf.constant(alpha, tf.float32)}
+        return signature(images=tf.constant(image[None]), **more)["images"][0].numpy()
+
+    def probe(self):
+        return probe_of(self)
+
+
 def load_exported(path):
     """The SavedModel of the zoo in a folder."""
     module = tf.saved_model.load(str(path))
     if "translate" in module.signatures:
         return ExportedTranslator(path, module)
+    if "stylize" in module.signatures:
+        return ExportedStylizer(path, module)
     if "serving_default" in module.signatures and "z" in module.signatures["serving_default"].structured_input_signature[1]:
         return ExportedGenerator(path, module)
-    raise UserError(f"{path} is no SavedModel of this zoo: it has no signature with z or translate")
+    raise UserError(f"{path} is no SavedModel of this zoo: it has no signature with z, translate or stylize")
 
 
 def load(source):
@@ -156,11 +184,12 @@ def load(source):
 
 
 def load_that(does, source):
-    """`load`, refusing a model that cannot do what is wanted: "sample" or "translate"."""
+    """`load`, refusing a model that cannot do what is wanted: "sample", "translate" or "stylize"."""
     model = load(source)
     if not hasattr(model, does):
-        other = "makes images from nothing: use tfgan-zoo sample" if does == "translate" else "translates images: use tfgan-zoo translate"
-        raise UserError(f"this model {other}, received {str(source)!r}")
+        others = {"sample": "makes images from nothing", "translate": "translates images", "stylize": "gives images a style"}
+        other = next(verb for verb in others if hasattr(model, verb))
+        raise UserError(f"this model {others[other]}: use tfgan-zoo {other}, received {str(source)!r}")
     return model
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tfgan_zoo import data, metrics
 from tfgan_zoo.config import UserError, check_at_least, check_choice
-from tfgan_zoo.data import domains, facades, transforms
+from tfgan_zoo.data import colours, domains, facades, transforms
 from tfgan_zoo.scores import Score
 
 TRAINING = 400  # training images that baselines are made from, at most
@@ -143,7 +143,7 @@ class Fidelity:
         if channels <= 4:
             ways["colours"] = colour_table((pair[source], pair[target]) for pair in images_of(self.pairs, source))
         if channels == wanted:
-            ways["histogram"] = histogram_match(pair[target] for pair in images_of(self.training, target))
+            ways["histogram"] = colours.histogram_match(pair[target] for pair in images_of(self.training, target))
         self.made[direction] = ways
         return ways
 
@@ -235,27 +235,3 @@ def colour_table(pairs, levels=16):
         return means[:, nearest][:, where].T.reshape((*image.shape[:2], -1))
 
     return translate
-
-
-def histogram_match(images):
-    """A function that gives an image the histogram of all these together, channel by channel: uint8 (h, w, c) -> uint8 (h, w, c).
-
-    A level becomes the one of the same rank, equal levels together the one in their middle.
-    """
-    counts = sum(histograms(image) for image in images)
-    ranks = counts.cumsum(axis=1)  # how many pixels are at most so bright
-
-    def translate(image):
-        out = np.empty_like(image)
-        for channel, own in enumerate(histograms(image)):
-            middle = ((own.cumsum() - own / 2) / own.sum() * ranks[channel, -1]).astype(np.int64)
-            levels = np.searchsorted(ranks[channel], middle, side="right")
-            out[..., channel] = levels[image[..., channel]]  # at most 255, but for levels that no pixel has
-        return out
-
-    return translate
-
-
-def histograms(image):
-    """How many pixels have each level, by channel: uint8 (h, w, c) -> (c, 256)."""
-    return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(image, -1, 0)])

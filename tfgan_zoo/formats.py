@@ -70,7 +70,9 @@ def export_file(run, output, format, size=None, direction="xy"):
 
 def functions_of(model, format, size, direction):
     """What the file can do: {name: (function, its input specs)}."""
-    if not hasattr(model, "translate"):
+    if hasattr(model, "stylize"):
+        raise UserError(f"models of style are exported as a SavedModel, received format={format}")
+    if hasattr(model, "sample"):
         if size or direction != "xy":
             raise UserError(f"size and direction are for models that translate images, received size={size}, direction={direction}")
         function, specs = model.signatures()["blend" if model.classes else "serving_default"]

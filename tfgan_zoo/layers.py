@@ -165,24 +165,34 @@ class Constant(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class InstanceNormalization(keras.layers.Layer):
-    """(x - mean) / sqrt(variance + epsilon), both over the pixels of each image and channel: (n, h, w, c) -> same, no parameters.
+    """(x - mean) / sqrt(variance + epsilon), both over the pixels of each image and channel: (n, h, w, c) -> same.
+
+    Args:
+        epsilon: added to the variance.
+        affine: whether each channel is then multiplied by a weight and shifted by another; else there are no parameters.
 
     Reference:
         Ulyanov et al. 2016, Instance Normalization: The Missing Ingredient for Fast Stylization, arXiv 1607.08022.
     """
 
-    def __init__(self, epsilon=1e-5, **kwargs):
+    def __init__(self, epsilon=1e-5, affine=False, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = epsilon
+        self.epsilon, self.affine = epsilon, affine
+
+    def build(self, input_shape):
+        if self.affine:
+            self.gamma = self.add_weight(name="gamma", shape=input_shape[-1:], initializer="ones")
+            self.beta = self.add_weight(name="beta", shape=input_shape[-1:], initializer="zeros")
 
     def call(self, x):
-        return normalized(x, self.epsilon)
+        y = normalized(x, self.epsilon)
+        return y * tf.cast(self.gamma, x.dtype) + tf.cast(self.beta, x.dtype) if self.affine else y
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}
+        return {**super().get_config(), "epsilon": self.epsilon, "affine": self.affine}
 
 
 def normalized(x, epsilon):

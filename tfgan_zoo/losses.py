@@ -179,3 +179,33 @@ CRITERIA = {"cross_entropy": cross_entropy, "least_squares": squared_error}
 def absolute_error(a, b):
     """mean |a - b| over all elements (the L1 terms of arXiv 1611.07004, equation 3, and arXiv 1703.10593, equation 2)."""
     return tf.reduce_mean(tf.abs(as_float(a) - as_float(b)))
+
+
+def gram(features, weights=None):
+    """G = F^T F / (h w), how often which channels fire together: (n, h, w, c) -> (n, c, c) (Gatys et al. 2016, equation 3).
+
+    The mean over positions, not the sum, so that it means the same at every size.
+
+    Args:
+        features: of a layer.
+        weights: (h, w), how much each position counts; all alike where it is missing. They should add up to 1: then a region's Gram
+            matrix does not depend on how large the region is.
+    """
+    f = as_float(features)
+    shape = tf.shape(f)
+    if weights is None:
+        weights = tf.ones(shape[1:3]) / tf.cast(shape[1] * shape[2], tf.float32)
+    flat = tf.reshape(f, (shape[0], -1, f.shape[-1]))
+    return tf.matmul(flat * tf.reshape(weights, (1, -1, 1)), flat, transpose_a=True)
+
+
+def relative_error(found, target):
+    """mean (found - target)^2 / mean target^2: 0 where they agree, 1 for nothing at all, whatever the layer, network or size."""
+    found, target = as_float(found), as_float(target)
+    return tf.reduce_mean(tf.square(found - target)) / tf.maximum(tf.reduce_mean(tf.square(target)), 1e-12)
+
+
+def total_variation(images):
+    """mean (x[i + 1, j] - x[i, j])^2 + mean (x[i, j + 1] - x[i, j])^2, of images (n, h, w, c)."""
+    down, across = images[:, 1:] - images[:, :-1], images[:, :, 1:] - images[:, :, :-1]
+    return tf.reduce_mean(tf.square(as_float(down))) + tf.reduce_mean(tf.square(as_float(across)))

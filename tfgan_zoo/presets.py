@@ -8,6 +8,55 @@ import pathlib
 from tfgan_zoo.config import DataConfig, Experiment, TrainConfig, UserError, check_choice, from_dict
 
 PRESETS = {
+    "adain_folder_256": {
+        "kind": "AdaIN",
+        "model": {"image_size": 256, "features": "imagenet"},
+        "data": {"dataset": "folder", "batch_size": 8, "flip": True, "load_size": 512, "preprocess": "scale_width_and_crop"},
+        "train": {"epochs": 100, "sample_count": 8},
+        "parameters": {"decoder": 3_505_219},
+    },
+    "adain_photographs": {
+        "kind": "AdaIN",
+        "model": {"image_size": 128, "features_width": 16, "pooling": "average", "learning_rate": 1e-3},
+        "data": {"dataset": "photographs", "batch_size": 8, "flip": True},
+        "train": {"epochs": 100, "sample_count": 8, "sample_every": 10},
+        "parameters": {"decoder": 219_667},
+    },
+    "adain_tiny": {
+        "kind": "AdaIN",
+        "model": {"image_size": 32, "features_width": 4},
+        "data": {"dataset": "photographs", "batch_size": 4, "limit": 8},
+        "train": {"epochs": 2, "steps_per_epoch": 2, "sample_count": 4},
+        "parameters": {"decoder": 13_879},
+    },
+    "fast_folder_256": {
+        "kind": "FastStyle",
+        "model": {"image_size": 256, "features": "imagenet"},
+        "data": {"dataset": "folder", "batch_size": 4, "flip": True},
+        "train": {"epochs": 2, "sample_count": 8},
+        "parameters": {"generator": 1_679_235},
+    },
+    "fast_mosaic": {
+        "kind": "FastStyle",
+        "model": {"image_size": 128, "width": 16, "pooling": "average", "style": "mosaic"},
+        "data": {"dataset": "photographs", "batch_size": 4, "flip": True},
+        "train": {"epochs": 20, "sample_count": 8},
+        "parameters": {"generator": 424_899},
+    },
+    "fast_tiny": {
+        "kind": "FastStyle",
+        "model": {"image_size": 32, "features_width": 4, "width": 4, "blocks": 1, "style_size": 64},
+        "data": {"dataset": "photographs", "batch_size": 4, "limit": 16, "flip": True},
+        "train": {"epochs": 2, "steps_per_epoch": 4, "sample_count": 4},
+        "parameters": {"generator": 9_651},
+    },
+    "gatys": {
+        "kind": "StyleTransfer",
+        "model": {"image_size": 512},
+        "data": {},
+        "train": {},
+        "parameters": {},
+    },
     "gan_digits": {
         "kind": "GAN",
         "model": {"image_size": 16, "channels": 1, "width": 256, "maxout_units": 64},

@@ -30,8 +30,9 @@ def columns_of(result, score=None):
     """The columns of a table of scores: {name: the score's number there, or None}."""
     score = score or {"value": None, "floor": None, "baselines": None}
     baselines = dict.fromkeys(name for each in result["scores"].values() for name in each["baselines"] or {})
-    if result["settings"].get("direction"):
-        return {"translated": score["value"], **{name: (score["baselines"] or {}).get(name) for name in baselines}}
+    if baselines or "direction" in result["settings"]:
+        made = "translated" if "direction" in result["settings"] else "stylized"
+        return {made: score["value"], **{name: (score["baselines"] or {}).get(name) for name in baselines}}
     return {"generated": score["value"], "real images": score["floor"]}
 
 
@@ -40,6 +41,8 @@ def measured_with(settings):
     if settings.get("direction"):
         training = settings["n_training_for_baselines"]
         return [f"{settings['data']}, the test split{f'; baselines from {training} training images' if training else ''}"]
+    if "n_reference" not in settings:
+        return [f"{settings['data']}; looked at through {settings['features']['network']} ({settings['features']['sha256'][:12]})"]
     lines = [
         f"{settings['n_generated']:,} generated images, seed {settings['seed']}, against {settings['n_reference']:,} of {settings['data']} "
         f"({settings['split']}); real images: {settings['n_floor']:,} others in their place"

@@ -72,13 +72,13 @@ def train(source, *overrides, run_dir=None):
 
     if chief:
         evaluations = make_evaluations(experiment, model)  # before anything is written: they may refuse
-        stills = None if experiment.data_kind == "images" else data.stills_for(experiment, "val", settings.sample_count)
+        stills = None if experiment.task == "generate" else data.stills_for(experiment, "val", settings.sample_count)
         write(run / "experiment.json", experiment.to_json())
         (run / "samples").mkdir(exist_ok=True)
         changed = experiment.differences(presets.experiment(experiment.preset)) if experiment.preset in presets.PRESETS else {}
         say(f"{experiment.preset}{''.join(f' {name}={mine}' for name, (mine, _) in changed.items())}")
         say(f"{images.description}; {steps} steps of {batch_size} an epoch; {distribute.machine()}")
-        if experiment.data_kind != "images" and settings.epochs < experiment.model.constant_epochs + experiment.model.decay_epochs:
+        if experiment.task == "translate" and settings.epochs < experiment.model.constant_epochs + experiment.model.decay_epochs:
             say("the learning rate will not have fallen to its end: see model.constant_epochs and model.decay_epochs")
         done = stopped_early(run, experiment)
         going_on = f"{'stopped early' if done else 'going on'} after epoch {first_epoch}"
@@ -203,8 +203,11 @@ def summary(result):
     """Where everything of a finished run is, for people."""
     run = pathlib.Path(result["run_dir"])
     samples = sorted((run / "samples").glob("epoch_*.png"))[-1]
-    generates = presets.read_experiment(run).data_kind == "images"
-    use = f"sample {run} -n 100 --seed 1 -o more.png" if generates else f"translate {run} PICTURE -o translated.png"
+    use = {
+        "generate": f"sample {run} -n 100 --seed 1 -o more.png",
+        "translate": f"translate {run} PICTURE -o translated.png",
+        "stylize": f"stylize PICTURE --preset {run} -o stylized.png",
+    }[presets.read_experiment(run).task]
     return "\n".join(
         [
             f"samples      {samples}   (all epochs: {run / 'samples.gif'})",
@@ -239,7 +242,7 @@ def make_evaluations(experiment, model):
     options = (settings.evaluate_samples, settings.seed, settings.evaluate_features)
     evaluator = evaluation.evaluator_for(experiment, model, *options, validate=True)
     names = evaluator.names(model, metrics_of(experiment))  # refuses what cannot be measured
-    if settings.best and experiment.data_kind != "images":
+    if settings.best and experiment.task != "generate":
         check_choice("train.best (of train.evaluate_metrics)", settings.best, evaluator.scores_of(model, names))
     return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
 
@@ -248,19 +251,19 @@ def metrics_of(experiment):
     """The metrics that a run is measured with, as a list."""
     if experiment.train.evaluate_metrics:
         return experiment.train.evaluate_metrics.split(",")
-    return ["frechet"] if experiment.data_kind == "images" else ["l1"]
+    return [{"generate": "frechet", "translate": "l1", "stylize": "style"}[experiment.task]]
 
 
 def best_score(experiment):
     """The column of metrics.csv by which the best epoch is chosen, and whether lower is better."""
     best = experiment.train.best
-    return f"eval_{best}", evaluation.better(best, metrics_of(experiment), experiment.data_kind) == "lower"
+    return f"eval_{best}", evaluation.better(best, metrics_of(experiment), experiment.task) == "lower"
 
 
 def check_evaluation(experiment):
     settings = experiment.train
     for name in metrics_of(experiment):
-        check_choice("train.evaluate_metrics", name, evaluation.metric_names(experiment.data_kind))
+        check_choice("train.evaluate_metrics", name, evaluation.metric_names(experiment.task))
     if settings.best:
         best_score(experiment)
         if not settings.evaluate_every:

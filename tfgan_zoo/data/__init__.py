@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.config import UserError, check_choice
-from tfgan_zoo.data import domains, folders, prepared, transforms
+from tfgan_zoo.data import domains, embedded, folders, prepared, transforms
 from tfgan_zoo.data.order import stream
 from tfgan_zoo.data.prepared import prepare
 
@@ -30,6 +30,10 @@ class ImageData:
 
     def __len__(self):
         return len(self.files if self.images is None else self.images)
+
+    def still(self, i):
+        """Image i as it is: a tuple of one uint8 (s, s, c)."""
+        return (self.images[i] if self.images is not None else folders.decode(self.files[i], self.shape[0], self.shape[2]),)
 
     @property
     def description(self):
@@ -84,12 +88,21 @@ def load_folder(config, image_size, channels):
     return ImageData("folder", images, labels[good] if labels is not None else None, classes, files, (image_size, image_size, channels))
 
 
+def load_photographs(config, image_size, channels):
+    """Pieces of the two photographs that come with scikit-learn (see embedded.py), 400 unless data.limit says otherwise."""
+    if channels != 3 or config.split != "train":
+        raise UserError(f"photographs has 3 channels and no test split, received channels={channels}, data.split={config.split!r}")
+    images = np.stack([embedded.crop(i, image_size) for i in range(config.limit or 400)])
+    return ImageData("photographs", images, None, [], shape=images.shape[1:])
+
+
 DATASETS = {  # of images; those of two domains are in domains.py
     "digits": load_digits,
     "mnist": load_prepared,
     "fashion_mnist": load_prepared,
     "cifar10": load_prepared,
     "stacked_mnist": load_stacked,
+    "photographs": load_photographs,
     "folder": load_folder,
 }
 WITH_TEST_SPLIT = ("mnist", "fashion_mnist", "cifar10", "stacked_mnist")
@@ -101,6 +114,7 @@ LICENCES = {
     "fashion_mnist": "MIT (Zalando Research)",
     "cifar10": "none stated by the authors (A. Krizhevsky, 2009)",
     "facades_synthetic": "MIT (drawn by tfgan_zoo)",
+    "photographs": "CC BY 2.0 (danielbuechele, vultilion), styles drawn by tfgan_zoo",
 }
 
 
@@ -112,16 +126,19 @@ def load_for(experiment):
 
 
 def stills_for(experiment, split, limit, kind=None):
-    """Images of a translation model's data to look at or to measure: `domains.Domains`, whose `still` neither crops at random nor mirrors.
+    """Images of a model's data to look at or to measure, with `still(i)`, which neither crops at random nor mirrors: `domains.Domains`, or
+    for a model of single images `ImageData`.
 
     Where training resizes to a little more than the crop, these are resized to the crop itself (as in the authors' code).
 
     Args:
-        experiment: an `Experiment` of a translation model.
+        experiment: an `Experiment` of a model that makes images of images.
         split: train, val or test.
         limit: how many at most.
         kind: "pairs" or "domains"; the model's where missing.
     """
+    if experiment.data_kind == "images":
+        return load(dataclasses.replace(experiment.data, limit=limit), experiment.model.image_size, 3)
     size = experiment.data.load_size or experiment.model.image_size
     config = dataclasses.replace(experiment.data, split=split, limit=limit, load_size=size)
     return domains.load(config, experiment.model, kind or experiment.data_kind)

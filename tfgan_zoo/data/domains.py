@@ -16,10 +16,12 @@ import tensorflow as tf
 from PIL import Image, ImageFilter
 
 from tfgan_zoo.config import UserError, first_line
-from tfgan_zoo.data import facades, folders, prepared
+from tfgan_zoo.data import embedded, facades, folders, prepared
 from tfgan_zoo.data.order import stream
+from tfgan_zoo.data.transforms import resize
 
 FACADES = 400  # training pairs of facades_synthetic unless data.limit says otherwise, as many as CMP's facades
+PIECES = 120  # training images of photographs, and styles, unless data.limit says otherwise
 HELD_OUT = 100  # test pairs of facades_synthetic
 LOAD = 286 / 256  # the size to resize to for a crop of 1 (Isola et al. 2016, section 6.2)
 TESTS = ("test", "val", "valid")  # what a folder of test pictures may be called
@@ -125,12 +127,14 @@ def load(config, model, kind):
     fit = Fit(config.preprocess, config.resize, config.load_size or round(model.image_size * LOAD), model.image_size, model.multiple)
     if config.dataset == "facades_synthetic":
         sources = facade_sources(config, fit, channels, kind)
+    elif config.dataset == "photographs":
+        sources = photograph_sources(config, fit, channels, kind)
     elif config.dataset == "folder":
         sources = folder_sources(config, fit, channels, kind)
     elif config.dataset.startswith("cycle_gan/"):
         sources = prepared_sources(config, fit, channels, kind)
     else:
-        names = "facades_synthetic, folder or cycle_gan/..."
+        names = "facades_synthetic, photographs, folder or cycle_gan/..."
         raise UserError(f"translation needs a data set of two domains: {names}, received data.dataset={config.dataset!r}")
     return Domains(config.dataset, sources, channels, model.image_size if crops else 0)
 
@@ -162,15 +166,6 @@ class Fit:
             scale = max(1.0, self.crop / min(height, width))
             return round(height * scale), round(width * scale)
         return tuple(max(1, round(side / self.multiple)) * self.multiple for side in (height, width))
-
-
-def resize(image, height, width, method="bicubic"):
-    """uint8 or uint16 (h, w, c) -> (height, width, c)."""
-    if image.shape[:2] == (height, width):
-        return image
-    with tf.device("/cpu:0"):  # the accelerator is for the model
-        resized = tf.image.resize(image, (height, width), method, antialias=method == "bicubic").numpy()
-    return np.clip(np.round(resized), 0, np.iinfo(image.dtype).max).astype(image.dtype)
 
 
 def cut(image, size, draws):
@@ -207,6 +202,18 @@ def facade_sources(config, fit, channels, kind):
     return [
         Source("unpaired images", range(count), lambda index: pair(index)[:1], config.cache_gb / 2),
         Source("unpaired images", second, lambda index: pair(index)[1:], config.cache_gb / 2),
+    ]
+
+
+def photograph_sources(config, fit, channels, kind):
+    """For AdaIN: x pieces of two photographs, y styles drawn by us (see embedded.py)."""
+    if channels != (3, 3) or kind != "domains":
+        raise UserError(f"photographs are RGB images in two heaps, received x_channels={channels[0]}, y_channels={channels[1]} for {kind}")
+    seed = {"train": 0, "test": 1, "val": 2}[config.split]
+    size = fit.target(fit.load_size, fit.load_size)[0]
+    return [
+        Source("unpaired images", range(config.limit or PIECES), lambda i, make=make: (make(i, size, seed),), config.cache_gb / 2)
+        for make in (embedded.crop, embedded.a_style)
     ]
 
 

@@ -2,11 +2,12 @@
 
 import concurrent.futures
 import csv
+import io
 import logging
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from tfgan_zoo.config import UserError, first_line
 from tfgan_zoo.data import transforms
@@ -107,11 +108,29 @@ def read(path, channels):
             values = (values * (1 if deep or values.max() > 255 else 257)).astype(np.uint16)[..., None]
             opaque = [np.full_like(values, 65535)] if channels == 4 else []
             return np.concatenate([values.repeat(min(channels, 3), axis=-1), *opaque], axis=-1)
+        picture = to_srgb(picture, path)
         if channels != 4 and (picture.mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in picture.info):
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         pixels = np.asarray(picture.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels]))
     return pixels.reshape((*pixels.shape[:2], -1))
+
+
+def to_srgb(picture, path):
+    """A Pillow image with its colours in sRGB, which networks and screens expect; pictures without a profile are taken to be in it."""
+    profile = picture.info.get("icc_profile")
+    if not profile or b"sRGB" in profile or picture.mode not in ("RGB", "RGBA", "CMYK"):
+        return picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        colours = picture if picture.mode == "CMYK" else picture.convert("RGB")
+        converted = ImageCms.profileToProfile(colours, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError) as error:
+        logging.getLogger("tfgan_zoo").warning("%s: its colour profile is of no use and was left out (%s)", path, first_line(error))
+        return picture
+    if picture.mode == "RGBA":
+        converted.putalpha(picture.getchannel("A"))
+    return converted
 
 
 def to_8_bits(pixels):

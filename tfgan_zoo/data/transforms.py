@@ -53,6 +53,21 @@ def fit(images, size, channels):
     return tf.image.grayscale_to_rgb(images) if images.shape[-1] < channels else images
 
 
+def resize(image, height, width, method="bicubic"):
+    """One image, uint8 or uint16 (h, w, c) -> (height, width, c)."""
+    if image.shape[:2] == (height, width):
+        return image
+    with tf.device("/cpu:0"):  # the accelerator is for the model
+        resized = tf.image.resize(image, (height, width), method, antialias=method == "bicubic").numpy()
+    return np.clip(np.round(resized), 0, np.iinfo(image.dtype).max).astype(image.dtype)
+
+
+def to_longer(image, longer, least=32):
+    """One image with its longer side so long, but both sides at least 32: uint8 (h, w, c) -> (h', w', c)."""
+    factor = max(longer / max(image.shape[:2]), least / min(image.shape[:2]))
+    return resize(image, *(round(side * factor) for side in image.shape[:2]))
+
+
 def mirror_indices(length, multiple, minimum=0):
     """Indices that enlarge an axis to a multiple by mirroring it at both ends, the border itself not repeated.
 
@@ -73,6 +88,25 @@ def mirror_indices(length, multiple, minimum=0):
     period = tf.maximum(2 * length - 2, 1)
     place = tf.abs(tf.range(total) - start) % period  # of no negative number: ONNX would round it the other way
     return tf.minimum(place, period - place), start
+
+
+def on_any_size(function, images, multiple, smallest=0):
+    """A function of images whose sides are multiples of a number, on images of any size: mirrored at the borders, and cropped back.
+
+    Args:
+        function: a tensor (n, h, w, c) -> (n, h, w, c').
+        images: (n, h, w, c).
+        multiple, smallest: sides that the function takes are multiples of this, and at least that.
+
+    Returns:
+        (n, h, w, c').
+    """
+    height, width = tf.shape(images)[1], tf.shape(images)[2]
+    rows, top = mirror_indices(height, multiple, smallest)
+    columns, left = mirror_indices(width, multiple, smallest)
+    padded = tf.gather(tf.gather(images, rows, axis=1), columns, axis=2)
+    padded.set_shape((images.shape[0], None, None, images.shape[3]))
+    return function(padded)[:, top : top + height, left : left + width]
 
 
 def binarize(images, seed):

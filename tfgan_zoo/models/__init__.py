@@ -1,13 +1,26 @@
 """The papers. A new model is one file here, one import and one entry below."""
 
+from tfgan_zoo.models.adain import AdaIN, AdaINConfig
 from tfgan_zoo.models.cgan import CGAN, CGANConfig
 from tfgan_zoo.models.cyclegan import CycleGAN, CycleGANConfig
 from tfgan_zoo.models.dcgan import DCGAN, DCGANConfig
+from tfgan_zoo.models.fast_style import FastStyle, FastStyleConfig
 from tfgan_zoo.models.gan import GAN, GANConfig
 from tfgan_zoo.models.pix2pix import Pix2Pix, Pix2PixConfig
+from tfgan_zoo.models.style_transfer import StyleTransfer, StyleTransferConfig
 from tfgan_zoo.models.vae import VAE, VAEConfig
 
-MODELS = {"GAN": GAN, "DCGAN": DCGAN, "CGAN": CGAN, "VAE": VAE, "Pix2Pix": Pix2Pix, "CycleGAN": CycleGAN}
+MODELS = {
+    "GAN": GAN,
+    "DCGAN": DCGAN,
+    "CGAN": CGAN,
+    "VAE": VAE,
+    "Pix2Pix": Pix2Pix,
+    "CycleGAN": CycleGAN,
+    "StyleTransfer": StyleTransfer,
+    "FastStyle": FastStyle,
+    "AdaIN": AdaIN,
+}
 
 __all__ = [
     "CGAN",
@@ -15,12 +28,18 @@ __all__ = [
     "GAN",
     "MODELS",
     "VAE",
+    "AdaIN",
+    "AdaINConfig",
     "CGANConfig",
     "CycleGAN",
     "CycleGANConfig",
     "DCGANConfig",
+    "FastStyle",
+    "FastStyleConfig",
     "GANConfig",
     "Pix2Pix",
     "Pix2PixConfig",
+    "StyleTransfer",
+    "StyleTransferConfig",
     "VAEConfig",
 ]

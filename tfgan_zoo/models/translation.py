@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.config import UserError, check_at_least, check_choice
-from tfgan_zoo.data.transforms import mirror_indices, to_float, to_integers, to_uint8
+from tfgan_zoo.data.transforms import on_any_size, to_float, to_integers, to_uint8
 from tfgan_zoo.layers import FIELDS, dropping
 from tfgan_zoo.losses import CRITERIA
 from tfgan_zoo.models.base import ZooModel
@@ -41,6 +41,7 @@ class TranslationConfig:
     constant_epochs: int = 100  # of the learning rate
     decay_epochs: int = 100  # over which it then falls linearly towards 0; 0: it stays
 
+    task = "translate"
     multiple = 1  # sides of the images that the generator takes are multiples of this
     smallest = 0  # and at least this
 
@@ -131,14 +132,9 @@ class TranslationModel(ZooModel):
         Returns:
             float32 tensor (n, h, w, c') in [-1, 1].
         """
-        height, width = tf.shape(images)[1], tf.shape(images)[2]
-        rows, top = mirror_indices(height, self.config.multiple, self.config.smallest)
-        columns, left = mirror_indices(width, self.config.multiple, self.config.smallest)
-        padded = tf.gather(tf.gather(images, rows, axis=1), columns, axis=2)
-        padded.set_shape((images.shape[0], None, None, images.shape[3]))
+        generator = self.generator_of(direction, seed)
         with dropping(seed if self.random else None):
-            out = self.generator_of(direction, seed)(padded, training=False)
-        return out[:, top : top + height, left : left + width]
+            return on_any_size(lambda x: generator(x, training=False), images, self.config.multiple, self.config.smallest)
 
     def translate(self, images, direction="xy", seed=0):
         """Translated images.

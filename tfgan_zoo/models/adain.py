@@ -1,0 +1,183 @@
+"""AdaIN: any picture in the style of any other, in one pass.
+
+Paper: Huang, Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization", 2017, arXiv 1703.06868.
+
+    t = AdaIN(f(x), f(y)) = std(f(y)) (f(x) - mean(f(x))) / std(f(x)) + mean(f(y))     x: content, y: style, f: VGG19 to block4_conv1
+    min over g:  E  |f(g(t)) - t|^2 + b sum over layers |mean(F(g(t))) - mean(F(y))|^2 + |std(F(g(t))) - std(F(y))|^2
+
+Step: the encoder f is frozen; the decoder g moves along the gradient of the weighted sum.
+
+Deviations from the paper: errors divided by the target's mean square (see `losses.relative_error`), so that weights mean the same through
+every network; the encoder may be any that has the layers, and the decoder is its mirror image.
+"""
+
+import dataclasses
+import functools
+
+import keras
+import tensorflow as tf
+
+from tfgan_zoo.config import UserError
+from tfgan_zoo.data.transforms import to_float
+from tfgan_zoo.layers import ReflectionPadding
+from tfgan_zoo.losses import relative_error
+from tfgan_zoo.models.base import images_of
+from tfgan_zoo.models.styling import StyleConfig, Stylizer, check_picture, check_styles, probe_of, shares_of
+
+LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")  # the last one is decoded from
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaINConfig(StyleConfig):
+    learning_rate: float = 1e-4  # Adam, at first
+    decay: float = 5e-5  # the rate falls as 1 / (1 + decay step)
+
+    data_kind = "domains"
+    x_channels = y_channels = 3
+    multiple = 1
+
+
+def adain(content, style):
+    """Content features with the style features' mean and deviation in every channel: (n, h, w, c), (n, h', w', c) -> (n, h, w, c)."""
+    mean, deviation = moments(content)
+    wanted_mean, wanted_deviation = moments(style)
+    return (content - mean) / deviation * wanted_deviation + wanted_mean
+
+
+def moments(features):
+    """Mean and standard deviation over the pixels: (n, 1, 1, c) each."""
+    mean, variance = tf.nn.moments(features, (1, 2), keepdims=True)
+    return mean, tf.sqrt(variance + 1e-5)
+
+
+def decoder(widths):
+    """Features (n, h, w, widths[3]) -> image (n, 8 h, 8 w, 3), about [-1, 1].
+
+    Args:
+        widths: the channels of the encoder's four layers, from the image on: 64, 128, 256, 512 for VGG19.
+
+    Returns:
+        A built `keras.Model` for any image size.
+    """
+    w1, w2, w3, w4 = widths
+
+    def convolution(x, width, activation="relu"):
+        return keras.layers.Conv2D(width, 3, activation=activation)(ReflectionPadding(1)(x))
+
+    features = x = keras.Input((None, None, w4), name="features")
+    x = keras.layers.UpSampling2D()(convolution(x, w3))  # (n, 64, 64, 256)
+    for _ in range(3):
+        x = convolution(x, w3)
+    x = keras.layers.UpSampling2D()(convolution(x, w2))  # (n, 128, 128, 128)
+    x = convolution(x, w2)
+    x = keras.layers.UpSampling2D()(convolution(x, w1))  # (n, 256, 256, 64)
+    x = convolution(x, w1)
+    image = keras.layers.Activation("linear", dtype="float32")(convolution(x, 3, None))
+    return keras.Model(features, image, name="decoder")
+
+
+@keras.saving.register_keras_serializable("tfgan_zoo")
+class AdaIN(Stylizer):
+    """An encoder, frozen, and a decoder for any style (Huang & Belongie 2017, arXiv 1703.06868)."""
+
+    Config = AdaINConfig
+    multiple = 8
+    styles_wanted = True
+
+    def build_networks(self):
+        self.look = self.config.look(LAYERS)
+        self.encoder = self.look.network
+        self.decoder = decoder([output.shape[-1] for output in self.encoder.outputs])
+
+    def players(self):
+        return {"decoder": [self.decoder]}
+
+    def make_optimizer(self, player):
+        rate = self.config.learning_rate
+        return keras.optimizers.Adam(keras.optimizers.schedules.InverseTimeDecay(rate, 1, self.config.decay) if self.config.decay else rate)
+
+    def batch_of(self, data):
+        """A training batch as (content, style)."""
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise UserError(f"AdaIN needs batches (content, style) of images, received {type(data).__name__}")
+        return tuple(images_of(images) for images in data)
+
+    def encode(self, images):
+        """The features of the layer that is decoded from."""
+        return self.look(tf.cast(images, tf.float32))[LAYERS[-1]]
+
+    def losses(self, batch):
+        x, y = batch
+        style = self.look(tf.cast(y, tf.float32))
+        target = tf.stop_gradient(adain(self.encode(x), style[LAYERS[-1]]))  # t
+        found = self.look(tf.cast(self.decoder(target, training=True), tf.float32))  # F(g(t))
+        content_loss = relative_error(found[LAYERS[-1]], target)
+        pairs = [(a, b) for layer in LAYERS for a, b in zip(moments(found[layer]), moments(style[layer]), strict=True)]
+        style_loss = tf.add_n([relative_error(a, b) for a, b in pairs]) / len(pairs)
+        total = self.config.content_weight * content_loss + self.config.style_weight * style_loss
+        return {"decoder": total, "content": content_loss, "style": style_loss}
+
+    def call(self, batch, training=False):
+        """(content, style) -> the content in the style, float32 in [-1, 1]."""
+        x, y = self.batch_of(batch)
+        return tf.clip_by_value(self.decoder(adain(self.encode(x), self.encode(y)), training=training), -1.0, 1.0)
+
+    def paint(self, images, mean, deviation, alpha):
+        """Content float32 (n, h, w, 3) and a style's moments -> float32 (n, h, w, 3)."""
+        content = self.encode(images)
+        own_mean, own_deviation = moments(content)
+        target = (content - own_mean) / own_deviation * deviation + mean
+        return self.decoder(alpha * target + (1.0 - alpha) * content, training=False)
+
+    def style_moments(self, style):
+        """Of one picture, uint8 (h, w, 3): (mean, deviation), each (1, 1, 1, c)."""
+        return moments(self.encode(to_float(style)[None]))
+
+    def stylize(self, image, styles, alpha=1.0, style_weights=None):
+        """A picture in the style of others.
+
+        Args:
+            image: uint8 (h, w, 3), of any size.
+            styles: a list of uint8 (h', w', 3), of at least 32 pixels to each side.
+            alpha: from 0, the content as the decoder gives it back, to 1, all of the style (section 6.4).
+            style_weights: how much each style counts; all alike where it is missing.
+
+        Returns:
+            uint8 (h, w, 3).
+
+        Raises:
+            UserError: no such pictures, weights or alpha.
+        """
+        check_picture(image)
+        check_styles(styles, alpha)
+        shares = shares_of(style_weights, len(styles))
+        found = [self.style_graph(style) for style in styles]
+        mean, deviation = (tf.add_n([share * each for share, each in zip(shares, part, strict=True)]) for part in zip(*found, strict=True))
+        return self.graph(image, mean, deviation, float(alpha)).numpy()
+
+    @functools.cached_property
+    def style_graph(self):
+        return tf.function(self.style_moments, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
+
+    @functools.cached_property
+    def graph(self):
+        moment = tf.TensorSpec((1, 1, 1, self.encoder.outputs[-1].shape[-1]), tf.float32)
+        return tf.function(self.apply, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8), moment, moment, tf.TensorSpec(())])
+
+    def probe(self):
+        """What an exported copy must make alike."""
+        return probe_of(self)
+
+    def signatures(self):
+        """What an exported model can do: `{name: (function, its input specs)}`."""
+
+        def stylize(images, styles, weights, alpha):
+            shares = tf.reshape(weights / tf.reduce_sum(weights), (-1, 1, 1, 1))
+            parts = tf.map_fn(lambda style: [part[0] for part in self.style_moments(style)], styles, fn_output_signature=[tf.float32] * 2)
+            mean, deviation = (tf.reduce_sum(shares * part, 0, keepdims=True) for part in parts)
+            return {"images": tf.map_fn(lambda image: self.apply(image, mean, deviation, alpha), images)}
+
+        pictures = (None, None, None, 3)
+        specs = [tf.TensorSpec(pictures, tf.uint8, name) for name in ("images", "styles")]
+        found = (stylize, [*specs, tf.TensorSpec((None,), tf.float32, "weights"), tf.TensorSpec((), tf.float32, "alpha")])
+        return {"stylize": found, "serving_default": found}

@@ -1,0 +1,244 @@
+"""Style transfer: a picture with the content of one image and the style of another, found by gradient descent on its pixels.
+
+Paper: Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016 (arXiv 1508.06576).
+
+    min over x:  a |F(x) - F(content)|^2 + b sum over layers |G(x) - G(style)|^2 + c TV(x)        F: features of VGG19, G = F^T F / (h w)
+
+Step: the image is the only player; its pixels move along the gradient of the weighted sum.
+
+Deviations from the paper: every squared difference is a mean, divided by the target's mean square (see `losses.relative_error`), so that a
+weight means the same at every size, in every layer and through every network; total variation is added (Johnson et al. 2016); pixels stay
+in [-1, 1]; the picture begins as the content, small, and grows (see stylize.py), which needs far fewer steps at full size. Max pooling
+is replaced by averages only on request, and noise as a beginning is too: the paper does both.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgan_zoo.config import UserError, check_at_least, check_choice
+from tfgan_zoo.losses import gram, relative_error, total_variation
+from tfgan_zoo.models.base import ZooModel
+from tfgan_zoo.models.styling import CONTENT_LAYERS, STYLE_LAYERS, StyleConfig, shares_of
+
+SIGHT = 96  # pixels to either side that a value of block5_conv1 sees, 85, up to a multiple of the strides
+
+
+@dataclasses.dataclass(frozen=True)
+class StyleTransferConfig(StyleConfig):
+    image_size: int = 512  # pixels of the longer side, where nothing else is asked for
+    pooling: str = "average"  # "slightly more appealing results" (section 2); or max
+    content_layers: tuple[str, ...] = CONTENT_LAYERS  # section 3
+    style_layers: tuple[str, ...] = STYLE_LAYERS  # section 3, all alike
+    content_weight: float = 0.1
+    variation_weight: float = 1.0
+    optimizer: str = "lbfgs"  # or adam
+    learning_rate: float = 0.02  # of adam, pixels in [-1, 1]
+    iterations: int = 200  # at the smallest size; at each larger one half as many, at least 20
+    smallest: int = 128  # pixels of the longer side to begin with; it grows by sqrt 2
+    init: str = "content"  # what the picture begins as: content, noise or style
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_at_least(32, smallest=self.smallest)
+        check_at_least(1, iterations=self.iterations)
+        check_choice("optimizer", self.optimizer, ("lbfgs", "adam"))
+        check_choice("init", self.init, ("content", "noise", "style"))
+        if not self.style_layers or not self.content_layers:
+            raise UserError(f"there must be layers, received {self.content_layers} and {self.style_layers}")
+
+
+@keras.saving.register_keras_serializable("tfgan_zoo")
+class InRange(keras.constraints.Constraint):
+    """Keeps pixels in [-1, 1]."""
+
+    def __call__(self, w):
+        return tf.clip_by_value(w, -1.0, 1.0)
+
+
+class Canvas(keras.layers.Layer):
+    """A picture whose pixels are learnt: float32 (1, h, w, 3)."""
+
+    def __init__(self, start, **kwargs):
+        super().__init__(**kwargs)
+        self.pixels = self.add_weight(name="pixels", shape=start.shape, initializer="zeros", constraint=InRange())
+        self.pixels.assign(start)
+
+
+class StyleTransfer(ZooModel):
+    """A picture on its way from `start` to the content of one image and the style of others (Gatys et al. 2016, arXiv 1508.06576).
+
+    Args:
+        config: a `StyleTransferConfig`.
+        look: a `features.PerceptualNetwork` with the config's layers.
+        content: float32 (1, h, w, 3) in [-1, 1].
+        styles: images float32 (1, h', w', 3), each of any size.
+        start: float32 (1, h, w, 3), what the picture begins as.
+        style_weights: how much each style counts; all alike where it is missing.
+        masks: float32 (h, w) in [0, 1] for each style, the region that it is for; without them the styles are blended everywhere.
+        tile: pixels, a multiple of 16; the same gradient is computed for so many pixels at a time, in less memory. 0: all at once.
+    """
+
+    Config = StyleTransferConfig
+
+    def __init__(self, config, look, content, styles, start, style_weights=None, masks=None, tile=0, **kwargs):
+        self.start, self.look = tf.convert_to_tensor(start, tf.float32), look
+        super().__init__(config, **kwargs)
+        self.strides = {layer: 64 // found.shape[1] for layer, found in look(tf.zeros((1, 64, 64, 3))).items()}
+        self.grams_of_part = tf.function(lambda image, maps: self.grams(look(image), maps), reduce_retracing=True)
+        self.features_of_part = tf.function(look, reduce_retracing=True)
+        self.gradient_of_part = tf.function(self.part_gradient, reduce_retracing=True)
+        self.whole_gradient = tf.function(self.value_and_gradient_at_once)
+
+        targets = [self.grams_in_parts(style, *self.parts_of(style.shape[1:3], None, tile)) for style in styles]
+        layers = zip(*targets, strict=True)  # of each layer (1, c, c) for every style
+        self.shares = np.array(shares_of(style_weights, len(styles)), np.float32)
+        if masks is None:  # together all styles would pull to the blend of their Gram matrices
+            self.style_targets = [tf.tensordot(self.shares, tf.concat(layer, 0), 1)[None] for layer in layers]
+            self.shares = np.ones(1, np.float32)
+        else:
+            self.style_targets = [tf.concat(layer, 0) for layer in layers]
+        self.parts, self.maps = self.parts_of(content.shape[1:3], masks, tile)
+        everywhere = self.parts_of(content.shape[1:3], None, tile)[1]
+        self.content_targets = []  # of each part, of each layer: the features, and how much each position counts
+        for part, maps in zip(self.parts, everywhere, strict=True):
+            found = self.features_of_part(content[:, part.rows, part.columns])
+            self.content_targets.append([(found[layer], maps[layer][0]) for layer in config.content_layers])
+        squares = [[tf.reduce_sum(tf.reduce_mean(tf.square(f), -1) * m) for f, m in part] for part in self.content_targets]
+        self.content_scales = [tf.add_n(layer) for layer in zip(*squares, strict=True)]
+
+    def build_networks(self):
+        self.canvas = Canvas(self.start)
+
+    def players(self):
+        return {"image": [self.canvas]}
+
+    def make_optimizer(self, player):
+        return keras.optimizers.Adam(self.config.learning_rate, beta_2=0.99)
+
+    def call(self, inputs=None, training=False):
+        return self.canvas.pixels
+
+    def train_step(self, data=None):
+        return self.report(**self.descend(lambda: self.losses(self.canvas.pixels.value)))
+
+    def losses(self, image):
+        features = self.look(image)
+        style = self.style_error(self.grams(features, self.maps[0]))
+        return self.weigh(style, self.content_error(features, self.content_targets[0]), total_variation(image))
+
+    def weigh(self, style, content, variation):
+        c = self.config
+        total = c.content_weight * content + c.style_weight * style + c.variation_weight * variation
+        return {"image": total, "style": style, "content": content, "variation": variation}
+
+    def grams(self, features, maps):
+        """Of each style layer (regions, c, c)."""
+        return [tf.concat([gram(features[layer], region) for region in tf.unstack(maps[layer])], 0) for layer in self.config.style_layers]
+
+    def style_error(self, grams):
+        """Mean over the layers, weighted mean over the regions."""
+        errors = [
+            share * relative_error(found[region], target[region])
+            for found, target in zip(grams, self.style_targets, strict=True)
+            for region, share in enumerate(self.shares)
+        ]
+        return tf.add_n(errors) / len(grams)
+
+    def content_error(self, features, targets):
+        """Mean over the layers of the relative error, or a part's share of it."""
+        errors = [
+            tf.reduce_sum(tf.reduce_mean(tf.square(features[layer] - target), -1) * weights) / scale
+            for layer, (target, weights), scale in zip(self.config.content_layers, targets, self.content_scales, strict=True)
+        ]
+        return tf.add_n(errors) / len(errors)
+
+    # --- the gradient, at once or in parts
+
+    def value_and_gradient(self, pixels):
+        """({name: loss}, gradient): what L-BFGS asks for, at any pixels float32 (1, h, w, 3)."""
+        if len(self.parts) == 1:
+            return self.whole_gradient(pixels)
+        grams = self.grams_in_parts(pixels, self.parts, self.maps)
+        with tf.GradientTape() as tape:
+            tape.watch([pixels, *grams])
+            style, variation = self.style_error(grams), total_variation(pixels)
+            rest = self.weigh(style, 0.0, variation)["image"]
+        gradient, *pulls = tape.gradient(rest, [pixels, *grams])
+        gradient, content = gradient.numpy(), 0.0
+        for part, maps, targets in zip(self.parts, self.maps, self.content_targets, strict=True):
+            share, error = self.gradient_of_part(pixels[:, part.rows, part.columns], maps, pulls, targets)
+            gradient[:, part.rows, part.columns] += share
+            content += error
+        return self.weigh(style, content, variation), tf.constant(gradient)
+
+    def value_and_gradient_at_once(self, pixels):
+        with tf.GradientTape() as tape:
+            tape.watch(pixels)
+            values = self.losses(pixels)
+        return values, tape.gradient(values["image"], pixels)
+
+    def part_gradient(self, image, maps, pulls, targets):
+        """What a part adds to the gradient, its Gram matrices being pulled by `pulls`; and its share of the content error."""
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            features = self.look(image)
+            error = self.content_error(features, targets)
+            pulled = [tf.reduce_sum(pull * found) for pull, found in zip(pulls, self.grams(features, maps), strict=True)]
+            value = tf.add_n(pulled) + self.config.content_weight * error
+        return tape.gradient(value, image), error
+
+    def grams_in_parts(self, image, parts, maps):
+        """The Gram matrices of an image, part by part: of each layer (regions, c, c)."""
+        found = [self.grams_of_part(image[:, part.rows, part.columns], own) for part, own in zip(parts, maps, strict=True)]
+        return [tf.add_n(layer) for layer in zip(*found, strict=True)]
+
+    def parts_of(self, size, masks, tile):
+        """The parts of an image, and for each part of every layer how much each position counts: {layer: (regions, h, w)}.
+
+        What a part's features see of the image is all there, so the sums over all parts are those of the whole image.
+        """
+        height, width = size
+        regions = np.ones((1, height, width), np.float32) if masks is None else np.stack(masks)
+        maps = {}
+        for layer, stride in self.strides.items():
+            small = tf.image.resize(regions[..., None], (height // stride, width // stride), "area")[..., 0]
+            maps[layer] = small / tf.maximum(tf.reduce_sum(small, (1, 2), keepdims=True), 1e-12)
+        parts, shares = [], []
+        for top, bottom in cuts(height, tile):
+            for left, right in cuts(width, tile):
+                rows, columns = slice(max(0, top - SIGHT), bottom + SIGHT), slice(max(0, left - SIGHT), right + SIGHT)
+                parts.append(Part(rows, columns))
+                shares.append(
+                    {
+                        layer: share(maps[layer], stride, (top, bottom), (left, right), rows, columns)
+                        for layer, stride in self.strides.items()
+                    }
+                )
+        return parts, shares
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """The pixels that are needed for a tile: it and what its features see around it."""
+
+    rows: slice
+    columns: slice
+
+
+def cuts(length, tile):
+    """[(from, to)] of the tiles along an axis."""
+    begins = range(0, length, tile or length)
+    return [(begin, min(begin + (tile or length), length)) for begin in begins]
+
+
+def share(weights, stride, vertical, horizontal, rows, columns):
+    """The weights of positions within the tile, 0 for those around it: (regions, h, w) -> (regions, h', w')."""
+    weights = weights.numpy()
+    kept = np.zeros_like(weights)
+    inner = [slice(begin // stride, end // stride if end % 16 == 0 else None) for begin, end in (vertical, horizontal)]
+    kept[:, inner[0], inner[1]] = weights[:, inner[0], inner[1]]
+    outer = [slice(side.start // stride, side.stop // stride) for side in (rows, columns)]
+    return tf.constant(kept[:, outer[0], outer[1]])

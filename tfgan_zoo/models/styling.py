@@ -1,0 +1,125 @@
+"""What the models of style share: the network to look through, and `stylize` for pictures of any size."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from tfgan_zoo import features
+from tfgan_zoo.config import UserError, check_at_least, check_choice, first_line
+from tfgan_zoo.data import embedded, folders
+from tfgan_zoo.data.transforms import on_any_size, to_float, to_longer, to_uint8
+from tfgan_zoo.models.base import ZooModel
+from tfgan_zoo.models.translation import on_one_size
+
+STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")  # Gatys et al. 2016, section 3
+CONTENT_LAYERS = ("block4_conv2",)
+
+
+@dataclasses.dataclass(frozen=True)
+class StyleConfig:
+    """What the networks for style have."""
+
+    image_size: int = 256  # pixels of a training crop, square; pictures to stylise may be of any size
+    features: str = "random"  # the network to look through: random, imagenet, or a file (see features.perceptual)
+    features_width: int = 32  # channels of its first block if it is random; VGG19 has 64
+    pooling: str = "max"  # or average
+    content_weight: float = 1.0
+    style_weight: float = 10.0
+
+    task = "stylize"
+    channels = 3
+
+    def __post_init__(self):
+        check_at_least(32, image_size=self.image_size)
+        check_at_least(1, features_width=self.features_width)
+        check_choice("pooling", self.pooling, ("max", "average"))
+        numbers = {name: value for name, value in dataclasses.asdict(self).items() if isinstance(value, (int, float))}
+        check_at_least(0, **numbers)
+
+    def look(self, layers):
+        """The network to look through, a `features.PerceptualNetwork`."""
+        return features.perceptual(self.features, layers, self.pooling, self.features_width if self.features == "random" else 64)
+
+
+class Stylizer(ZooModel):
+    """A network that stylises pictures of any size.
+
+    A subclass has `multiple`, of which the sides of its network's images are multiples, and `paint`, from a content image and more to the
+    stylised one, float32 (n, h, w, 3) in about [-1, 1].
+    """
+
+    multiple = 4
+    styles_wanted = False  # whether `stylize` takes styles, or the network has learnt one
+
+    def train_step(self, data):
+        return self.report(**self.descend(lambda: self.losses(self.batch_of(data))))
+
+    def apply(self, image, *more):
+        """One picture of any size: uint8 tensor (h, w, 3) and what else `paint` takes -> uint8 (h, w, 3)."""
+        out = on_any_size(lambda x: self.paint(x, *more), to_float(image)[None], self.multiple, 32)
+        return to_uint8(out)[0]
+
+    def page(self, count, seed, stills):
+        """A picture of what the model has learnt, (images, columns): contents, styles if there are several, and results below."""
+        columns = []
+        for i in range(min(count, len(stills))):
+            content, *styles = stills.still(i)
+            columns.append([content, *styles, self.stylize(content, *([styles] if styles else []))])
+        return on_one_size([image for row in zip(*columns, strict=True) for image in row]), len(columns)
+
+
+def picture(name, longer=0):
+    """A picture to learn a style from: one of `embedded.STYLES`, or a file.
+
+    Args:
+        name: which.
+        longer: pixels of its longer side; 0: as it is, 512 for those of ours.
+
+    Returns:
+        uint8 (h, w, 3), at least 32 pixels to each side.
+
+    Raises:
+        UserError: no such file, or one that cannot be read.
+    """
+    if name in embedded.STYLES and not pathlib.Path(name).is_file():
+        return embedded.style(name, longer or 512)
+    try:
+        image = folders.to_8_bits(folders.read(name, 3))
+    except folders.UNREADABLE as error:
+        raise UserError(
+            f"a style must be a picture, or one of {', '.join(embedded.STYLES)}, received {name!r} ({first_line(error)})"
+        ) from None
+    return to_longer(image, longer or max(image.shape[:2]))
+
+
+def check_picture(image, name="a picture", least=8):
+    """Raises `UserError` unless it is uint8 (h, w, 3) of at least so many pixels to each side."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or min(image.shape[:2]) < least:
+        raise UserError(f"{name} must be uint8 (h, w, 3) of at least {least} pixels to each side, received {image.dtype} {image.shape}")
+
+
+def check_styles(styles, alpha):
+    for style in styles or ():
+        check_picture(style, "a style", 32)
+    if not 0.0 <= alpha <= 1.0:
+        raise UserError(f"alpha must be in [0, 1], received alpha={alpha}")
+
+
+def probe_of(model):
+    """A picture of noise, whose sides no network needs, stylised by a model or by an exported one."""
+    random = np.random.default_rng(0)
+    content, *styles = (random.integers(0, 256, size, np.uint8) for size in ((52, 75, 3), (40, 64, 3), (40, 64, 3)))
+    return model.stylize(content, styles, 0.75, (1.0, 2.0)) if model.styles_wanted else model.stylize(content)
+
+
+def shares_of(weights, count):
+    """What each of so many styles counts, together 1.
+
+    Raises:
+        UserError: another number of weights, a negative one, or nothing but 0.
+    """
+    weights = [1.0] * count if weights is None else list(weights)
+    if not count or len(weights) != count or min(weights) < 0 or not sum(weights):
+        raise UserError(f"{count} styles need as many weights of at least 0, not all 0, received style_weights={weights}")
+    return [weight / sum(weights) for weight in weights]

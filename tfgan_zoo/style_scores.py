@@ -1,0 +1,104 @@
+"""How well pictures have taken on a style and kept their content; `tfgan-zoo evaluate` for models of style.
+
+`style` is the error of the Gram matrices of five layers, `content` that of block4_conv2, both relative (0 for the same, 1 for nothing at
+all; see `losses.relative_error`), and `ssim` the structural similarity to the content. Baselines: the content itself, which has all of
+the content and nothing of the style, and the style itself, resized, which is the other way round.
+"""
+
+import hashlib
+
+import numpy as np
+
+from tfgan_zoo import data, features, metrics
+from tfgan_zoo.config import check_at_least, check_choice
+from tfgan_zoo.data import transforms
+from tfgan_zoo.data.transforms import resize
+from tfgan_zoo.losses import gram, relative_error
+from tfgan_zoo.models.styling import CONTENT_LAYERS, STYLE_LAYERS
+from tfgan_zoo.scores import Score
+
+BETTER = {"style": "lower", "content": "lower", "ssim": "higher"}
+
+
+def quality(look, picture, content, style):
+    """The scores of one picture.
+
+    Args:
+        look: a `features.PerceptualNetwork` with STYLE_LAYERS and CONTENT_LAYERS.
+        picture, content: uint8 (h, w, 3).
+        style: uint8 (h', w', 3).
+
+    Returns:
+        {"style", "content", "ssim"}.
+    """
+    found, kept, wanted = (look(transforms.to_float(image)[None]) for image in (picture, content, style))
+    return {
+        "style": float(np.mean([relative_error(gram(found[layer]), gram(wanted[layer])) for layer in STYLE_LAYERS])),
+        "content": float(np.mean([relative_error(found[layer], kept[layer]) for layer in CONTENT_LAYERS])),
+        "ssim": float(metrics.ssim(picture[None], content[None])[0]),
+    }
+
+
+def network(name, pooling="max", width=32):
+    """The network to look through; see `features.perceptual`."""
+    return features.perceptual(name, (*STYLE_LAYERS, *CONTENT_LAYERS), pooling, width if name == "random" else 64)
+
+
+class StyleScores:
+    """Contents, and styles if the model takes any, for any number of models.
+
+    Args:
+        experiment: an `Experiment` of a model of style.
+        samples: contents at most.
+        look: the network to look through; the model's own for "auto".
+        validate: whether to take validation images.
+    """
+
+    def __init__(self, experiment, samples=10_000, seed=0, look="auto", validate=False):
+        check_at_least(1, samples=samples)
+        self.experiment, self.seed, config = experiment, seed, experiment.model
+        self.contents = data.stills_for(experiment, "val" if validate else "test", min(samples, 100))
+        self.look = network(config.features if look == "auto" else look, config.pooling, config.features_width)
+
+    def names(self, model, wanted=None):
+        for name in wanted or []:
+            check_choice("metric", name, BETTER)
+        return list(wanted or BETTER)
+
+    def scores_of(self, model, names):
+        return names
+
+    def measure(self, model, names, picture=None):
+        """{name: `scores.Score`}, means over the contents."""
+        found = {way: [] for way in ("value", "content image", "style image")}
+        for i in range(len(self.contents)):
+            content, *styles = self.contents.still(i)
+            style = styles[0] if styles else model.style_image()
+            made = model.stylize(content, styles) if styles else model.stylize(content)
+            same = resize(style, *content.shape[:2])
+            for way, image in zip(found, (made, content, same), strict=True):
+                found[way].append(quality(self.look, image, content, style))
+        means = {way: {name: float(np.mean([each[name] for each in scores])) for name in names} for way, scores in found.items()}
+        return {
+            name: Score(
+                means["value"][name], baselines={way: means[way][name] for way in list(found)[1:]}, details={"n": len(self.contents)}
+            )
+            for name in names
+        }
+
+    def settings(self, names):
+        """What the scores are measured with."""
+        sha = hashlib.sha256()
+        for i in range(len(self.contents)):
+            for image in self.contents.still(i):
+                sha.update(np.ascontiguousarray(image))
+        return {
+            "data": self.contents.description,
+            "images_sha256": sha.hexdigest(),
+            "n_generated": len(self.contents),
+            "features": {"network": self.look.name, "sha256": self.look.sha256},
+            "seed": self.seed,
+        }
+
+    def warnings(self, names):
+        return []
