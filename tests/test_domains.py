@@ -372,7 +372,11 @@ def test_side_by_side_needs_an_even_width(tmp_path, caplog):
         ({"path": "ROOT/tests"}, "pairs", "all pictures in .*tests are test pictures"),
         ({"rotate": 5.0}, "domains", "rotate, zoom and binarize are not for translation .* received rotate=5.0, zoom=0.0, binarize=none"),
         ({"binarize": "static"}, "domains", "received rotate=0.0, zoom=0.0, binarize=static"),
-        ({"dataset": "digits"}, "domains", "needs a data set of two domains: facades_synthetic, folder .* received data.dataset='digits'"),
+        (
+            {"dataset": "digits"},
+            "domains",
+            "needs a data set of two domains: facades_synthetic, .* received data.dataset='digits'",
+        ),
         ({"dataset": "facades_synthetic", "derive": "edges"}, "pairs", "set data.dataset=folder, received data.dataset=facades_synthetic"),
         ({"preprocess": "none"}, "domains", "unpaired images need crops of one size: resize_and_crop, .* received data.preprocess=none"),
         ({"preprocess": "none", "batch_size": 2}, "pairs", "images of different sizes need data.batch_size=1, received .*=none"),

@@ -319,5 +319,5 @@ def test_the_evaluator_of_a_translation_model_is_this_one():
     experiment = presets.experiment("pix2pix_tiny", "data.limit=2")
     evaluator = evaluation.evaluator_for(experiment, make("pix2pix_tiny"), samples=1)
     assert isinstance(evaluator, Fidelity) and len(evaluator.test) == 1
-    assert evaluation.metric_names("pairs") == list(fidelity.BETTER)
-    assert evaluation.better("label_accuracy_yx", ["label_accuracy"], "domains") == "higher"
+    assert evaluation.metric_names("translate") == list(fidelity.BETTER)
+    assert evaluation.better("label_accuracy_yx", ["label_accuracy"], "translate") == "higher"

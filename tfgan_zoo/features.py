@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfgan_zoo.config import UserError, check_choice, first_line
 from tfgan_zoo.data import transforms
+from tfgan_zoo.layers import ReflectionPadding
 
 VGG19 = (2, 2, 4, 4, 4)  # convolutions in each block (Simonyan & Zisserman 2014, arXiv 1409.1556, column E)
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # of ImageNet's red, green and blue, in 0 ... 255, as VGG19 was trained
@@ -153,6 +154,8 @@ class PerceptualNetwork:
 def perceptual(weights, layers, pooling="max", width=64):
     """VGG19, frozen and cut behind the deepest of the layers asked for.
 
+    Images are mirrored at their borders where the original has zeros, which would leave a frame in what is made through it.
+
     Args:
         weights: "random" (He-normal, always the same ones; no file needed), "imagenet" (Keras downloads 80 MB once), the path of a file of
             VGG19's weights in Keras' form (.h5, without the top), or of any Keras model (.keras) that has the layers and takes RGB in
@@ -197,9 +200,9 @@ def vgg19(layers, pooling, width):
         for i in range(1, count + 1):
             name, channels = f"block{block}_conv{i}", width * min(2 ** (block - 1), 8)
             start = keras.initializers.HeNormal(seed=100 * block + i)
-            found[name] = x = keras.layers.Conv2D(
-                channels, 3, padding="same", activation="relu", kernel_initializer=start, dtype="float32", name=name
-            )(x)
+            padded = ReflectionPadding(1, dtype="float32")(x)
+            convolution = keras.layers.Conv2D(channels, 3, activation="relu", kernel_initializer=start, dtype="float32", name=name)
+            found[name] = x = convolution(padded)
         x = pool(2, dtype="float32", name=f"block{block}_pool")(x)
     network = keras.Model(image, [found[layer] for layer in layers])
     network.trainable = False
@@ -251,11 +254,12 @@ def load_perceptual(path, layers, pooling):
 
         def averaged(layer):
             if not isinstance(layer, keras.layers.MaxPooling2D):
-                return layer
+                return type(layer).from_config(layer.get_config())
             config = layer.get_config()
             return keras.layers.AveragePooling2D(**{name: config[name] for name in ("pool_size", "strides", "padding", "name")})
 
-        whole = keras.models.clone_model(whole, clone_function=averaged)
+        found, whole = whole, keras.models.clone_model(whole, clone_function=averaged)
+        whole.set_weights(found.get_weights())
     network = keras.Model(whole.input, [whole.get_layer(layer).output for layer in layers])
     network.trainable = False
     return PerceptualNetwork(path.stem, weights_sha256(network), network, tuple(layers), lambda images: (images + 1.0) / 2.0)

@@ -196,7 +196,8 @@ def scales(size, smallest):
     """The sizes from coarse to fine, [(h, w), ...]: the longer side grows by sqrt 2 from about `smallest` to the picture's own."""
     longer = max(size)
     count = max(0, round(2 * np.log2(longer / smallest))) if longer > smallest else 0
-    return [tuple(max(32, round(side / 2 ** (i / 2))) for side in size) for i in range(count, 0, -1)] + [tuple(size)]
+    smaller = [tuple(round(side / 2 ** (i / 2)) for side in size) for i in range(count, 0, -1)]
+    return [each for each in smaller if min(each) >= 32] + [tuple(size)]
 
 
 def beginning(init, content, style, seed):

@@ -26,11 +26,11 @@ def style(name, size=512, seed=0):
 
     Args:
         name: mosaic, cells of coloured glass in dark lead; strokes, thick brush strokes along whirls; hatching, ink lines on paper.
-        size: pixels, at least 64.
+        size: pixels, at least 32.
         seed: another seed (or list of them), another picture of the kind.
     """
     check_choice("a style", name, STYLES)
-    check_at_least(64, size=size)
+    check_at_least(32, size=size)
     random = np.random.default_rng([*np.atleast_1d(seed), STYLES.index(name)])
     return {"mosaic": mosaic, "strokes": strokes, "hatching": hatching}[name](size, random)
 

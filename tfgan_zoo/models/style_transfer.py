@@ -32,8 +32,8 @@ class StyleTransferConfig(StyleConfig):
     pooling: str = "average"  # "slightly more appealing results" (section 2); or max
     content_layers: tuple[str, ...] = CONTENT_LAYERS  # section 3
     style_layers: tuple[str, ...] = STYLE_LAYERS  # section 3, all alike
-    content_weight: float = 0.1
-    variation_weight: float = 1.0
+    content_weight: float = 0.3
+    variation_weight: float = 0.5
     optimizer: str = "lbfgs"  # or adam
     learning_rate: float = 0.02  # of adam, pixels in [-1, 1]
     iterations: int = 200  # at the smallest size; at each larger one half as many, at least 20
@@ -136,7 +136,7 @@ class StyleTransfer(ZooModel):
 
     def grams(self, features, maps):
         """Of each style layer (regions, c, c)."""
-        return [tf.concat([gram(features[layer], region) for region in tf.unstack(maps[layer])], 0) for layer in self.config.style_layers]
+        return [tf.concat([gram(features[layer], region) for region in maps[layer]], 0) for layer in self.config.style_layers]
 
     def style_error(self, grams):
         """Mean over the layers, weighted mean over the regions."""
@@ -196,7 +196,7 @@ class StyleTransfer(ZooModel):
         return [tf.add_n(layer) for layer in zip(*found, strict=True)]
 
     def parts_of(self, size, masks, tile):
-        """The parts of an image, and for each part of every layer how much each position counts: {layer: (regions, h, w)}.
+        """The parts of an image, and for each part of every layer how much each position counts: {layer: [(h, w) of every region]}.
 
         What a part's features see of the image is all there, so the sums over all parts are those of the whole image.
         """
@@ -235,10 +235,10 @@ def cuts(length, tile):
 
 
 def share(weights, stride, vertical, horizontal, rows, columns):
-    """The weights of positions within the tile, 0 for those around it: (regions, h, w) -> (regions, h', w')."""
+    """The weights of positions within the tile, 0 for those around it: (regions, h, w) -> [(h', w')]."""
     weights = weights.numpy()
     kept = np.zeros_like(weights)
     inner = [slice(begin // stride, end // stride if end % 16 == 0 else None) for begin, end in (vertical, horizontal)]
     kept[:, inner[0], inner[1]] = weights[:, inner[0], inner[1]]
     outer = [slice(side.start // stride, side.stop // stride) for side in (rows, columns)]
-    return tf.constant(kept[:, outer[0], outer[1]])
+    return [tf.constant(region) for region in kept[:, outer[0], outer[1]]]
