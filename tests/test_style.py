@@ -434,6 +434,13 @@ def test_command_by_optimisation(tmp_path, monkeypatch, capsys):
     assert made["width"] == 48 and made["finished"] and set(made["losses"]) == {"image", "style", "content", "variation"}
     assert "random weights, which need no download" in captured.err and "GiB of memory" in captured.err
     assert Image.open("stylized.png").size == (48, 32)
+    assert cli.main(["stylize", "china", "--style", "mosaic", *quick, "--scores", "--overwrite"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert [row[1] for row in rows] == ["picture", "content", "style"]
+    of_picture, of_content, of_style = (float(row[-5]) for row in rows)
+    assert of_style < of_picture < of_content
+    assert cli.main(["train", "gatys"]) == cli.main(["evaluate", "gatys"]) == 2
+    assert capsys.readouterr().err.count("there is nothing to train: use tfgan-zoo stylize --preset gatys") == 2
     for wrong, message in (
         (["china"], "which style?"),
         (["china", "--style", "mosaic", "-o", "x.png", "--alpha", "0.5"], "--alpha is for adain"),

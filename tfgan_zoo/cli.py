@@ -168,6 +168,8 @@ def parser():
     stylize.add_argument("--overwrite", action="store_true", help="replace files that are already there")
     stylize.add_argument("--json", action="store_true", help="one JSON object on stdout")
     stylize.add_argument("--alpha", type=float, help="adain: from 0, the content, to 1, all of the style (default: 1)")
+    text = "also say how near the picture is to style and content, beside these themselves (through the random network)"
+    stylize.add_argument("--scores", action="store_true", help=text)
     gatys = stylize.add_argument_group("by optimisation (--preset gatys)")
     gatys.add_argument("--features", help="the network to look through: random, imagenet, or a file of a network (default: random)")
     gatys.add_argument("--content-weight", type=float, help="more keeps more of the content (default: 0.5)")
@@ -433,12 +435,18 @@ def stylize_images(options):
     if optimises and not options.style:
         raise UserError(NO_STYLE)
     start_tensorflow()
-    from tfgan_zoo import stylize
+    from tfgan_zoo import style_scores, stylize
     from tfgan_zoo.models.styling import picture
 
     styles = [picture(name) for name in options.style]
     painter = optimiser(options, styles) if optimises else trained_painter(options, styles)
-    result = stylize.stylize(painter, options.contents, options.output, options.size, options.colors, options.overwrite, counted)
+    if options.scores and not styles:
+        raise UserError("--scores needs the style to compare with, but a network of one style takes none: use tfgan-zoo evaluate")
+    judge = style_scores.Judge(styles[0]) if options.scores else None
+    result = stylize.stylize(painter, options.contents, options.output, options.size, options.colors, options.overwrite, counted, judge)
+    for each in result["stylized"] if judge and not options.json else ():
+        for way, found in each["scores"].items():
+            print(f"{each['input']}  {way:<14}" + "  ".join(f"{name} {value:.4f}" for name, value in found.items()))
     finish_pictures(options, result, "stylized")
     if any(not each.get("finished", True) for each in result["stylized"]):
         raise KeyboardInterrupt

@@ -130,6 +130,11 @@ class Experiment:
         """What the model is for: "generate", "translate" or "stylize"."""
         return getattr(self.model, "task", "generate")
 
+    def check_trains(self):
+        """Refuses what is not trained."""
+        if not getattr(self.model, "trains", True):
+            raise UserError(f"there is nothing to train: use tfgan-zoo stylize --preset {self.preset}, received {self.preset!r}")
+
     def to_json(self):
         return json.dumps(dataclasses.asdict(self), indent=2)
 

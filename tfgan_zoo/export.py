@@ -177,6 +177,7 @@ def load(source):
     if trained:
         return load_exported(trained)
     if str(source) in presets.PRESETS:
+        presets.experiment(str(source)).check_trains()
         raise UserError(f"the preset {source} is not trained here; train it with: tfgan-zoo train {source}")
     raise UserError(
         f"a run directory, a SavedModel or a trained preset is needed{nearest(source, presets.PRESETS)}, received {str(source)!r}"

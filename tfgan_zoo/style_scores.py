@@ -12,7 +12,7 @@ import numpy as np
 from tfgan_zoo import data, features, metrics
 from tfgan_zoo.config import check_at_least, check_choice
 from tfgan_zoo.data import transforms
-from tfgan_zoo.data.transforms import resize
+from tfgan_zoo.data.transforms import resize, to_longer
 from tfgan_zoo.losses import gram, relative_error
 from tfgan_zoo.models.styling import CONTENT_LAYERS, STYLE_LAYERS
 from tfgan_zoo.scores import Score
@@ -37,6 +37,23 @@ def quality(look, picture, content, style):
         "content": float(np.mean([relative_error(found[layer], kept[layer]) for layer in CONTENT_LAYERS])),
         "ssim": float(metrics.ssim(picture[None], content[None])[0]),
     }
+
+
+class Judge:
+    """The scores of pictures in a style, beside those of the content and of the style itself: what any way to stylise can be compared by.
+
+    Args:
+        style: uint8 (h, w, 3); of several the first.
+        look: the network to look through; ours with random weights where it is missing.
+    """
+
+    def __init__(self, style, look=None):
+        self.style, self.look = style, look or network("random")
+
+    def __call__(self, picture, content):
+        ways = {"picture": picture, "content image": content, "style image": resize(self.style, *content.shape[:2])}
+        style = to_longer(self.style, max(content.shape))  # strokes of the size that they have in the picture
+        return {way: quality(self.look, image, content, style) for way, image in ways.items()}
 
 
 def network(name, pooling="max", width=32):

@@ -30,7 +30,7 @@ COLOURS = ("style", "keep", "match", "histogram")
 # --- files
 
 
-def stylize(painter, sources, output, size=0, colour="style", overwrite=False, progress=None):
+def stylize(painter, sources, output, size=0, colour="style", overwrite=False, progress=None, judge=None):
     """Stylises pictures, one after another.
 
     Args:
@@ -43,6 +43,7 @@ def stylize(painter, sources, output, size=0, colour="style", overwrite=False, p
             colours, by a linear map or channel by channel.
         overwrite: whether files that are already there may be replaced.
         progress: a function (number done, number of all, path), called before each picture.
+        judge: a function (picture, content) -> what is told as the picture's scores, such as `style_scores.Judge`.
 
     Returns:
         A dict: stylized [{input, output, width, height, ...}], failed [{input, error}].
@@ -62,6 +63,7 @@ def stylize(painter, sources, output, size=0, colour="style", overwrite=False, p
         recolour = ways.get(colour, lambda style, content: style)
         picture, told = painter(flat, lambda style: recolour(style, flat))
         picture = colours.with_colours_of(picture, flat) if colour == "keep" else picture
+        told |= {"scores": judge(picture, flat)} if judge else {}
         if alpha.min() < 255 and target.suffix.lower() in files.holders(4):  # kept aside, since a network knows nothing of it
             picture = np.concatenate([picture, alpha], axis=-1)
         return picture, {**told, "width": picture.shape[1], "height": picture.shape[0]}

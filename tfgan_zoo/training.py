@@ -158,11 +158,10 @@ def describe(source, *overrides):
 
 def resolve(source, *overrides):
     """The experiment that a preset's name, an `Experiment` or a run directory stands for."""
-    if isinstance(source, Experiment):
-        return source.override(*overrides)
-    if presets.is_run(source):
-        return presets.read_experiment(source).override(*overrides)
-    return presets.experiment(str(source), *overrides)
+    if not isinstance(source, Experiment):
+        source = presets.read_experiment(source) if presets.is_run(source) else presets.experiment(str(source))
+    source.check_trains()
+    return source.override(*overrides)
 
 
 def make_model(experiment, strategy):

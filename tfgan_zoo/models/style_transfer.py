@@ -40,6 +40,8 @@ class StyleTransferConfig(StyleConfig):
     smallest: int = 128  # pixels of the longer side to begin with; it grows by sqrt 2
     init: str = "content"  # what the picture begins as: content, noise or style
 
+    trains = False  # `stylize` makes each picture by itself
+
     def __post_init__(self):
         super().__post_init__()
         check_at_least(32, smallest=self.smallest)

@@ -28,6 +28,7 @@ class StyleConfig:
     style_weight: float = 10.0
 
     task = "stylize"
+    trains = True
     channels = 3
 
     def __post_init__(self):

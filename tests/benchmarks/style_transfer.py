@@ -1,0 +1,98 @@
+"""How fast the weighted loss of style transfer falls: ours (L-BFGS, from coarse to fine) beside the plain recipe (Adam, learning rate 0.02,
+at full size from the start), for the same time, both through the same network; not run by the tests.
+
+    python tests/benchmarks/style_transfer.py CONTENT STYLE -o curve.png [--size 384] [--seconds 120] [--features random]
+
+Both are measured at full size; the time for measuring does not count.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import time
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import tensorflow as tf
+
+from tfgan_zoo import presets, stylize
+from tfgan_zoo.data import transforms
+from tfgan_zoo.models import StyleTransfer
+from tfgan_zoo.models.styling import picture
+
+
+class TimeUpError(Exception):
+    pass
+
+
+class Clock:
+    """Seconds of work since it was made, and the losses that a picture had at them."""
+
+    def __init__(self, judge, limit):
+        self.judge, self.limit, self.begin, self.rows, self.seen = judge, limit, time.time(), [], 0.0
+
+    def see(self, pixels):
+        now = time.time() - self.begin
+        if now - self.seen > self.limit / 60:
+            height, width = self.judge.start.shape[1:3]
+            losses, _ = self.judge.value_and_gradient(tf.constant(stylize.enlarged(pixels, height, width)))
+            self.rows.append((now, float(losses["image"])))
+            self.begin += time.time() - self.begin - now  # measuring takes no time
+            self.seen = now
+        if now > self.limit:
+            raise TimeUpError
+
+
+def run(content, style, config, clock):
+    """Paints until the time is up."""
+    told = stylize.Descent.told
+
+    def watched(descent):
+        told(descent)
+        clock.see(descent.pixels)
+
+    stylize.Descent.told = watched
+    try:
+        stylize.paint(content, [style], config)
+    except TimeUpError:
+        pass
+    finally:
+        stylize.Descent.told = told
+    return clock.rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("content")
+    parser.add_argument("style")
+    parser.add_argument("-o", "--output", type=pathlib.Path, required=True)
+    parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--features", default="random")
+    options = parser.parse_args()
+    from tfgan_zoo.data import embedded
+
+    whole = embedded.photograph(options.content) if options.content in embedded.PHOTOGRAPHS else picture(options.content)
+    content, style = transforms.to_longer(whole, options.size), picture(options.style)
+    ours = dataclasses.replace(presets.experiment("gatys").model, features=options.features)
+    plain = dataclasses.replace(ours, optimizer="adam", iterations=10**6, smallest=options.size)
+    look = ours.look(tuple(dict.fromkeys((*ours.style_layers, *ours.content_layers))))
+    batch = stylize.as_batch(content)
+    judge = StyleTransfer(ours, look, batch, [stylize.as_batch(transforms.to_longer(style, options.size))], batch)
+    curves = {"L-BFGS, coarse to fine": ours, "Adam, full size": plain}
+    curves = {name: run(content, style, config, Clock(judge, options.seconds)) for name, config in curves.items()}
+    for name, rows in curves.items():
+        plt.plot(*zip(*rows, strict=True), label=name)
+    plt.yscale("log")
+    plt.xlabel("seconds")
+    plt.ylabel("weighted loss at full size")
+    plt.legend()
+    plt.savefig(options.output, dpi=100)
+    print(json.dumps({name: {"seconds": round(rows[-1][0], 1), "loss": round(rows[-1][1], 4)} for name, rows in curves.items()}))
+
+
+if __name__ == "__main__":
+    main()
