@@ -7,11 +7,12 @@ import math
 import keras
 import numpy as np
 import pytest
+import scipy.optimize
 import tensorflow as tf
 from conftest import make, run_cli
 from PIL import Image, ImageCms
 
-from tfgan_zoo import cli, features, losses, presets, style_scores, stylize, training
+from tfgan_zoo import cli, features, losses, style_scores, stylize, training
 from tfgan_zoo.config import UserError
 from tfgan_zoo.data import colours, embedded, folders, transforms
 from tfgan_zoo.models import FastStyleConfig, StyleTransfer, StyleTransferConfig, adain, fast_style
@@ -260,6 +261,31 @@ def test_painting_is_a_function_of_its_arguments(init):
     assert np.array_equal(first, other) == (init != "noise")
 
 
+def test_lbfgs_finds_what_scipy_finds():
+    """The lowest point of a bowl within the borders, some pixels of which would be outside."""
+    random = np.random.default_rng(0)
+    slopes, middle = random.uniform(0.5, 50, (1, 4, 5, 3)).astype("float32"), random.normal(0, 1, (1, 4, 5, 3)).astype("float32")
+
+    class Bowl:
+        start = tf.zeros((1, 4, 5, 3))
+
+        def value_and_gradient(self, x):
+            away = x - middle
+            return {"image": tf.reduce_sum(slopes * away**2 + 0.1 * away**4)}, slopes * 2 * away + 0.4 * away**3
+
+    *_, (found, losses) = (step for _, step in zip(range(60), stylize.lbfgs(Bowl()), strict=False))
+
+    def of(flat):
+        values, gradient = Bowl().value_and_gradient(tf.constant(flat.reshape(middle.shape), tf.float32))
+        return float(values["image"]), np.asarray(gradient, np.float64).ravel()
+
+    options = {"ftol": 1e-14, "gtol": 1e-10}
+    wanted = scipy.optimize.minimize(of, np.zeros(60), jac=True, method="L-BFGS-B", bounds=scipy.optimize.Bounds(-1, 1), options=options)
+    assert np.abs(middle).max() > 1.5
+    np.testing.assert_allclose(found.ravel(), wanted.x, atol=2e-3)
+    np.testing.assert_allclose(losses["image"], wanted.fun, rtol=1e-5)
+
+
 def test_interrupted_painting_keeps_the_best_and_goes_on(tmp_path):
     seen = []
 
@@ -268,16 +294,20 @@ def test_interrupted_painting_keeps_the_best_and_goes_on(tmp_path):
         if len(seen) == 9:
             raise KeyboardInterrupt
 
-    config = dataclasses.replace(SMALL, iterations=6)
-    painting = stylize.paint(PICTURE, [STYLE], config, folder=tmp_path, progress=interrupt)
-    assert not painting.finished and painting.losses["image"] == min(loss for size, _, loss in seen if size == seen[-1][0])
-    assert seen[6][:2] == ((48, 64), 1)
+    painting = stylize.paint(PICTURE, [STYLE], SMALL, folder=tmp_path, progress=interrupt)
+    assert not painting.finished
+    assert [each[:2] for each in seen[5:7]] == [((34, 45), 6), ((48, 64), 1)]
+    (own,) = tmp_path.iterdir()
+    assert sorted(path.name for path in own.iterdir()) == ["45x34.png", "64x48.png", "state.npz"]
+    as_it_was = transforms.to_float(painting.picture)[None]  # rounded to 8 bits
+    np.testing.assert_allclose(transfer().value_and_gradient(as_it_was)[0]["image"], painting.losses["image"], rtol=0.05)
     later = []
-    stylize.paint(PICTURE, [STYLE], config, folder=tmp_path, progress=lambda *told: later.append((told[0], told[2])))
-    assert later[0] == ((48, 64), 4)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["45x34.png", "64x48.png", "state.npz"]
-    with pytest.raises(UserError, match="holds another painting"):
-        stylize.paint(PICTURE, [STYLE], dataclasses.replace(config, style_weight=3.0), folder=tmp_path)
+    finished = stylize.paint(PICTURE, [STYLE], SMALL, folder=tmp_path, progress=lambda *told: later.append((told[0], told[2])))
+    assert finished.finished and [each[1] for each in later] == [4, 5, 6] and finished.losses["image"] < painting.losses["image"]
+    again = stylize.paint(PICTURE, [STYLE], SMALL, folder=tmp_path)  # nothing is left to do
+    np.testing.assert_array_equal(again.picture, finished.picture)
+    stylize.paint(PICTURE[:32, :32], [STYLE], SMALL, folder=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2  # another painting has a folder of its own
 
 
 @pytest.mark.parametrize(
@@ -336,14 +366,14 @@ def test_a_colour_profile_is_turned_into_srgb(tmp_path):
 
 
 def linear_profile():
-    """An sRGB profile with its curves, where it keeps them, replaced by the straight line; and without its name."""
+    """An sRGB profile with its curves, where it keeps them, replaced by the straight line; it goes on to have sRGB in its name."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     for i in range(int.from_bytes(profile[128:132])):
         entry = profile[132 + 12 * i : 144 + 12 * i]
         place = int.from_bytes(entry[4:8])
         if entry[:4] in (b"rTRC", b"gTRC", b"bTRC"):
             profile[place : place + 12] = b"curv" + bytes(8)
-    return bytes(profile).replace(b"sRGB", b"line").replace("sRGB".encode("utf-16-be"), "line".encode("utf-16-be"))
+    return bytes(profile).replace("sRGB built-in".encode("utf-16-be"), "sRGB linear-1".encode("utf-16-be"))
 
 
 # --- files and the command
@@ -457,15 +487,45 @@ def test_command_by_optimisation(tmp_path, monkeypatch, capsys):
 
 def test_interrupt_keeps_the_picture(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    told = stylize.Descent.told
+    lbfgs = stylize.lbfgs
 
-    def interrupt(self):
-        told(self)
-        raise KeyboardInterrupt
+    def interrupted(model):
+        for i, step in enumerate(lbfgs(model)):
+            if i == 2:
+                raise KeyboardInterrupt
+            yield step
 
-    monkeypatch.setattr(stylize.Descent, "told", interrupt)
-    assert cli.main(["stylize", "china", "--style", "mosaic", "--size", "48", "--iterations", "3"]) == 130
-    assert Image.open("stylized.png").size == (48, 32)
+    monkeypatch.setattr(stylize, "lbfgs", interrupted)
+    assert cli.main(["stylize", "china", "flower", "--style", "mosaic", "--size", "48", "-o", "out"]) == 130
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["china.png"]  # the other one was not begun
+    stylized = np.asarray(Image.open("out/china.png")).astype(int)
+    content = transforms.to_longer(embedded.photograph("china"), 48)
+    assert stylized.shape == content.shape and np.abs(stylized - content).mean() > 2
+
+
+def test_masks_and_tiles_and_folders_by_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    left = np.zeros((100, 150), np.uint8)
+    left[:, :75] = 255
+    Image.fromarray(left).save("left.png")
+    Image.fromarray(255 - left).save("right.png")
+    Image.fromarray(PICTURE[:20, :20]).save("tiny.png")
+    quick = ["--style", "mosaic", "strokes", "--mask", "left.png", "right.png", "--iterations", "2", "--tile", "32"]
+    made = ["stylize", "china", "tiny.png", "flower", *quick, "--size", "48", "--work-dir", "work", "-o", "out"]
+    Image.fromarray(PICTURE[:10, :40]).save("tiny.png")
+    assert cli.main(made) == 0
+    assert "tiny.png was not stylized (a picture must have at least 32 pixels to each side, received 48x12)" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["china.png", "flower.png"]
+    assert len(list((tmp_path / "work").iterdir())) == 2
+    assert cli.main(["stylize", "china", "--style", "mosaic", "--mask", "nothing.png", "-o", "x.png"]) == 2
+    assert "a mask must be a picture, received --mask nothing.png" in capsys.readouterr().err
+
+
+def test_memory_grows_with_the_picture_until_it_goes_in_tiles():
+    network = look()
+    small, large, tiled = (stylize.memory([size], SMALL, network, 256) for size in ((128, 128), (256, 256), (2048, 2048)))
+    whole = stylize.memory([(2048, 2048)], SMALL, network, 0)
+    assert small < large < tiled < 0.6 * whole  # what is left is the history of L-BFGS
 
 
 # --- trained networks
@@ -513,6 +573,18 @@ def test_tiles_of_a_network_keep_the_size(runs, tmp_path):
     assert Image.open(tmp_path / "a.png").size == (150, 100)
 
 
+def test_tiles_of_adain_are_normalised_alike():
+    """Where a tile sees all that a value depends on, it is that of the whole."""
+    model = make("adain_tiny")
+    content = np.ascontiguousarray(embedded.photograph("flower")[:128, :256])
+    whole = model.stylize(content, [STYLE])
+    painter = stylize.by_network(model, [STYLE], tile=160)
+    tiled, _ = painter(content, lambda style: style)
+    assert np.abs(tiled.astype(int) - whole).mean() < 1
+    left = model.stylize(content[:, :128], [STYLE])  # by its own moments
+    assert np.abs(left.astype(int) - whole[:, :128]).mean() > np.abs(tiled[:, :128].astype(int) - whole[:, :128]).mean()
+
+
 def test_alpha_mixes_and_weights_choose():
     model = make("adain_tiny")
     a, b = STYLE, embedded.style("strokes", 64)
@@ -556,8 +628,3 @@ def test_embedded_styles_are_drawn_alike_at_every_call():
 def test_help_needs_no_tensorflow_and_names_the_options():
     done = run_cli("stylize", "--help")
     assert done.returncode == 0 and "--style-scale" in done.stdout and "--mask" in done.stdout
-
-
-def test_style_presets_are_listed():
-    assert presets.PRESETS["gatys"]["kind"] == "StyleTransfer"
-    assert {"fast_tiny", "adain_tiny"} <= set(presets.PRESETS)

@@ -225,7 +225,7 @@ def test_one_picture_beside_its_translation(photos):
         (
             ["photos/a.png", "photos/trip/a.png"],
             "out",
-            "photos/a.png and photos/trip/a.png would both become out/a.png: translate them in two",
+            "photos/a.png and photos/trip/a.png would both become out/a.png: make them in two",
         ),
         (["photos/trip", "photos"], "out", "photos/trip/a.png and photos/a.png would both become out/a.png"),
         (["photos"], "photos", "photos/a.png is an input, which its translation would replace.*received -o photos"),

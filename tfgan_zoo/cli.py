@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 from tfgan_zoo import __version__, presets
-from tfgan_zoo.config import LATENT_PATHS, UserError
+from tfgan_zoo.config import LATENT_PATHS, UserError, first_line
 
 
 def main(arguments=None):
@@ -42,7 +42,8 @@ def complain(error, code):
 def start_tensorflow():
     """Imports TensorFlow without its notes about oneDNN, CUDA and logging, which would bury ours; its own errors are shown."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     sys.stderr.flush()
     with tempfile.TemporaryFile() as notes:
         stderr = os.dup(2)
@@ -175,11 +176,11 @@ def parser():
     gatys.add_argument("--content-weight", type=float, help="more keeps more of the content (default: 0.5)")
     gatys.add_argument("--style-weight", type=float, help="more takes more of the style (default: 10)")
     gatys.add_argument("--variation-weight", type=float, help="more is smoother (default: 0.5)")
-    gatys.add_argument("--iterations", type=positive, help="at the smallest size; half as many at each larger one (default: 200)")
+    gatys.add_argument("--iterations", type=positive, help="at every size, which grows by sqrt 2 from 128 pixels (default: 60)")
     gatys.add_argument("--optimizer", choices=("lbfgs", "adam"), help="default: lbfgs")
     gatys.add_argument("--pooling", choices=("average", "max"), help="default: average")
     gatys.add_argument("--init", choices=("content", "noise", "style"), help="what the picture begins as (default: content)")
-    gatys.add_argument("--style-scale", type=float, default=1.0, help="below 1 for finer strokes, above for coarser ones (default: 1)")
+    gatys.add_argument("--style-scale", type=float, help="below 1 for finer strokes, above for coarser ones (default: 1)")
     gatys.add_argument("--mask", nargs="+", type=pathlib.Path, help="a picture for each style, white where it belongs")
     gatys.add_argument("--work-dir", type=pathlib.Path, help="keeps the picture at every size; an interrupted painting goes on from there")
     gatys.add_argument("--seed", type=natural, default=0, help="of --init noise (default: 0)")
@@ -460,13 +461,15 @@ def trained_painter(options, styles):
     """The painter of `stylize` with a trained model."""
     from tfgan_zoo import export, stylize
 
-    given = [name for name in (*GATYS, "mask", "work_dir") if getattr(options, name) is not None]
+    given = [name for name in (*GATYS, "mask", "work_dir", "style_scale") if getattr(options, name) is not None]
     if given:
         raise UserError(f"--{given[0].replace('_', '-')} is for --preset gatys, received --preset {options.preset}")
     model = export.load_that("stylize", options.preset)
     more = {name: getattr(options, name) for name in ("alpha", "style_weights") if getattr(options, name) is not None}
     if model.styles_wanted and not styles:
         raise UserError(NO_STYLE)
+    if not model.styles_wanted and options.colors not in ("style", "keep"):
+        raise UserError(f"{options.preset} has learnt one style, in its own colours: --colors style or keep, received {options.colors}")
     if not model.styles_wanted and (styles or more):
         raise UserError(f"{options.preset} has learnt one style: --style, --style-weights and --alpha are for others")
     return stylize.by_network(model, styles, options.tile, **more)
@@ -475,7 +478,6 @@ def trained_painter(options, styles):
 def optimiser(options, styles):
     """The painter of `stylize --preset gatys`."""
     from tfgan_zoo import stylize
-    from tfgan_zoo.data import folders
 
     if options.alpha is not None:
         raise UserError("--alpha is for adain presets; by optimisation --content-weight and --style-weight do the same")
@@ -484,7 +486,7 @@ def optimiser(options, styles):
     if config.features == "random":
         text = "looking through random weights, which need no download; --features imagenet sees more of a style than colours and strokes"
         print(text, file=sys.stderr)
-    masks = [folders.to_8_bits(folders.read(path, 1))[..., 0] for path in options.mask] if options.mask else None
+    masks = [mask(path) for path in options.mask] if options.mask else None
 
     def progress(size, iterations, iteration, losses):
         told = "  ".join(f"{name} {value:.4g}" for name, value in losses.items() if name != "image")
@@ -497,15 +499,25 @@ def optimiser(options, styles):
     return stylize.by_optimisation(
         styles,
         config,
-        say=lambda line: print(line, file=sys.stderr),
+        say=lambda line: print(f"\r\033[K{line}" if sys.stderr.isatty() else line, file=sys.stderr),
         progress=progress,
         style_weights=options.style_weights,
-        style_scale=options.style_scale,
+        style_scale=options.style_scale or 1.0,
         masks=masks,
         tile=options.tile,
         seed=options.seed,
         folder=options.work_dir,
     )
+
+
+def mask(path):
+    """The brightness of a picture: uint8 (h, w)."""
+    from tfgan_zoo.data import folders
+
+    try:
+        return folders.to_8_bits(folders.read(path, 1))[..., 0]
+    except folders.UNREADABLE as error:
+        raise UserError(f"a mask must be a picture, received --mask {path} ({first_line(error)})") from None
 
 
 def report_run(options):

@@ -10,10 +10,9 @@ import tensorflow as tf
 from tfgan_zoo import pictures, presets
 from tfgan_zoo.card import model_card
 from tfgan_zoo.config import UserError, check_choice, nearest
-from tfgan_zoo.data.transforms import resize
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.models.latent import condition_of, in_batches, in_turn, latent
-from tfgan_zoo.models.styling import check_picture, check_styles, probe_of, shares_of
+from tfgan_zoo.models.styling import check_picture, probe_of, stylize_by_moments
 from tfgan_zoo.models.translation import DIRECTIONS, check_images, translations
 
 
@@ -127,18 +126,20 @@ class ExportedStylizer(Exported):
         super().__init__(path, module)
         self.styles_wanted = "styles" in self.inputs("stylize")
 
-    def stylize(self, image, styles=None, alpha=1.0, style_weights=None):
+    def stylize(self, image, styles=None, alpha=1.0, style_weights=None, own=None):
         """A picture in a style; see `AdaIN.stylize`. A model of one style takes the picture alone."""
+        if self.styles_wanted:
+            return stylize_by_moments(self.moments, self.paint, image, styles, alpha, style_weights, own)
         check_picture(image)
-        signature = self.signatures["stylize"]
-        if not self.styles_wanted:
-            return signature(images=tf.constant(image[None]))["images"][0].numpy()
-        check_styles(styles, alpha)
-        shares = shares_of(style_weights, len(styles))
-        sides = [max(style.shape[axis] for style in styles) for axis in (0, 1)]
-        stack = np.stack([resize(style, *sides) for style in styles])
-        more = {"styles": tf.constant(stack), "weights": tf.constant(shares, tf.float32), "alpha": tf.constant(alpha, tf.float32)}
-        return signature(images=tf.constant(image[None]), **more)["images"][0].numpy()
+        return self.signatures["stylize"](images=tf.constant(image[None]))["images"][0].numpy()
+
+    def moments(self, image):
+        """See `AdaIN.moments`."""
+        check_picture(image, least=32)
+        return self.signatures["moments"](image=tf.constant(image))["moments"].numpy()
+
+    def paint(self, image, own, style, alpha):
+        return self.signatures["paint"](image=tf.constant(image), own=own, style=style, alpha=alpha)["image"].numpy()
 
     def probe(self):
         return probe_of(self)
@@ -207,7 +208,12 @@ def load_run(run):
     latest = tf.train.latest_checkpoint(str(run / "checkpoints"))
     if latest is None:
         raise UserError(f"{run} has no checkpoint yet: no epoch was finished; go on with: tfgan-zoo train {run}")
-    model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
+    try:
+        model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
+    except UserError as error:  # AdaIN's encoder comes from a file
+        saved = run / "saved_model"
+        more = f"; {saved} has all that is needed" if (saved / "saved_model.pb").is_file() else ""
+        raise UserError(f"{error}{more}") from None
     tf.train.Checkpoint(model=model).restore(latest).assert_existing_objects_matched().expect_partial()
     return model
 

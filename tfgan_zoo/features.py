@@ -173,13 +173,13 @@ def perceptual(weights, layers, pooling="max", width=64):
     check_choice("pooling", pooling, ("max", "average"))
     if str(weights).endswith(".keras"):
         return load_perceptual(pathlib.Path(weights), layers, pooling)
+    if weights != "random" and width != 64:
+        raise UserError(f"only random weights come in other widths than 64, received width={width} with {weights!r}")
     network = vgg19(layers, pooling, width)
     if weights == "imagenet":
         network = with_imagenet(network)
     elif weights != "random":
         load_vgg19(network, pathlib.Path(weights))
-    if weights != "random" and width != 64:
-        raise UserError(f"only random weights come in other widths than 64, received width={width} with {weights!r}")
     return PerceptualNetwork(f"vgg19: {weights}", weights_sha256(network), network, tuple(layers), caffe)
 
 
@@ -262,4 +262,11 @@ def load_perceptual(path, layers, pooling):
         whole.set_weights(found.get_weights())
     network = keras.Model(whole.input, [whole.get_layer(layer).output for layer in layers])
     network.trainable = False
+    try:
+        found = tf.nest.flatten(network(tf.zeros((1, 64, 64, 3))))
+    except (ValueError, tf.errors.InvalidArgumentError) as error:
+        raise UserError(f"{path} does not take RGB images of any size ({first_line(error)})") from error
+    for layer, maps in zip(layers, found, strict=True):
+        if maps.shape.rank != 4 or 64 % maps.shape[1] or maps.shape[1] != maps.shape[2]:
+            raise UserError(f"the layer {layer} of {path} makes {tuple(maps.shape[1:])} of 64x64 pixels: padded convolutions are needed")
     return PerceptualNetwork(path.stem, weights_sha256(network), network, tuple(layers), lambda images: (images + 1.0) / 2.0)

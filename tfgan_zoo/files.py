@@ -50,9 +50,11 @@ def convert(sources, output, suffixes, read, make, smaller, overwrite=False, pro
             made, told = make(image, target)
             write(made, target)
             done.append({"input": str(source), "output": str(target), "width": width, "height": height, **told})
+            if told.get("finished") is False:  # stopped by Ctrl-C: the others are not begun
+                break
         except (MemoryError, tf.errors.ResourceExhaustedError):
             failed.append({"input": str(source), "error": f"{width}x{height} pixels need more memory than there is: choose {smaller}"})
-        except UnfitError as error:
+        except (UnfitError, UserError) as error:
             failed.append({"input": str(source), "error": str(error)})
         except OSError as error:
             kept = f"{len(done)} of {len(jobs)} are done and kept"
@@ -97,7 +99,7 @@ def plan(sources, output, suffixes):
         if os.path.realpath(target) in inputs:
             raise UserError(f"{target} is an input, which its translation would replace: choose another output, received -o {output}")
         if not os.path.samefile(jobs.setdefault(target, source), source):
-            raise UserError(f"{jobs[target]} and {source} would both become {target}: translate them in two calls, into two outputs")
+            raise UserError(f"{jobs[target]} and {source} would both become {target}: make them in two calls, into two outputs")
     return [(source, target) for target, source in jobs.items()]
 
 
@@ -139,12 +141,6 @@ def check_targets(targets, overwrite):
 
 class UnfitError(Exception):
     """A picture that its file format cannot hold."""
-
-
-def read(path, channels, deep):
-    """The pixels of a file, of 8 bits a channel unless 16 are there and wanted (`deep`): uint8 or uint16 (h, w, channels)."""
-    image = folders.read(path, channels)
-    return image if deep else folders.to_8_bits(image)
 
 
 def write(image, path):

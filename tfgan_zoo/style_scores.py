@@ -14,7 +14,7 @@ from tfgan_zoo.config import check_at_least, check_choice
 from tfgan_zoo.data import transforms
 from tfgan_zoo.data.transforms import resize, to_longer
 from tfgan_zoo.losses import gram, relative_error
-from tfgan_zoo.models.styling import CONTENT_LAYERS, STYLE_LAYERS
+from tfgan_zoo.models.styling import CONTENT_LAYERS, STYLE_LAYERS, picture
 from tfgan_zoo.scores import Score
 
 BETTER = {"style": "lower", "content": "lower", "ssim": "higher"}
@@ -50,9 +50,12 @@ class Judge:
     def __init__(self, style, look=None):
         self.style, self.look = style, look or network("random")
 
-    def __call__(self, picture, content):
-        ways = {"picture": picture, "content image": content, "style image": resize(self.style, *content.shape[:2])}
-        style = to_longer(self.style, max(content.shape))  # strokes of the size that they have in the picture
+    def __call__(self, made, content):
+        # of at most 512 pixels: a style has no detail that tells more, and memory is bounded
+        longer = min(max(content.shape), 512)
+        made, content = to_longer(made, longer), to_longer(content, longer)
+        ways = {"picture": made, "content image": content, "style image": resize(self.style, *content.shape[:2])}
+        style = to_longer(self.style, longer)  # strokes of the size that they have in the picture
         return {way: quality(self.look, image, content, style) for way, image in ways.items()}
 
 
@@ -75,6 +78,7 @@ class StyleScores:
         check_at_least(1, samples=samples)
         self.experiment, self.seed, config = experiment, seed, experiment.model
         self.contents = data.stills_for(experiment, "val" if validate else "test", min(samples, 100))
+        self.style = picture(config.style, config.style_size) if hasattr(config, "style") else None
         self.look = network(config.features if look == "auto" else look, config.pooling, config.features_width)
 
     def names(self, model, wanted=None):
@@ -90,7 +94,7 @@ class StyleScores:
         found = {way: [] for way in ("value", "content image", "style image")}
         for i in range(len(self.contents)):
             content, *styles = self.contents.still(i)
-            style = styles[0] if styles else model.style_image()
+            style = styles[0] if styles else self.style
             made = model.stylize(content, styles) if styles else model.stylize(content)
             same = resize(style, *content.shape[:2])
             for way, image in zip(found, (made, content, same), strict=True):

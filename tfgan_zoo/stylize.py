@@ -5,26 +5,27 @@ and at full size only detail is left to do.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
+import math
 import pathlib
 import tempfile
 import time
 
 import numpy as np
-import scipy.optimize
 import tensorflow as tf
 
 from tfgan_zoo import files
 from tfgan_zoo.config import UserError, check_choice
 from tfgan_zoo.data import colours, embedded, folders, transforms
 from tfgan_zoo.data.transforms import resize, to_longer
-from tfgan_zoo.models.style_transfer import SIGHT, StyleTransfer
+from tfgan_zoo.models.style_transfer import StyleTransfer, needs_tiles, sight
 from tfgan_zoo.models.styling import shares_of
 from tfgan_zoo.translate import in_tiles
 
 COLOURS = ("style", "keep", "match", "histogram")
+KEEP = 20  # iterations after which the state is kept
+FIRST_STEP = 0.1  # of L-BFGS, which knows no curvature yet: the largest change of a pixel
 
 
 # --- files
@@ -54,11 +55,12 @@ def stylize(painter, sources, output, size=0, colour="style", overwrite=False, p
     check_choice("colors", colour, COLOURS)
 
     def read(source, target):
-        return folders.to_8_bits(folders.read(source, 4))
+        image = folders.to_8_bits(folders.read(source, 3 if source.suffix.lower() == ".npy" else 4))
+        return image if image.shape[2] == 4 else np.pad(image, ((0, 0), (0, 0), (0, 1)), constant_values=255)
 
     def make(image, target):
-        image = to_longer(image, size) if size else image
-        flat, alpha = on_white(image), image[..., 3:]
+        # on white first: what is transparent must not shine through when it is resized
+        flat, alpha = (to_longer(part, size, 1) if size else part for part in (on_white(image), image[..., 3:]))
         ways = {"match": colours.match_colours, "histogram": lambda style, content: colours.histogram_match([content])(style)}
         recolour = ways.get(colour, lambda style, content: style)
         picture, told = painter(flat, lambda style: recolour(style, flat))
@@ -98,29 +100,39 @@ def by_network(model, styles=(), tile=1024, **options):
 
     Args:
         model: a `FastStyle` or `AdaIN`, or an exported one.
-        styles: uint8 (h, w, 3) each; none for `FastStyle`.
+        styles: uint8 (h, w, 3) each; none for `FastStyle`. Those of more than 1,024 pixels are made smaller.
         tile: larger pictures go in tiles of so many pixels; 0: never.
         **options: of the model's `stylize`: alpha, style_weights.
     """
+    if tile and tile < 64:
+        raise UserError(f"a tile must have at least 64 pixels, received tile={tile}")
+    styles = [to_longer(style, min(max(style.shape), 1024)) for style in styles]
 
     def paint(content, recolour):
-        wanted = [recolour(style) for style in styles]
-        return in_tiles(lambda part: model.stylize(part, *([wanted] if styles else []), **options), content, tile, tile // 8), {}
+        more = {}
+        if styles:  # all tiles are normalised alike
+            own = model.moments(to_longer(content, min(max(content.shape), 1024)))
+            more = {"styles": [recolour(style) for style in styles], "own": own, **options}
+        return in_tiles(lambda part: model.stylize(part, **more), content, tile, tile // 8), {}
 
     return paint
 
 
-def by_optimisation(styles, config, say=lambda line: None, progress=None, **options):
-    """A painter for `stylize`: see `paint` for the arguments.
+def by_optimisation(styles, config, say=lambda line: None, masks=None, tile=1024, **options):
+    """A painter for `stylize`; see `paint` for the arguments.
 
     Args:
         say: a function for a line about what is going to happen.
+        masks: uint8 (h, w) for each style, of any size.
     """
+    look = config.look(layers_of(config))
 
     def painter(content, recolour):
-        bytes_needed = memory(content.shape[:2], config, config.look((*config.style_layers, *config.content_layers)), options["tile"])
-        say(f"{content.shape[1]}x{content.shape[0]}: about {bytes_needed / 2**30:.1f} GiB of memory")
-        painting = paint(content, [recolour(style) for style in styles], config, progress=progress, **options)
+        sizes = [content.shape[:2], *(to_longer(style, max(content.shape)).shape[:2] for style in styles)]
+        say(f"{content.shape[1]}x{content.shape[0]}: about {memory(sizes, config, look, tile) / 2**30:.1f} GiB of memory")
+        wanted = [recolour(style) for style in styles]
+        regions = None if masks is None else [resize(mask[..., None], *content.shape[:2])[..., 0] for mask in masks]
+        painting = paint(content, wanted, config, look=look, masks=regions, tile=tile, **options)
         told = {"seconds": round(painting.seconds, 1), "losses": painting.losses, "finished": painting.finished}
         return painting.picture, told
 
@@ -140,53 +152,64 @@ class Painting:
     finished: bool  # not if it was stopped by Ctrl-C
 
 
-def paint(content, styles, config, *, style_weights=None, style_scale=1.0, masks=None, tile=1024, seed=0, folder=None, progress=None):
+def paint(
+    content, styles, config, *, look=None, style_weights=None, style_scale=1.0, masks=None, tile=1024, seed=0, folder=None, progress=None
+):
     """The content in the style, by optimisation.
 
     Args:
-        content: uint8 (h, w, 3), at least 32 pixels; the picture has its size.
+        content: uint8 (h, w, 3), at least 32 pixels to each side; the picture has its size.
         styles: uint8 (h', w', 3) each; they are resized so that their longer sides are `style_scale` of the content's.
         config: a `StyleTransferConfig`.
+        look: its network to look through, if it is there already.
         style_weights: how much each style counts.
         style_scale: below 1 for finer strokes, above for coarser ones.
         masks: uint8 (h, w) for each style, white where it belongs; without them the styles are blended.
         tile: images of more than tile x tile pixels have their gradient computed in tiles, in bounded memory; a multiple of 16. 0: never.
         seed: of init=noise.
-        folder: a `pathlib.Path` for the picture at every size, and the state: called again with it, an interrupted painting goes on.
+        folder: a `pathlib.Path`, in which a folder of this painting (named by a digest of all arguments) takes the picture at every size
+            and the state: called again with it, an interrupted painting goes on.
         progress: a function (size as (h, w), of how many iterations, iteration, losses), called after every iteration.
 
     Returns:
         `Painting`; after Ctrl-C the best so far.
 
     Raises:
-        UserError: wrong arguments, or a folder that holds another painting.
+        UserError: wrong arguments, or a folder of no use.
     """
     check_arguments(content, styles, style_weights, style_scale, masks, tile)
-    layers = tuple(dict.fromkeys((*config.style_layers, *config.content_layers)))
-    look = config.look(layers)
+    look = look or config.look(layers_of(config))
     begin, sizes = time.time(), scales(content.shape[:2], config.smallest)
     state = State(folder, content, styles, masks, (dataclasses.asdict(config), style_weights, style_scale, seed))
     picture, first, done = state.read()
-    finished, losses = True, {}
-    for level, (height, width) in list(enumerate(sizes))[first:]:
-        small = resize(content, height, width)
-        targets = [to_longer(style, round(max(height, width) * style_scale)) for style in styles]
-        regions = None if masks is None else [resize(mask[..., None], height, width)[..., 0] / np.float32(255) for mask in masks]
-        start = beginning(config.init, small, targets[0], seed) if picture is None else enlarged(picture, height, width)
-        in_parts = tile if needs_tiles((height, width), tile) else 0
-        targets = [as_batch(style) for style in targets]
-        model = StyleTransfer(config, look, as_batch(small), targets, start, style_weights, regions, in_parts)
-        iterations = config.iterations if level == 0 else max(20, config.iterations // 2)
-        say = functools.partial(progress or (lambda *_: None), (height, width), iterations)
-        descent = Descent(model, iterations, done, say)
-        finished = descent.run()
-        picture, losses = descent.pixels, descent.losses
-        state.write(picture, level, descent.count, finished)
-        if not finished:
-            break
-        done = 0
+    losses = {}
+    try:
+        for level, (height, width) in list(enumerate(sizes))[first:]:
+            small = resize(content, height, width)
+            targets = [as_batch(to_longer(style, round(max(height, width) * style_scale))) for style in styles]
+            regions = None if masks is None else [resize(mask[..., None], height, width)[..., 0] / np.float32(255) for mask in masks]
+            start = beginning(config.init, small, styles[0], seed) if picture is None else enlarged(picture, height, width)
+            picture = start
+            model = StyleTransfer(config, look, as_batch(small), targets, start, style_weights, regions, tile)
+            for done, picture, losses in descend(model, config.iterations - done, done):  # noqa: B020 (it is where it was left)
+                if done % KEEP == 0:
+                    state.write(picture, level, done)
+                if progress:
+                    progress((height, width), config.iterations, done, losses)
+            state.write(picture, level + 1, 0)
+            done = 0
+    except KeyboardInterrupt:
+        picture = picture if picture is not None else as_batch(content)
+        state.write(picture, level, done)
+        finished = False
+    else:
+        finished = True
     whole = enlarged(picture, *content.shape[:2])
     return Painting(transforms.to_uint8(whole)[0].numpy(), losses, time.time() - begin, finished)
+
+
+def layers_of(config):
+    return tuple(dict.fromkeys((*config.style_layers, *config.content_layers)))
 
 
 def enlarged(picture, height, width):
@@ -213,102 +236,110 @@ def as_batch(image):
     return transforms.to_float(image)[None]
 
 
-class Descent:
-    """The way of a `StyleTransfer` downhill, by its config's optimizer.
+def descend(model, iterations, done=0):
+    """Goes downhill by the config's optimizer.
 
     Args:
-        model: the model.
+        model: a `StyleTransfer`.
         iterations: how many.
-        done: how many of them are done already.
-        progress: a function (iteration, losses).
+        done: how many there were before.
+
+    Yields:
+        (iterations done, the best picture so far as float32 (1, h, w, 3), its losses), after every iteration.
+
+    Raises:
+        UserError: a loss that is NaN or infinite.
     """
-
-    def __init__(self, model, iterations, done, progress):
-        self.model, self.iterations, self.count, self.progress = model, iterations, done, progress
-        self.pixels, self.losses = model.start.numpy(), {"image": np.inf}  # the best so far
-
-    def run(self):
-        """Goes all the way: True; or until Ctrl-C: False."""
-        try:
-            self.lbfgs() if self.model.config.optimizer == "lbfgs" else self.adam()
-        except KeyboardInterrupt:
-            return False
-        return True
-
-    def see(self, pixels, losses):
+    best, least = model.start.numpy(), {}
+    steps = lbfgs(model) if model.config.optimizer == "lbfgs" else adam(model)
+    for i, (pixels, losses) in zip(range(iterations), steps, strict=False):
         losses = {name: float(value) for name, value in losses.items()}
         if not np.isfinite(losses["image"]):
             raise UserError(f"the loss became {losses['image']}: lower the weights or the learning rate")
-        if losses["image"] < self.losses["image"]:
-            self.pixels, self.losses = np.array(pixels, np.float32), losses
+        if not least or losses["image"] < least["image"]:
+            best, least = pixels, losses
+        yield done + i + 1, best, least
 
-    def told(self):
-        self.count += 1
-        self.progress(self.count, self.losses)
 
-    def lbfgs(self):
-        """L-BFGS-B (Zhu et al. 1997), which keeps pixels in their range."""
-        shape = self.model.start.shape
+def adam(model):
+    """The pictures on the way of Adam, each with its losses."""
+    model.compile(xla="off")
+    while True:
+        pixels = model.canvas.pixels.numpy()
+        losses, gradient = model.value_and_gradient(tf.constant(pixels))
+        yield pixels, losses
+        model.image_optimizer.apply([gradient], [model.canvas.pixels])
 
-        def value_and_gradient(flat):
-            pixels = tf.constant(flat.reshape(shape), tf.float32)
-            losses, gradient = self.model.value_and_gradient(pixels)
-            self.see(pixels, losses)
-            return float(losses["image"]), np.asarray(gradient, np.float64).ravel()
 
-        scipy.optimize.minimize(
-            value_and_gradient,
-            self.pixels.ravel().astype(np.float64),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=scipy.optimize.Bounds(-1.0, 1.0),
-            callback=lambda _: self.told(),
-            options={"maxiter": self.iterations - self.count, "maxfun": 2 * self.iterations, "maxcor": 10, "ftol": 0.0, "gtol": 0.0},
-        )
+def lbfgs(model, memory=10):
+    """The pictures on the way of L-BFGS (Nocedal & Wright, Numerical Optimization, algorithm 7.5), each with its losses.
 
-    def adam(self):
-        model = self.model
-        model.compile(xla="off")
-        for _ in range(self.iterations - self.count):
-            pixels = tf.identity(model.canvas.pixels.value)
-            losses, gradient = model.value_and_gradient(pixels)
-            self.see(pixels, losses)
-            model.image_optimizer.apply([gradient], [model.canvas.pixels])
-            self.told()
+    Pixels stay in [-1, 1]: a pixel at the border that wants to go beyond rests (as in Bertsekas 1982), and a step is cut off there. Our
+    own, since SciPy's L-BFGS-B took twice as long for its steps as the network for the gradient; a test compares their results.
+    """
+
+    def value_and_gradient(x):
+        losses, gradient = model.value_and_gradient(tf.constant(x))
+        return losses, np.array(gradient)
+
+    x, pairs = model.start.numpy(), []  # of (change of x, change of the gradient, 1 / their product)
+    losses, gradient = value_and_gradient(x)
+    while True:
+        rests = ((x <= -1) & (gradient > 0)) | ((x >= 1) & (gradient < 0))
+        direction, factors = np.where(rests, 0, gradient), []
+        for s, y, rho in reversed(pairs):
+            factors.append(rho * np.vdot(s, direction))
+            direction = direction - factors[-1] * y
+        if pairs:
+            s, y, rho = pairs[-1]
+            direction = direction / (rho * np.vdot(y, y))
+        for (s, y, rho), factor in zip(pairs, reversed(factors), strict=True):
+            direction = direction + (factor - rho * np.vdot(y, direction)) * s
+        direction = np.where(rests, 0, direction)
+        if pairs and np.vdot(direction, gradient) <= 0:  # not downhill: begin anew
+            pairs.clear()
+            continue
+        rate = 1.0 if pairs else FIRST_STEP / max(np.abs(direction).max(), 1e-30)
+        for _ in range(10):  # backtracking, until the loss falls enough (Armijo)
+            new = np.clip(x - rate * direction, -1, 1)
+            new_losses, new_gradient = value_and_gradient(new)
+            if float(new_losses["image"]) <= float(losses["image"]) + 1e-4 * np.vdot(gradient, new - x):
+                break
+            rate /= 2
+        s, y = new - x, new_gradient - gradient
+        curved = np.vdot(s, y) > 1e-10 * np.vdot(y, y)
+        pairs = [*pairs[-memory + 1 :], (s, y, 1 / np.vdot(s, y))] if curved else []
+        x, losses, gradient = new, new_losses, new_gradient
+        yield x, losses
 
 
 class State:
-    """What an interrupted painting goes on from, in a folder (or nowhere): the picture at every size, and state.npz."""
+    """What an interrupted painting goes on from, in a folder of its own (or nowhere): the picture at every size, and state.npz."""
 
     def __init__(self, folder, content, styles, masks, settings):
-        self.folder = folder
         sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for image in (content, *styles, *(masks or ())):
-            sha.update(np.ascontiguousarray(image))
-        self.digest = sha.hexdigest()
+            sha.update(str(image.shape).encode() + np.ascontiguousarray(image).tobytes())
+        self.folder = folder and folder / sha.hexdigest()[:12]
+        if folder:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"the folder for the state cannot be made ({error.strerror}), received {folder}") from None
 
     def read(self):
-        """(picture, level, iterations done there); at the very beginning (None, 0, 0).
-
-        Raises:
-            UserError: of another painting.
-        """
-        if self.folder is None or not (self.folder / "state.npz").is_file():
+        """(picture, size number, iterations done there); at the very beginning (None, 0, 0)."""
+        if not self.folder or not (self.folder / "state.npz").is_file():
             return None, 0, 0
         with np.load(self.folder / "state.npz") as stored:
-            if str(stored["digest"]) != self.digest:
-                raise UserError(f"{self.folder} holds another painting (other images or settings): choose another --work-dir")
             return stored["picture"], int(stored["level"]), int(stored["done"])
 
-    def write(self, picture, level, done, finished):
-        """What is done; a size that is finished is not begun again."""
-        if self.folder is None:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / "partial.npz"
-        np.savez(partial, digest=self.digest, picture=picture, level=level + finished, done=0 if finished else done)
-        partial.replace(self.folder / "state.npz")
-        files.write(transforms.to_uint8(picture)[0].numpy(), self.folder / f"{picture.shape[2]}x{picture.shape[1]}.png")
+    def write(self, picture, level, done):
+        if self.folder:
+            partial = self.folder / "partial.npz"
+            np.savez(partial, picture=picture, level=level, done=done)
+            partial.replace(self.folder / "state.npz")
+            files.write(transforms.to_uint8(picture)[0].numpy(), self.folder / f"{picture.shape[2]}x{picture.shape[1]}.png")
 
 
 # --- arguments and numbers
@@ -334,13 +365,14 @@ def check_arguments(content, styles, style_weights, style_scale, masks, tile):
         raise UserError(f"a tile must be a multiple of 16 pixels, received tile={tile}")
 
 
-def memory(size, config, look, tile):
-    """About how many bytes the optimisation of a picture of a size (h, w) takes at its peak: the features of what is looked at at once and
-    their gradients, and the optimizer's history."""
-    height, width = (min(side, tile + 2 * SIGHT) if needs_tiles(size, tile) else side for side in size)
-    history = {"lbfgs": 30, "adam": 4}[config.optimizer] * 3 * size[0] * size[1] * 8
-    return int(4 * 2 * look.floats_per_pixel() * height * width + history)
+def memory(sizes, config, look, tile):
+    """About how many bytes an optimisation takes at its peak: the features of what is looked at at once and their gradients, and the
+    optimizer's history.
 
-
-def needs_tiles(size, tile):
-    return bool(tile) and size[0] * size[1] > tile * tile
+    Args:
+        sizes: (h, w) of the picture, and of the styles.
+    """
+    around = 2 * sight(layers_of(config)) if tile else 0
+    areas = [min(h, tile + around) * min(w, tile + around) if needs_tiles((h, w), tile) else h * w for h, w in sizes]
+    history = {"lbfgs": 30, "adam": 4}[config.optimizer] * 3 * math.prod(sizes[0]) * 4
+    return int(4 * 2 * look.floats_per_pixel() * max(areas) + history) + 2**27

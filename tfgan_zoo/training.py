@@ -202,11 +202,13 @@ def summary(result):
     """Where everything of a finished run is, for people."""
     run = pathlib.Path(result["run_dir"])
     samples = sorted((run / "samples").glob("epoch_*.png"))[-1]
+    experiment = presets.read_experiment(run)
+    style = " --style PAINTING" if experiment.data_kind == "domains" else ""
     use = {
         "generate": f"sample {run} -n 100 --seed 1 -o more.png",
         "translate": f"translate {run} PICTURE -o translated.png",
-        "stylize": f"stylize PICTURE --preset {run} -o stylized.png",
-    }[presets.read_experiment(run).task]
+        "stylize": f"stylize PICTURE --preset {run}{style} -o stylized.png",
+    }[experiment.task]
     return "\n".join(
         [
             f"samples      {samples}   (all epochs: {run / 'samples.gif'})",

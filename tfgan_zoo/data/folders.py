@@ -116,13 +116,18 @@ def read(path, channels):
     return pixels.reshape((*pixels.shape[:2], -1))
 
 
+SRGB = ("sRGB", "sRGB IEC61966-2.1", "sRGB built-in", "sRGB2014")  # what profiles of nothing to do are called
+
+
 def to_srgb(picture, path):
     """A Pillow image with its colours in sRGB, which networks and screens expect; pictures without a profile are taken to be in it."""
     profile = picture.info.get("icc_profile")
-    if not profile or b"sRGB" in profile or picture.mode not in ("RGB", "RGBA", "CMYK"):
+    if not profile or picture.mode not in ("RGB", "RGBA", "CMYK"):
         return picture
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if ImageCms.getProfileDescription(source).strip() in SRGB:
+            return picture
         colours = picture if picture.mode == "CMYK" else picture.convert("RGB")
         converted = ImageCms.profileToProfile(colours, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError) as error:

@@ -22,7 +22,7 @@ from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.layers import ReflectionPadding
 from tfgan_zoo.losses import relative_error
 from tfgan_zoo.models.base import images_of
-from tfgan_zoo.models.styling import StyleConfig, Stylizer, check_picture, check_styles, probe_of, shares_of
+from tfgan_zoo.models.styling import StyleConfig, Stylizer, check_picture, probe_of, stylize_by_moments
 
 LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")  # the last one is decoded from
 
@@ -122,18 +122,18 @@ class AdaIN(Stylizer):
         x, y = self.batch_of(batch)
         return tf.clip_by_value(self.decoder(adain(self.encode(x), self.encode(y)), training=training), -1.0, 1.0)
 
-    def paint(self, images, mean, deviation, alpha):
-        """Content float32 (n, h, w, 3) and a style's moments -> float32 (n, h, w, 3)."""
+    def paint(self, images, own, style, alpha):
+        """Content float32 (n, h, w, 3), its moments and a style's (both (2, 1, 1, c)) -> float32 (n, h, w, 3)."""
         content = self.encode(images)
-        own_mean, own_deviation = moments(content)
-        target = (content - own_mean) / own_deviation * deviation + mean
+        target = (content - own[0]) / own[1] * style[1] + style[0]
         return self.decoder(alpha * target + (1.0 - alpha) * content, training=False)
 
-    def style_moments(self, style):
-        """Of one picture, uint8 (h, w, 3): (mean, deviation), each (1, 1, 1, c)."""
-        return moments(self.encode(to_float(style)[None]))
+    def moments(self, image):
+        """Mean and standard deviation of a picture's features, uint8 (h, w, 3) -> float32 array (2, 1, 1, c)."""
+        check_picture(image, least=32)
+        return self.moments_graph(image).numpy()
 
-    def stylize(self, image, styles, alpha=1.0, style_weights=None):
+    def stylize(self, image, styles, alpha=1.0, style_weights=None, own=None):
         """A picture in the style of others.
 
         Args:
@@ -141,6 +141,7 @@ class AdaIN(Stylizer):
             styles: a list of uint8 (h', w', 3), of at least 32 pixels to each side.
             alpha: from 0, the content as the decoder gives it back, to 1, all of the style (section 6.4).
             style_weights: how much each style counts; all alike where it is missing.
+            own: `moments` of the picture that this is a part of, if it is one.
 
         Returns:
             uint8 (h, w, 3).
@@ -148,21 +149,19 @@ class AdaIN(Stylizer):
         Raises:
             UserError: no such pictures, weights or alpha.
         """
-        check_picture(image)
-        check_styles(styles, alpha)
-        shares = shares_of(style_weights, len(styles))
-        found = [self.style_graph(style) for style in styles]
-        mean, deviation = (tf.add_n([share * each for share, each in zip(shares, part, strict=True)]) for part in zip(*found, strict=True))
-        return self.graph(image, mean, deviation, float(alpha)).numpy()
+        return stylize_by_moments(self.moments, self.graph, image, styles, alpha, style_weights, own)
 
     @functools.cached_property
-    def style_graph(self):
-        return tf.function(self.style_moments, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
+    def moments_graph(self):
+        def of_features(image):
+            return tf.stack([part[0] for part in moments(self.encode(to_float(image)[None]))])
+
+        return tf.function(of_features, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
 
     @functools.cached_property
     def graph(self):
-        moment = tf.TensorSpec((1, 1, 1, self.encoder.outputs[-1].shape[-1]), tf.float32)
-        return tf.function(self.apply, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8), moment, moment, tf.TensorSpec(())])
+        found = tf.TensorSpec((2, 1, 1, self.encoder.outputs[-1].shape[-1]), tf.float32)
+        return tf.function(self.apply, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8), found, found, tf.TensorSpec(())])
 
     def probe(self):
         """What an exported copy must make alike."""
@@ -172,12 +171,25 @@ class AdaIN(Stylizer):
         """What an exported model can do: `{name: (function, its input specs)}`."""
 
         def stylize(images, styles, weights, alpha):
-            shares = tf.reshape(weights / tf.reduce_sum(weights), (-1, 1, 1, 1))
-            parts = tf.map_fn(lambda style: [part[0] for part in self.style_moments(style)], styles, fn_output_signature=[tf.float32] * 2)
-            mean, deviation = (tf.reduce_sum(shares * part, 0, keepdims=True) for part in parts)
-            return {"images": tf.map_fn(lambda image: self.apply(image, mean, deviation, alpha), images)}
+            parts = tf.map_fn(self.moments_graph, styles, fn_output_signature=tf.float32)  # (m, 2, 1, 1, c)
+            style = tf.tensordot(weights / tf.reduce_sum(weights), parts, 1)
+            return {"images": tf.map_fn(lambda image: self.apply(image, self.moments_graph(image), style, alpha), images)}
 
-        pictures = (None, None, None, 3)
-        specs = [tf.TensorSpec(pictures, tf.uint8, name) for name in ("images", "styles")]
-        found = (stylize, [*specs, tf.TensorSpec((None,), tf.float32, "weights"), tf.TensorSpec((), tf.float32, "alpha")])
-        return {"stylize": found, "serving_default": found}
+        def paint(image, own, style, alpha):
+            return {"image": self.apply(image, own, style, alpha)}
+
+        several, one = (tf.TensorSpec((*(None,) * n, 3), tf.uint8) for n in (3, 2))
+        found = tf.TensorSpec((2, 1, 1, self.encoder.outputs[-1].shape[-1]), tf.float32)
+        named = {"images": several, "styles": several, "weights": tf.TensorSpec((None,)), "alpha": tf.TensorSpec(())}
+        parts = {"image": one, "own": found, "style": found, "alpha": tf.TensorSpec(())}
+
+        def specs(inputs):
+            return [tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in inputs.items()]
+
+        whole = (stylize, specs(named))
+        return {
+            "stylize": whole,
+            "serving_default": whole,
+            "moments": (lambda image: {"moments": self.moments_graph(image)}, specs({"image": one})),
+            "paint": (paint, specs(parts)),
+        }

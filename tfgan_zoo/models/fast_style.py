@@ -17,6 +17,7 @@ import functools
 import keras
 import tensorflow as tf
 
+from tfgan_zoo.config import UserError
 from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding
 from tfgan_zoo.losses import gram, relative_error, total_variation
@@ -32,6 +33,11 @@ class FastStyleConfig(StyleConfig):
     blocks: int = 5  # residual ones
     variation_weight: float = 1.0
     learning_rate: float = 1e-3  # Adam
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.image_size % 4:
+            raise UserError(f"image_size must be a multiple of 4, received image_size={self.image_size}")
 
 
 CONTENT_LAYER = "block2_conv2"

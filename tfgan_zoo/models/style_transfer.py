@@ -8,27 +8,26 @@ Step: the image is the only player; its pixels move along the gradient of the we
 
 Deviations from the paper: every squared difference is a mean, divided by the target's mean square (see `losses.relative_error`), so that a
 weight means the same at every size, in every layer and through every network; total variation is added (Johnson et al. 2016); pixels stay
-in [-1, 1]; the picture begins as the content, small, and grows (see stylize.py), which needs far fewer steps at full size. Max pooling
-is replaced by averages only on request, and noise as a beginning is too: the paper does both.
+in [-1, 1]; the picture begins as the content (as noise on request), small, and grows (see stylize.py).
 """
 
 import dataclasses
+import re
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.config import UserError, check_at_least, check_choice
+from tfgan_zoo.features import VGG19
 from tfgan_zoo.losses import gram, relative_error, total_variation
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.models.styling import CONTENT_LAYERS, STYLE_LAYERS, StyleConfig, shares_of
 
-SIGHT = 96  # pixels to either side that a value of block5_conv1 sees, 85, up to a multiple of the strides
-
 
 @dataclasses.dataclass(frozen=True)
 class StyleTransferConfig(StyleConfig):
-    image_size: int = 512  # pixels of the longer side, where nothing else is asked for
+    image_size: int = 512  # for lists alone: a picture has the size of its content
     pooling: str = "average"  # "slightly more appealing results" (section 2); or max
     content_layers: tuple[str, ...] = CONTENT_LAYERS  # section 3
     style_layers: tuple[str, ...] = STYLE_LAYERS  # section 3, all alike
@@ -36,7 +35,7 @@ class StyleTransferConfig(StyleConfig):
     variation_weight: float = 0.5
     optimizer: str = "lbfgs"  # or adam
     learning_rate: float = 0.02  # of adam, pixels in [-1, 1]
-    iterations: int = 200  # at the smallest size; at each larger one half as many, at least 20
+    iterations: int = 60  # at every size
     smallest: int = 128  # pixels of the longer side to begin with; it grows by sqrt 2
     init: str = "content"  # what the picture begins as: content, noise or style
 
@@ -80,7 +79,8 @@ class StyleTransfer(ZooModel):
         start: float32 (1, h, w, 3), what the picture begins as.
         style_weights: how much each style counts; all alike where it is missing.
         masks: float32 (h, w) in [0, 1] for each style, the region that it is for; without them the styles are blended everywhere.
-        tile: pixels, a multiple of 16; the same gradient is computed for so many pixels at a time, in less memory. 0: all at once.
+        tile: pixels, a multiple of 16; of images of more than tile x tile the same gradient is computed part by part, in less memory.
+            0: always at once.
     """
 
     Config = StyleTransferConfig
@@ -103,13 +103,13 @@ class StyleTransfer(ZooModel):
         else:
             self.style_targets = [tf.concat(layer, 0) for layer in layers]
         self.parts, self.maps = self.parts_of(content.shape[1:3], masks, tile)
-        everywhere = self.parts_of(content.shape[1:3], None, tile)[1]
+        everywhere = self.maps if masks is None else self.parts_of(content.shape[1:3], None, tile)[1]
         self.content_targets = []  # of each part, of each layer: the features, and how much each position counts
         for part, maps in zip(self.parts, everywhere, strict=True):
             found = self.features_of_part(content[:, part.rows, part.columns])
             self.content_targets.append([(found[layer], maps[layer][0]) for layer in config.content_layers])
         squares = [[tf.reduce_sum(tf.reduce_mean(tf.square(f), -1) * m) for f, m in part] for part in self.content_targets]
-        self.content_scales = [tf.add_n(layer) for layer in zip(*squares, strict=True)]
+        self.content_scales = [tf.maximum(tf.add_n(layer), 1e-12) for layer in zip(*squares, strict=True)]
 
     def build_networks(self):
         self.canvas = Canvas(self.start)
@@ -203,6 +203,8 @@ class StyleTransfer(ZooModel):
         What a part's features see of the image is all there, so the sums over all parts are those of the whole image.
         """
         height, width = size
+        tile = tile if needs_tiles(size, tile) else 0
+        around = sight(self.strides) if tile else 0
         regions = np.ones((1, height, width), np.float32) if masks is None else np.stack(masks)
         maps = {}
         for layer, stride in self.strides.items():
@@ -211,7 +213,7 @@ class StyleTransfer(ZooModel):
         parts, shares = [], []
         for top, bottom in cuts(height, tile):
             for left, right in cuts(width, tile):
-                rows, columns = slice(max(0, top - SIGHT), bottom + SIGHT), slice(max(0, left - SIGHT), right + SIGHT)
+                rows, columns = (slice(max(0, a - around), b + around) for a, b in ((top, bottom), (left, right)))
                 parts.append(Part(rows, columns))
                 shares.append(
                     {
@@ -228,6 +230,28 @@ class Part:
 
     rows: slice
     columns: slice
+
+
+def needs_tiles(size, tile):
+    """Whether an image of a size (h, w) is looked at in parts."""
+    return bool(tile) and size[0] * size[1] > tile * tile
+
+
+def sight(layers):
+    """How far the values of layers such as block4_conv2 see to either side, in pixels, up to a multiple of 16.
+
+    Raises:
+        UserError: layers of another name, or deeper than 16 pixels a step.
+    """
+    farthest = 0
+    for layer in layers:
+        found = re.fullmatch(r"block([1-5])_conv([1-4])", layer)
+        if not found:
+            raise UserError(f"only VGG19's layers are looked at in tiles: set --tile 0, received the layer {layer}")
+        block, number = int(found[1]), int(found[2])
+        before = sum(count * 2**b + 2**b for b, count in enumerate(VGG19[: block - 1]))  # convolutions of 3x3, and a pooling
+        farthest = max(farthest, before + number * 2 ** (block - 1))
+    return -(-farthest // 16) * 16
 
 
 def cuts(length, tile):

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 
 from tfgan_zoo import features
 from tfgan_zoo.config import UserError, check_at_least, check_choice, first_line
@@ -107,10 +108,20 @@ def check_styles(styles, alpha):
         raise UserError(f"alpha must be in [0, 1], received alpha={alpha}")
 
 
+def stylize_by_moments(moments, paint, image, styles, alpha, style_weights, own=None):
+    """`AdaIN.stylize` from its two functions: moments of a picture, and (image, its moments, the style's, alpha) -> uint8 (h, w, 3)."""
+    check_picture(image)
+    check_styles(styles, alpha)
+    shares = shares_of(style_weights, len(styles))
+    style = sum(share * np.asarray(moments(each)) for share, each in zip(shares, styles, strict=True))
+    own = moments(to_longer(image, max(image.shape))) if own is None else own  # a picture of a few pixels is enlarged for it
+    return np.asarray(paint(image, tf.constant(own), tf.constant(style, tf.float32), tf.constant(alpha, tf.float32)))
+
+
 def probe_of(model):
     """A picture of noise, whose sides no network needs, stylised by a model or by an exported one."""
     random = np.random.default_rng(0)
-    content, *styles = (random.integers(0, 256, size, np.uint8) for size in ((52, 75, 3), (40, 64, 3), (40, 64, 3)))
+    content, *styles = (random.integers(0, 256, size, np.uint8) for size in ((52, 75, 3), (40, 64, 3), (55, 39, 3)))
     return model.stylize(content, styles, 0.75, (1.0, 2.0)) if model.styles_wanted else model.stylize(content)
 
 
