@@ -84,7 +84,8 @@ def test_graph_equals_eager(tiny):
             model.compile(xla="off", run_eagerly=eagerly, **sgd)
     steps = 1 if tiny not in LATENT else 4
     assert_close(fit(graph, steps), fit(eager, steps))
-    assert_same_weights(graph, eager, atol=1e-6 if tiny in TRANSLATION else 1e-5)
+    # AdaIN divides by deviations, of dead channels by next to nothing: its gradients have the larger rounding errors
+    assert_same_weights(graph, eager, atol=1e-4 if tiny == "adain_tiny" else 1e-6 if tiny in TRANSLATION else 1e-5)
 
 
 def test_xla_equals_plain(tiny):
