@@ -79,7 +79,7 @@ def test_readme_commands_are_ones_that_we_have(line):
     words = shlex.split(line)[1:]
     options = cli.parser().parse_args(words)
     if "preset" in options and not options.preset.startswith("runs/"):
-        presets.experiment(options.preset, *options.overrides)
+        presets.experiment(options.preset, *getattr(options, "overrides", ()))
 
 
 SETTINGS = re.findall(r"`(?:tfgan-zoo train \w+ )?((?:(?:model|data|train)\.\w+=[^\s`]* ?)+)`", README)

