@@ -48,19 +48,20 @@ class Clock:
 
 def run(content, style, config, clock):
     """Paints until the time is up."""
-    told = stylize.Descent.told
+    descend = stylize.descend
 
-    def watched(descent):
-        told(descent)
-        clock.see(descent.pixels)
+    def watched(*arguments):
+        for step in descend(*arguments):
+            clock.see(step[1])
+            yield step
 
-    stylize.Descent.told = watched
+    stylize.descend = watched
     try:
         stylize.paint(content, [style], config)
     except TimeUpError:
         pass
     finally:
-        stylize.Descent.told = told
+        stylize.descend = descend
     return clock.rows
 
 
