@@ -608,9 +608,9 @@ def test_a_learning_network_comes_nearer_to_its_style():
 def test_scores_know_style_from_content():
     network = style_scores.network("random", width=4)
     strokes = embedded.style("strokes", 64)[:48]
-    of_content = style_scores.quality(network, PICTURE, PICTURE, strokes)
-    of_style = style_scores.quality(network, strokes, PICTURE, strokes)
-    mixed = style_scores.quality(network, np.uint8((PICTURE.astype(int) + strokes) // 2), PICTURE, strokes)
+    between = np.uint8((PICTURE.astype(int) + strokes) // 2)
+    pictures = {"content": PICTURE, "style": strokes, "between": between}
+    of_content, of_style, mixed = style_scores.quality(network, pictures, PICTURE, strokes).values()
     assert of_content["content"] == 0 and of_content["ssim"] == 1 and of_style["style"] == 0
     assert 0 < mixed["style"] < of_content["style"] and 0 < mixed["content"] < of_style["content"]
 

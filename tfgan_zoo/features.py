@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import math
 import pathlib
@@ -142,6 +143,7 @@ class PerceptualNetwork:
     layers: tuple
     preprocess: typing.Any  # from images in [-1, 1] to what the network was trained on
 
+    @functools.cached_property
     def floats_per_pixel(self):
         """How many numbers its layers hold together, for each pixel of an image."""
         every = keras.Model(self.network.input, [layer.output for layer in self.network.layers])

@@ -20,23 +20,30 @@ from tfgan_zoo.scores import Score
 BETTER = {"style": "lower", "content": "lower", "ssim": "higher"}
 
 
-def quality(look, picture, content, style):
-    """The scores of one picture.
+def quality(look, pictures, content, style):
+    """The scores of pictures of one content and style, both of which are looked at once.
 
     Args:
         look: a `features.PerceptualNetwork` with STYLE_LAYERS and CONTENT_LAYERS.
-        picture, content: uint8 (h, w, 3).
+        pictures: {name: uint8 (h, w, 3)}.
+        content: uint8 (h, w, 3).
         style: uint8 (h', w', 3).
 
     Returns:
-        {"style", "content", "ssim"}.
+        {name: {"style", "content", "ssim"}}.
     """
-    found, kept, wanted = (look(transforms.to_float(image)[None]) for image in (picture, content, style))
-    return {
-        "style": float(np.mean([relative_error(gram(found[layer]), gram(wanted[layer])) for layer in STYLE_LAYERS])),
-        "content": float(np.mean([relative_error(found[layer], kept[layer]) for layer in CONTENT_LAYERS])),
-        "ssim": float(metrics.ssim(picture[None], content[None])[0]),
-    }
+    kept, wanted = (look(transforms.to_float(image)[None]) for image in (content, style))
+    wanted = [gram(wanted[layer]) for layer in STYLE_LAYERS]
+
+    def scores(picture):
+        found = kept if picture is content else look(transforms.to_float(picture)[None])
+        return {
+            "style": float(np.mean([relative_error(gram(found[layer]), g) for layer, g in zip(STYLE_LAYERS, wanted, strict=True)])),
+            "content": float(np.mean([relative_error(found[layer], kept[layer]) for layer in CONTENT_LAYERS])),
+            "ssim": float(metrics.ssim(picture[None], content[None])[0]),
+        }
+
+    return {name: scores(picture) for name, picture in pictures.items()}
 
 
 class Judge:
@@ -56,7 +63,7 @@ class Judge:
         made, content = to_longer(made, longer), to_longer(content, longer)
         ways = {"picture": made, "content image": content, "style image": resize(self.style, *content.shape[:2])}
         style = to_longer(self.style, longer)  # strokes of the size that they have in the picture
-        return {way: quality(self.look, image, content, style) for way, image in ways.items()}
+        return quality(self.look, ways, content, style)
 
 
 def network(name, pooling="max", width=32):
@@ -96,9 +103,9 @@ class StyleScores:
             content, *styles = self.contents.still(i)
             style = styles[0] if styles else self.style
             made = model.stylize(content, styles) if styles else model.stylize(content)
-            same = resize(style, *content.shape[:2])
-            for way, image in zip(found, (made, content, same), strict=True):
-                found[way].append(quality(self.look, image, content, style))
+            ways = {"value": made, "content image": content, "style image": resize(style, *content.shape[:2])}
+            for way, scores in quality(self.look, ways, content, style).items():
+                found[way].append(scores)
         means = {way: {name: float(np.mean([each[name] for each in scores])) for name in names} for way, scores in found.items()}
         return {
             name: Score(

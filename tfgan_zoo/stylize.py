@@ -375,4 +375,4 @@ def memory(sizes, config, look, tile):
     around = 2 * sight(layers_of(config)) if tile else 0
     areas = [min(h, tile + around) * min(w, tile + around) if needs_tiles((h, w), tile) else h * w for h, w in sizes]
     history = {"lbfgs": 30, "adam": 4}[config.optimizer] * 3 * math.prod(sizes[0]) * 4
-    return int(4 * 2 * look.floats_per_pixel() * max(areas) + history) + 2**27
+    return int(4 * 2 * look.floats_per_pixel * max(areas) + history) + 2**27
