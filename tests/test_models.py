@@ -51,7 +51,7 @@ def test_dcgan_initial_weights_and_optimizer_are_the_papers():
     for kernel in kernels:
         assert np.std(kernel.numpy()) == pytest.approx(0.02, rel=0.1)
     for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
-        assert type(optimizer) is keras.optimizers.Adam
+        assert isinstance(optimizer, keras.optimizers.Adam)
         assert (float(optimizer.learning_rate), optimizer.beta_1, optimizer.beta_2) == (pytest.approx(2e-4), 0.5, 0.999)
 
 

@@ -16,6 +16,7 @@ from tfgan_zoo import cli, features, losses, style_scores, stylize, training
 from tfgan_zoo.config import UserError
 from tfgan_zoo.data import colours, embedded, folders, transforms
 from tfgan_zoo.models import FastStyleConfig, StyleTransfer, StyleTransferConfig, adain, fast_style
+from tfgan_zoo.models.style_transfer import Objective
 from tfgan_zoo.models.styling import CONTENT_LAYERS, STYLE_LAYERS, picture
 
 SMALL = StyleTransferConfig(features_width=4, iterations=6, smallest=32)
@@ -30,7 +31,7 @@ def look(config=SMALL):
 def transfer(content=PICTURE, styles=(STYLE,), config=SMALL, start=None, **options):
     batches = [transforms.to_float(style)[None] for style in styles]
     content = transforms.to_float(content)[None]
-    return StyleTransfer(config, look(config), content, batches, content if start is None else start, **options)
+    return StyleTransfer(Objective(config, look(config)), content, batches, content if start is None else start, **options)
 
 
 # --- losses

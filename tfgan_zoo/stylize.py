@@ -19,7 +19,7 @@ from tfgan_zoo import files
 from tfgan_zoo.config import UserError, check_choice
 from tfgan_zoo.data import colours, embedded, folders, transforms
 from tfgan_zoo.data.transforms import resize, to_longer
-from tfgan_zoo.models.style_transfer import StyleTransfer, needs_tiles, sight
+from tfgan_zoo.models.style_transfer import Objective, StyleTransfer, needs_tiles, sight
 from tfgan_zoo.models.styling import shares_of
 from tfgan_zoo.translate import in_tiles
 
@@ -126,13 +126,14 @@ def by_optimisation(styles, config, say=lambda line: None, masks=None, tile=1024
         masks: uint8 (h, w) for each style, of any size.
     """
     look = config.look(layers_of(config))
+    objective = Objective(config, look)
 
     def painter(content, recolour):
         sizes = [content.shape[:2], *(to_longer(style, max(content.shape)).shape[:2] for style in styles)]
         say(f"{content.shape[1]}x{content.shape[0]}: about {memory(sizes, config, look, tile) / 2**30:.1f} GiB of memory")
         wanted = [recolour(style) for style in styles]
         regions = None if masks is None else [resize(mask[..., None], *content.shape[:2])[..., 0] for mask in masks]
-        painting = paint(content, wanted, config, look=look, masks=regions, tile=tile, **options)
+        painting = paint(content, wanted, config, objective=objective, masks=regions, tile=tile, **options)
         told = {"seconds": round(painting.seconds, 1), "losses": painting.losses, "finished": painting.finished}
         return painting.picture, told
 
@@ -153,7 +154,18 @@ class Painting:
 
 
 def paint(
-    content, styles, config, *, look=None, style_weights=None, style_scale=1.0, masks=None, tile=1024, seed=0, folder=None, progress=None
+    content,
+    styles,
+    config,
+    *,
+    objective=None,
+    style_weights=None,
+    style_scale=1.0,
+    masks=None,
+    tile=1024,
+    seed=0,
+    folder=None,
+    progress=None,
 ):
     """The content in the style, by optimisation.
 
@@ -161,7 +173,7 @@ def paint(
         content: uint8 (h, w, 3), at least 32 pixels to each side; the picture has its size.
         styles: uint8 (h', w', 3) each; they are resized so that their longer sides are `style_scale` of the content's.
         config: a `StyleTransferConfig`.
-        look: its network to look through, if it is there already.
+        objective: the config's `Objective`, if it is there already.
         style_weights: how much each style counts.
         style_scale: below 1 for finer strokes, above for coarser ones.
         masks: uint8 (h, w) for each style, white where it belongs; without them the styles are blended.
@@ -178,7 +190,7 @@ def paint(
         UserError: wrong arguments, or a folder of no use.
     """
     check_arguments(content, styles, style_weights, style_scale, masks, tile)
-    look = look or config.look(layers_of(config))
+    objective = objective or Objective(config, config.look(layers_of(config)))
     begin, sizes = time.time(), scales(content.shape[:2], config.smallest)
     state = State(folder, content, styles, masks, (dataclasses.asdict(config), style_weights, style_scale, seed))
     picture, first, done = state.read()
@@ -190,7 +202,7 @@ def paint(
             regions = None if masks is None else [resize(mask[..., None], height, width)[..., 0] / np.float32(255) for mask in masks]
             start = beginning(config.init, small, styles[0], seed) if picture is None else enlarged(picture, height, width)
             picture = start
-            model = StyleTransfer(config, look, as_batch(small), targets, start, style_weights, regions, tile)
+            model = StyleTransfer(objective, as_batch(small), targets, start, style_weights, regions, tile)
             for done, picture, losses in descend(model, config.iterations - done, done):  # noqa: B020 (it is where it was left)
                 if done % KEEP == 0:
                     state.write(picture, level, done)

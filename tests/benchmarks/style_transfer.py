@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from tfgan_zoo import presets, stylize
 from tfgan_zoo.data import transforms
-from tfgan_zoo.models import StyleTransfer
+from tfgan_zoo.models.style_transfer import Objective, StyleTransfer
 from tfgan_zoo.models.styling import picture
 
 
@@ -84,7 +84,7 @@ def main():
     plain = dataclasses.replace(ours, optimizer="adam", iterations=10**6, smallest=options.size)
     look = ours.look(tuple(dict.fromkeys((*ours.style_layers, *ours.content_layers))))
     batch = stylize.as_batch(content)
-    judge = StyleTransfer(ours, look, batch, [stylize.as_batch(transforms.to_longer(style, options.size))], batch)
+    judge = StyleTransfer(Objective(ours, look), batch, [stylize.as_batch(transforms.to_longer(style, options.size))], batch)
     configs = {f"ours, {n} iterations at every size": dataclasses.replace(ours, iterations=n) for n in options.iterations}
     configs["plain Adam, full size"] = plain
     curves = {name: run(content, style, config, Clock(judge, options.seconds)) for name, config in configs.items()}

@@ -23,6 +23,7 @@ from tfgan_zoo.layers import ReflectionPadding
 from tfgan_zoo.losses import relative_error
 from tfgan_zoo.models.base import images_of
 from tfgan_zoo.models.styling import StyleConfig, Stylizer, check_picture, probe_of, stylize_by_moments
+from tfgan_zoo.optimizers import Adam
 
 LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")  # the last one is decoded from
 
@@ -94,7 +95,7 @@ class AdaIN(Stylizer):
 
     def make_optimizer(self, player):
         rate = self.config.learning_rate
-        return keras.optimizers.Adam(keras.optimizers.schedules.InverseTimeDecay(rate, 1, self.config.decay) if self.config.decay else rate)
+        return Adam(keras.optimizers.schedules.InverseTimeDecay(rate, 1, self.config.decay) if self.config.decay else rate)
 
     def batch_of(self, data):
         """A training batch as (content, style)."""

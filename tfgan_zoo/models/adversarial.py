@@ -8,7 +8,6 @@ Step, on a batch of discriminator_steps equal parts:
 
 import dataclasses
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,6 +16,7 @@ from tfgan_zoo.config import UserError, check_at_least, check_choice
 from tfgan_zoo.losses import OBJECTIVES, gradient_penalty, r1_penalty
 from tfgan_zoo.models.base import decaying, follow, len_of
 from tfgan_zoo.models.latent import LatentModel, join
+from tfgan_zoo.optimizers import Adam
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ class AdversarialModel(LatentModel):
         if player == "discriminator":
             rate, updates = self.config.discriminator_learning_rate or rate, self.config.discriminator_steps
         rate = decaying(rate, self.config.decay_steps * updates)
-        return keras.optimizers.Adam(rate, beta_1=self.config.beta_1, beta_2=self.config.beta_2)
+        return Adam(rate, beta_1=self.config.beta_1, beta_2=self.config.beta_2)
 
     @property
     def batches_per_step(self):

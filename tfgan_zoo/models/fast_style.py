@@ -23,6 +23,7 @@ from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding
 from tfgan_zoo.losses import gram, relative_error, total_variation
 from tfgan_zoo.models.base import images_of
 from tfgan_zoo.models.styling import StyleConfig, Stylizer, check_picture, picture, probe_of
+from tfgan_zoo.optimizers import Adam
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,7 @@ class FastStyle(Stylizer):
         return images_of(data)
 
     def make_optimizer(self, player):
-        return keras.optimizers.Adam(self.config.learning_rate)
+        return Adam(self.config.learning_rate)
 
     def compile(self, *args, **options):
         """See `ZooModel.compile`; also looks at the style, once for all.

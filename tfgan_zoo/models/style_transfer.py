@@ -23,6 +23,7 @@ from tfgan_zoo.features import VGG19
 from tfgan_zoo.losses import gram, relative_error, total_variation
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.models.styling import CONTENT_LAYERS, STYLE_LAYERS, StyleConfig, shares_of
+from tfgan_zoo.optimizers import Adam
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +69,89 @@ class Canvas(keras.layers.Layer):
         self.pixels.assign(start)
 
 
+class Objective:
+    """The terms of the sum and their gradient, in graphs that are traced once for images of every size.
+
+    Features are {layer: (1, h, w, c)}; `maps` tell how much each position counts, {layer: [(h, w) of every region]}.
+    """
+
+    def __init__(self, config, look):
+        self.config, self.look, self.graphs = config, look, {}
+
+    def graph(self, name, *args):
+        """A method of these arguments, as a graph."""
+        specs = tf.nest.map_structure(of_any_size, args)
+        key = f"{name} {specs}"
+        if key not in self.graphs:
+            self.graphs[key] = tf.function(getattr(self, name), input_signature=specs)
+        return self.graphs[key](*args)
+
+    def features(self, image):
+        return self.look(image)
+
+    def grams(self, image, maps):
+        """Of each style layer (regions, c, c)."""
+        return self.grams_of(self.look(image), maps)
+
+    def grams_of(self, features, maps):
+        return [tf.concat([gram(features[layer], region) for region in maps[layer]], 0) for layer in self.config.style_layers]
+
+    def style_error(self, grams, targets, shares):
+        """Mean over the layers, weighted mean over the regions."""
+        errors = [
+            share * relative_error(found[region], target[region])
+            for found, target in zip(grams, targets, strict=True)
+            for region, share in enumerate(tf.unstack(shares))
+        ]
+        return tf.add_n(errors) / len(grams)
+
+    def content_error(self, features, targets, scales):
+        """Mean over the layers of the relative error, or a part's share of it."""
+        errors = [
+            tf.reduce_sum(tf.reduce_mean(tf.square(features[layer] - target), -1) * weights) / scale
+            for layer, (target, weights), scale in zip(self.config.content_layers, targets, scales, strict=True)
+        ]
+        return tf.add_n(errors) / len(errors)
+
+    def weigh(self, style, content, variation):
+        c = self.config
+        total = c.content_weight * content + c.style_weight * style + c.variation_weight * variation
+        return {"image": total, "style": style, "content": content, "variation": variation}
+
+    def losses(self, image, maps, style, shares, content, scales):
+        features = self.look(image)
+        style_error = self.style_error(self.grams_of(features, maps), style, shares)
+        return self.weigh(style_error, self.content_error(features, content, scales), total_variation(image))
+
+    def gradient(self, image, *targets):
+        """({name: loss}, gradient) of a whole image."""
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            values = self.losses(image, *targets)
+        return values, tape.gradient(values["image"], image)
+
+    def part_gradient(self, image, maps, pulls, content, scales):
+        """What a part adds to the gradient, its Gram matrices being pulled by `pulls`; and its share of the content error."""
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            features = self.look(image)
+            error = self.content_error(features, content, scales)
+            pulled = [tf.reduce_sum(pull * found) for pull, found in zip(pulls, self.grams_of(features, maps), strict=True)]
+            value = tf.add_n(pulled) + self.config.content_weight * error
+        return tape.gradient(value, image), error
+
+
+def of_any_size(tensor):
+    """The spec of an image, features (1, h, w, c) or weights (h, w) of any h and w, and of anything else."""
+    free = {4: (1, 2), 2: (0, 1)}.get(tensor.shape.rank, ())
+    return tf.TensorSpec([None if axis in free else size for axis, size in enumerate(tensor.shape)], tensor.dtype)
+
+
 class StyleTransfer(ZooModel):
     """A picture on its way from `start` to the content of one image and the style of others (Gatys et al. 2016, arXiv 1508.06576).
 
     Args:
-        config: a `StyleTransferConfig`.
-        look: a `features.PerceptualNetwork` with the config's layers.
+        objective: an `Objective`, which paintings of several sizes may share.
         content: float32 (1, h, w, 3) in [-1, 1].
         styles: images float32 (1, h', w', 3), each of any size.
         start: float32 (1, h, w, 3), what the picture begins as.
@@ -85,29 +163,26 @@ class StyleTransfer(ZooModel):
 
     Config = StyleTransferConfig
 
-    def __init__(self, config, look, content, styles, start, style_weights=None, masks=None, tile=0, **kwargs):
-        self.start, self.look = tf.convert_to_tensor(start, tf.float32), look
-        super().__init__(config, **kwargs)
-        self.strides = {layer: 64 // found.shape[1] for layer, found in look(tf.zeros((1, 64, 64, 3))).items()}
-        self.grams_of_part = tf.function(lambda image, maps: self.grams(look(image), maps), reduce_retracing=True)
-        self.features_of_part = tf.function(look, reduce_retracing=True)
-        self.gradient_of_part = tf.function(self.part_gradient, reduce_retracing=True)
-        self.whole_gradient = tf.function(self.value_and_gradient_at_once)
+    def __init__(self, objective, content, styles, start, style_weights=None, masks=None, tile=0, **kwargs):
+        self.start, self.objective = tf.convert_to_tensor(start, tf.float32), objective
+        super().__init__(objective.config, **kwargs)
+        probe = objective.graph("features", tf.zeros((1, 64, 64, 3)))
+        self.strides = {layer: 64 // found.shape[1] for layer, found in probe.items()}
 
         targets = [self.grams_in_parts(style, *self.parts_of(style.shape[1:3], None, tile)) for style in styles]
         layers = zip(*targets, strict=True)  # of each layer (1, c, c) for every style
-        self.shares = np.array(shares_of(style_weights, len(styles)), np.float32)
+        shares = tf.constant(shares_of(style_weights, len(styles)), tf.float32)
         if masks is None:  # together all styles would pull to the blend of their Gram matrices
-            self.style_targets = [tf.tensordot(self.shares, tf.concat(layer, 0), 1)[None] for layer in layers]
-            self.shares = np.ones(1, np.float32)
+            style_targets, shares = [tf.tensordot(shares, tf.concat(layer, 0), 1)[None] for layer in layers], tf.ones(1)
         else:
-            self.style_targets = [tf.concat(layer, 0) for layer in layers]
+            style_targets = [tf.concat(layer, 0) for layer in layers]
+        self.style_targets = style_targets, shares
         self.parts, self.maps = self.parts_of(content.shape[1:3], masks, tile)
         everywhere = self.maps if masks is None else self.parts_of(content.shape[1:3], None, tile)[1]
         self.content_targets = []  # of each part, of each layer: the features, and how much each position counts
         for part, maps in zip(self.parts, everywhere, strict=True):
-            found = self.features_of_part(content[:, part.rows, part.columns])
-            self.content_targets.append([(found[layer], maps[layer][0]) for layer in config.content_layers])
+            found = objective.graph("features", content[:, part.rows, part.columns])
+            self.content_targets.append([(found[layer], maps[layer][0]) for layer in self.config.content_layers])
         squares = [[tf.reduce_sum(tf.reduce_mean(tf.square(f), -1) * m) for f, m in part] for part in self.content_targets]
         self.content_scales = [tf.maximum(tf.add_n(layer), 1e-12) for layer in zip(*squares, strict=True)]
 
@@ -118,83 +193,42 @@ class StyleTransfer(ZooModel):
         return {"image": [self.canvas]}
 
     def make_optimizer(self, player):
-        return keras.optimizers.Adam(self.config.learning_rate, beta_2=0.99)
+        return Adam(self.config.learning_rate, beta_2=0.99)
 
     def call(self, inputs=None, training=False):
         return self.canvas.pixels
 
+    def targets(self):
+        """What a whole image is compared with: the arguments of `Objective.losses`."""
+        return self.maps[0], *self.style_targets, self.content_targets[0], self.content_scales
+
     def train_step(self, data=None):
-        return self.report(**self.descend(lambda: self.losses(self.canvas.pixels.value)))
-
-    def losses(self, image):
-        features = self.look(image)
-        style = self.style_error(self.grams(features, self.maps[0]))
-        return self.weigh(style, self.content_error(features, self.content_targets[0]), total_variation(image))
-
-    def weigh(self, style, content, variation):
-        c = self.config
-        total = c.content_weight * content + c.style_weight * style + c.variation_weight * variation
-        return {"image": total, "style": style, "content": content, "variation": variation}
-
-    def grams(self, features, maps):
-        """Of each style layer (regions, c, c)."""
-        return [tf.concat([gram(features[layer], region) for region in maps[layer]], 0) for layer in self.config.style_layers]
-
-    def style_error(self, grams):
-        """Mean over the layers, weighted mean over the regions."""
-        errors = [
-            share * relative_error(found[region], target[region])
-            for found, target in zip(grams, self.style_targets, strict=True)
-            for region, share in enumerate(self.shares)
-        ]
-        return tf.add_n(errors) / len(grams)
-
-    def content_error(self, features, targets):
-        """Mean over the layers of the relative error, or a part's share of it."""
-        errors = [
-            tf.reduce_sum(tf.reduce_mean(tf.square(features[layer] - target), -1) * weights) / scale
-            for layer, (target, weights), scale in zip(self.config.content_layers, targets, self.content_scales, strict=True)
-        ]
-        return tf.add_n(errors) / len(errors)
+        return self.report(**self.descend(lambda: self.objective.losses(self.canvas.pixels.value, *self.targets())))
 
     # --- the gradient, at once or in parts
 
     def value_and_gradient(self, pixels):
         """({name: loss}, gradient): what L-BFGS asks for, at any pixels float32 (1, h, w, 3)."""
+        objective = self.objective
         if len(self.parts) == 1:
-            return self.whole_gradient(pixels)
+            return objective.graph("gradient", pixels, *self.targets())
         grams = self.grams_in_parts(pixels, self.parts, self.maps)
         with tf.GradientTape() as tape:
             tape.watch([pixels, *grams])
-            style, variation = self.style_error(grams), total_variation(pixels)
-            rest = self.weigh(style, 0.0, variation)["image"]
+            style, variation = objective.style_error(grams, *self.style_targets), total_variation(pixels)
+            rest = objective.weigh(style, 0.0, variation)["image"]
         gradient, *pulls = tape.gradient(rest, [pixels, *grams])
         gradient, content = gradient.numpy(), 0.0
         for part, maps, targets in zip(self.parts, self.maps, self.content_targets, strict=True):
-            share, error = self.gradient_of_part(pixels[:, part.rows, part.columns], maps, pulls, targets)
+            piece = pixels[:, part.rows, part.columns]
+            share, error = objective.graph("part_gradient", piece, maps, pulls, targets, self.content_scales)
             gradient[:, part.rows, part.columns] += share
             content += error
-        return self.weigh(style, content, variation), tf.constant(gradient)
-
-    def value_and_gradient_at_once(self, pixels):
-        with tf.GradientTape() as tape:
-            tape.watch(pixels)
-            values = self.losses(pixels)
-        return values, tape.gradient(values["image"], pixels)
-
-    def part_gradient(self, image, maps, pulls, targets):
-        """What a part adds to the gradient, its Gram matrices being pulled by `pulls`; and its share of the content error."""
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            features = self.look(image)
-            error = self.content_error(features, targets)
-            pulled = [tf.reduce_sum(pull * found) for pull, found in zip(pulls, self.grams(features, maps), strict=True)]
-            value = tf.add_n(pulled) + self.config.content_weight * error
-        return tape.gradient(value, image), error
+        return objective.weigh(style, content, variation), tf.constant(gradient)
 
     def grams_in_parts(self, image, parts, maps):
         """The Gram matrices of an image, part by part: of each layer (regions, c, c)."""
-        found = [self.grams_of_part(image[:, part.rows, part.columns], own) for part, own in zip(parts, maps, strict=True)]
+        found = [self.objective.graph("grams", image[:, part.rows, part.columns], own) for part, own in zip(parts, maps, strict=True)]
         return [tf.add_n(layer) for layer in zip(*found, strict=True)]
 
     def parts_of(self, size, masks, tile):

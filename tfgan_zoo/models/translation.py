@@ -9,7 +9,6 @@ given `--eval`; so the same image could come out differently twice, or among oth
 
 import dataclasses
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,6 +17,7 @@ from tfgan_zoo.data.transforms import on_any_size, to_float, to_integers, to_uin
 from tfgan_zoo.layers import FIELDS, dropping
 from tfgan_zoo.losses import CRITERIA
 from tfgan_zoo.models.base import ZooModel
+from tfgan_zoo.optimizers import Adam
 
 DIRECTIONS = ("xy", "yx")
 
@@ -73,7 +73,7 @@ class TranslationModel(ZooModel):
     random = False  # whether a translation also depends on a seed
 
     def make_optimizer(self, player):
-        return keras.optimizers.Adam(self.config.learning_rate, beta_1=self.config.beta_1, beta_2=self.config.beta_2)
+        return Adam(self.config.learning_rate, beta_1=self.config.beta_1, beta_2=self.config.beta_2)
 
     def learning_rate_in(self, epoch):
         """The learning rate of an epoch, the first being 1: constant, then falling by equal steps, and not yet 0 in the last epoch."""

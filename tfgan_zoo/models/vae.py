@@ -30,6 +30,7 @@ from tfgan_zoo.layers import Constant, batch_norm, convolution, project, pyramid
 from tfgan_zoo.losses import bernoulli_log_likelihood, gaussian_kl, gaussian_log_likelihood
 from tfgan_zoo.models.base import decaying, len_of
 from tfgan_zoo.models.latent import ConditionConfig, LatentModel, in_batches, join
+from tfgan_zoo.optimizers import Adam
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +146,7 @@ class VAE(LatentModel):
         return {"vae": [self.encoder, self.decoder]}
 
     def make_optimizer(self, player):
-        return keras.optimizers.Adam(decaying(self.config.learning_rate, self.config.decay_steps))
+        return Adam(decaying(self.config.learning_rate, self.config.decay_steps))
 
     def call(self, inputs, training=False):
         """z, or (z, condition) -> the mean image of p(x|z) in [-1, 1]."""

@@ -1,0 +1,68 @@
+"""Our Adam beside the paper's formulas, and beside Keras' own."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgan_zoo.optimizers import Adam
+
+
+def by_hand(w, gradients, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+    m = v = np.zeros_like(w)
+    for t, g in enumerate(gradients, 1):
+        m, v = beta_1 * m + (1 - beta_1) * g, beta_2 * v + (1 - beta_2) * g**2
+        w = w - rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (np.sqrt(v) + epsilon)
+    return w
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_adam_moves_as_the_paper_says(xla):
+    random = np.random.default_rng(0)
+    start, gradients = random.normal(size=(3, 2)), random.normal(size=(5, 3, 2))
+    variable, adam = tf.Variable(start, dtype=tf.float32), Adam(0.05, beta_1=0.5, beta_2=0.9)
+    adam.build([variable])
+    step = tf.function(lambda gradient: adam.apply([gradient], [variable]), jit_compile=xla)
+    for gradient in gradients.astype("float32"):
+        step(tf.constant(gradient))
+    np.testing.assert_allclose(variable.numpy(), by_hand(start, gradients, 0.05, 0.5, 0.9), atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"clipnorm": 0.1}, {"weight_decay": 0.01}, {"use_ema": True, "ema_overwrite_frequency": 4}, {"amsgrad": True}]
+)
+def test_adam_equals_keras_own(options):
+    rate = keras.optimizers.schedules.InverseTimeDecay(0.1, 1, 0.5)
+    gradients = np.random.default_rng(1).normal(size=(6, 4)).astype("float32")
+    found = []
+    for kind in (Adam, keras.optimizers.Adam):
+        variable, adam = keras.Variable(np.ones(4, "float32")), kind(rate, **options)
+        adam.build([variable])
+        for gradient in gradients:
+            adam.apply([tf.constant(gradient)], [variable])
+        adam.finalize_variable_values([variable])
+        found.append(variable.numpy())
+    np.testing.assert_allclose(*found, atol=1e-5)  # 1 - 0.999 has five digits in float32, which Keras takes in float64
+    assert not np.allclose(found[0], 1)
+
+
+def test_adam_takes_the_sparse_gradients_of_embeddings():
+    """As if they were dense; Keras' own Adam squares each of a repeated row's gradients before it adds them."""
+    found = []
+    for dense in (False, True):
+        table, adam = keras.Variable(np.ones((4, 2), "float32")), Adam(0.1)
+        adam.build([table])
+        for rows in ([0, 2], [2, 3], [0, 0]):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.square(tf.gather(table.value, rows)))
+            gradients = tape.gradient(loss, [table.value])
+            assert isinstance(gradients[0], tf.IndexedSlices)
+            adam.apply([tf.convert_to_tensor(gradients[0])] if dense else gradients, [table])
+        found.append(table.numpy())
+    np.testing.assert_array_equal(*found)
+    assert (found[0][1] == 1).all() and (found[0][[0, 2, 3]] != 1).all()
+
+
+def test_adam_is_stored_by_its_name():
+    adam = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(Adam(0.1, beta_1=0.5)))
+    assert type(adam) is Adam and adam.beta_1 == 0.5
