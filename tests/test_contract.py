@@ -230,7 +230,7 @@ def test_mixed_precision_trains_and_exports_float32_and_uint8(tiny, policy, tmp_
     export.save(model, tmp_path / "saved")
     exported = export.load_exported(tmp_path / "saved")
     assert exported.probe().dtype == model.probe().dtype == np.uint8
-    export.compare(model, exported)
+    assert export.difference(model, exported) <= 1
 
 
 def test_keras_file_round_trips_optimizers_and_training_goes_on_alike(tiny, tmp_path):

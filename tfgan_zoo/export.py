@@ -4,16 +4,19 @@ import hashlib
 import pathlib
 import shutil
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo import pictures, presets
+from tfgan_zoo import pictures, presets, published
 from tfgan_zoo.card import model_card
 from tfgan_zoo.config import UserError, check_choice, nearest
+from tfgan_zoo.data import embedded
+from tfgan_zoo.data.transforms import to_longer
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.models.latent import condition_of, in_batches, in_turn, latent
 from tfgan_zoo.models.styling import check_picture, probe_of, stylize_by_moments
-from tfgan_zoo.models.translation import DIRECTIONS, check_images, translations
+from tfgan_zoo.models.translation import DIRECTIONS, check_images, on_one_size, translations
 
 
 class Exported:
@@ -174,7 +177,7 @@ def load(source):
         return load_run(path)
     if (path / "saved_model.pb").is_file():
         return load_exported(path)
-    trained = presets.trained(str(source))
+    trained = published.folder(str(source))
     if trained:
         return load_exported(trained)
     if str(source) in presets.PRESETS:
@@ -199,7 +202,7 @@ def experiment_of(source):
     """The experiment behind a source that `load` takes, or None for a SavedModel without one."""
     path = pathlib.Path(source)
     if not (path / "experiment.json").is_file():
-        path = presets.trained(str(source)) or path
+        path = published.folder(str(source)) or path
     return presets.read_experiment(path) if (path / "experiment.json").is_file() else None
 
 
@@ -218,19 +221,20 @@ def load_run(run):
     return model
 
 
-def export(run, folder=None, replace=False):
+def export(run, folder=None, replace=False, compact=False):
     """Exports a run's model as a SavedModel with a model card, reads it back and compares it with the model.
 
     Args:
         run: a run directory.
         folder: where the SavedModel goes; <run>/saved_model where it is missing.
         replace: whether a SavedModel that is already there may be replaced.
+        compact: whether weights are stored as float16, in half the space; what is computed stays float32.
 
     Returns:
         The path of the SavedModel.
 
     Raises:
-        UserError: not a run directory, or the folder is taken.
+        UserError: not a run directory, the folder is taken, or the model's images do not bear float16 weights.
     """
     run = pathlib.Path(run)
     folder = pathlib.Path(folder or run / "saved_model")
@@ -244,8 +248,13 @@ def export(run, folder=None, replace=False):
     model = load_run(run)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    save(model, partial)
-    compare(model, load_exported(partial))
+    save(model, partial, compact)
+    worst = difference(model, load_exported(partial))
+    if worst > 1:
+        shutil.rmtree(partial)
+        if compact:
+            raise UserError(f"with weights of float16 images change by up to {worst} levels of 255, more than 1: export it as it is")
+        raise RuntimeError(f"the exported model differs from the model by {worst} levels of 255")
     save_picture(model, run, partial / "samples.png")
     (partial / "README.md").write_text(model_card(run, model))
     (partial / "experiment.json").write_text(presets.read_experiment(run).to_json() + "\n")
@@ -254,30 +263,57 @@ def export(run, folder=None, replace=False):
     return folder
 
 
-def save(model, path):
+def save(model, path, compact=False):
     """Writes `model.signatures()` as a SavedModel."""
-    functions = {
-        name: tf.function(function, input_signature=specs).get_concrete_function() for name, (function, specs) in model.signatures().items()
-    }
+    halves = {}  # of the variables that the signatures use, as float16
+
+    def graph(function, specs):
+        plain = tf.function(function, input_signature=specs).get_concrete_function()
+        if not compact:
+            return plain
+        used = {variable.ref() for variable in plain.variables}
+        weights = [weight for weight in model.variables if weight.value.ref() in used and weight.dtype == "float32"]
+        for weight in weights:
+            halves.setdefault(weight.path, tf.Variable(tf.cast(weight, tf.float16), trainable=False))
+
+        def with_halves(*args):
+            with keras.StatelessScope([(weight, tf.cast(halves[weight.path], tf.float32)) for weight in weights]):
+                return function(*args)
+
+        return tf.function(with_halves, input_signature=specs).get_concrete_function()
+
+    functions = {name: graph(*signature) for name, signature in model.signatures().items()}
     module = tf.Module()
     # Only the variables that the signatures use: no discriminator, no optimizers.
     module.used = list({v.ref(): v for function in functions.values() for v in function.variables}.values())
     tf.saved_model.save(module, str(path), signatures=functions)
 
 
-def compare(model, exported):
-    """Raises `RuntimeError` unless the SavedModel gives the model's images, to 1 level of 255."""
-    worst = np.abs(model.probe().astype(int) - exported.probe()).max()
-    if worst > 1:
-        raise RuntimeError(f"the exported model differs from the model by {worst} levels of 255")
+def difference(model, exported):
+    """By how many levels of 255 the SavedModel's images differ from the model's at most."""
+    return np.abs(model.probe().astype(int) - exported.probe()).max()
 
 
 def save_picture(model, run, path):
-    """What the model makes; of a translation model the run's newest page, if there is one."""
+    """What the model makes: samples, the embedded photographs in a style, or the run's newest page of translations, if there is one."""
     if hasattr(model, "sample"):
         columns = 2 * model.classes if 0 < model.classes <= 10 else 16
         pictures.save_grid(model.sample(4 * columns, seed=0), path, columns)
         return
+    if hasattr(model, "stylize"):
+        images, columns = in_styles(model)
+        pictures.save_grid(images, path, columns)
+        return
     pages = sorted((run / "samples").glob("epoch_*.png"))
     if pages:
         shutil.copy(pages[-1], path)
+
+
+def in_styles(model):
+    """The embedded photographs, and what a model of style makes of them (of any style: with the embedded ones above), (images, columns)."""
+    styles = [embedded.style(name, 256) for name in embedded.STYLES] if model.styles_wanted else []
+    rows = [[np.full((256, 256, 3), 255, np.uint8), *styles]] if styles else []
+    for name in embedded.PHOTOGRAPHS:
+        photograph = to_longer(embedded.photograph(name), 256)
+        rows.append([photograph, *([model.stylize(photograph, [style]) for style in styles] or [model.stylize(photograph)])])
+    return on_one_size([image for row in rows for image in row]), len(rows[0])

@@ -152,12 +152,12 @@ class AdaIN(Stylizer):
         """
         return stylize_by_moments(self.moments, self.graph, image, styles, alpha, style_weights, own)
 
+    def moments_of(self, image):
+        return tf.stack([part[0] for part in moments(self.encode(to_float(image)[None]))])
+
     @functools.cached_property
     def moments_graph(self):
-        def of_features(image):
-            return tf.stack([part[0] for part in moments(self.encode(to_float(image)[None]))])
-
-        return tf.function(of_features, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
+        return tf.function(self.moments_of, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
 
     @functools.cached_property
     def graph(self):
@@ -172,9 +172,9 @@ class AdaIN(Stylizer):
         """What an exported model can do: `{name: (function, its input specs)}`."""
 
         def stylize(images, styles, weights, alpha):
-            parts = tf.map_fn(self.moments_graph, styles, fn_output_signature=tf.float32)  # (m, 2, 1, 1, c)
+            parts = tf.map_fn(self.moments_of, styles, fn_output_signature=tf.float32)  # (m, 2, 1, 1, c)
             style = tf.tensordot(weights / tf.reduce_sum(weights), parts, 1)
-            return {"images": tf.map_fn(lambda image: self.apply(image, self.moments_graph(image), style, alpha), images)}
+            return {"images": tf.map_fn(lambda image: self.apply(image, self.moments_of(image), style, alpha), images)}
 
         def paint(image, own, style, alpha):
             return {"image": self.apply(image, own, style, alpha)}
@@ -191,6 +191,6 @@ class AdaIN(Stylizer):
         return {
             "stylize": whole,
             "serving_default": whole,
-            "moments": (lambda image: {"moments": self.moments_graph(image)}, specs({"image": one})),
+            "moments": (lambda image: {"moments": self.moments_of(image)}, specs({"image": one})),
             "paint": (paint, specs(parts)),
         }

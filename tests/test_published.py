@@ -1,0 +1,75 @@
+"""Trained presets: those of the repository, and from an address for those who have the package alone."""
+
+import hashlib
+import importlib.util
+import pathlib
+import shutil
+
+import pytest
+
+from tfgan_zoo import export, presets, published
+from tfgan_zoo.config import UserError
+
+SAVED_MODELS = pathlib.Path(__file__).parent.parent / "saved_models"
+TRAINED = sorted(path.parent.name for path in SAVED_MODELS.glob("*/saved_model.pb"))
+
+
+@pytest.fixture(scope="module")
+def publish():
+    spec = importlib.util.spec_from_file_location("publish", SAVED_MODELS / "publish.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def elsewhere(publish, tmp_path, monkeypatch):
+    """As if the package had been installed without the repository: nothing at hand, an archive at an address."""
+    monkeypatch.setattr(presets, "trained", lambda name: None)
+    (tmp_path / "keras").mkdir()
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path / "keras"))
+    publish.archive(SAVED_MODELS / "cgan_mnist", tmp_path / "cgan_mnist.zip")
+    return tmp_path
+
+
+def test_published_archives_are_those_of_this_folder(publish, tmp_path):
+    found = {name: publish.archive(SAVED_MODELS / name, tmp_path / f"{name}.zip") for name in TRAINED}
+    assert found == published.checksums(), "run: python saved_models/publish.py --archives DIR"
+
+
+def test_trained_presets_are_small():
+    assert sum(file.stat().st_size for file in SAVED_MODELS.rglob("*") if file.is_file()) < 60 * 2**20
+
+
+def test_archives_are_the_same_whenever_they_are_made(publish, tmp_path):
+    copy = tmp_path / "cgan_mnist"
+    shutil.copytree(SAVED_MODELS / "cgan_mnist", copy)  # other times, perhaps another order
+    sums = [publish.archive(folder, tmp_path / f"{i}.zip") for i, folder in enumerate((SAVED_MODELS / "cgan_mnist", copy))]
+    assert sums[0] == sums[1] == hashlib.sha256((tmp_path / "0.zip").read_bytes()).hexdigest()
+
+
+def test_a_published_preset_is_fetched_and_used(elsewhere, monkeypatch):
+    monkeypatch.setenv("TFGAN_ZOO_URL", elsewhere.as_uri())
+    assert export.load("cgan_mnist").sample(2, labels=[3, 8]).shape == (2, 28, 28, 1)
+    assert export.experiment_of("cgan_mnist").kind == "CGAN"
+    (elsewhere / "cgan_mnist.zip").unlink()
+    export.load("cgan_mnist")  # what is at hand is not fetched again
+
+
+def test_without_an_address_the_error_says_what_to_do(elsewhere, monkeypatch):
+    monkeypatch.delenv("TFGAN_ZOO_URL", raising=False)
+    with pytest.raises(UserError, match=r"cgan_mnist is not at hand: set TFGAN_ZOO_URL .* TFGAN_ZOO_SAVED_MODELS"):
+        export.load("cgan_mnist")
+
+
+def test_another_archive_than_was_published_is_refused(elsewhere, monkeypatch):
+    monkeypatch.setenv("TFGAN_ZOO_URL", elsewhere.as_uri())
+    (elsewhere / "cgan_mnist.zip").write_bytes(b"something else")
+    with pytest.raises(UserError, match=r"could not be had from file:.*cgan_mnist.zip: .*hash"):
+        export.load("cgan_mnist")
+
+
+def test_an_address_without_the_archive_is_a_clear_error(elsewhere, monkeypatch):
+    monkeypatch.setenv("TFGAN_ZOO_URL", (elsewhere / "nothing").as_uri())
+    with pytest.raises(UserError, match="could not be had from file:"):
+        export.load("cgan_mnist")
