@@ -8,7 +8,7 @@ Paper: Huang, Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Ins
 Step: the encoder f is frozen; the decoder g moves along the gradient of the weighted sum.
 
 Deviations from the paper: errors divided by the target's mean square (see `losses.relative_error`), so that weights mean the same through
-every network; the encoder may be any that has the layers, and the decoder is its mirror image.
+every network; the encoder may be any that has the layers, and the decoder is its mirror image behind a constant factor.
 """
 
 import dataclasses
@@ -51,11 +51,12 @@ def moments(features):
     return mean, tf.sqrt(variance + 1e-5)
 
 
-def decoder(widths):
+def decoder(widths, scale=1.0):
     """Features (n, h, w, widths[3]) -> image (n, 8 h, 8 w, 3), about [-1, 1].
 
     Args:
         widths: the channels of the encoder's four layers, from the image on: 64, 128, 256, 512 for VGG19.
+        scale: what features are multiplied by first, to be about as large as images.
 
     Returns:
         A built `keras.Model` for any image size.
@@ -66,7 +67,7 @@ def decoder(widths):
         return keras.layers.Conv2D(width, 3, activation=activation)(ReflectionPadding(1)(x))
 
     features = x = keras.Input((None, None, w4), name="features")
-    x = keras.layers.UpSampling2D()(convolution(x, w3))  # (n, 64, 64, 256)
+    x = keras.layers.UpSampling2D()(convolution(keras.layers.Rescaling(scale)(x), w3))  # (n, 64, 64, 256)
     for _ in range(3):
         x = convolution(x, w3)
     x = keras.layers.UpSampling2D()(convolution(x, w2))  # (n, 128, 128, 128)
@@ -88,7 +89,9 @@ class AdaIN(Stylizer):
     def build_networks(self):
         self.look = self.config.look(LAYERS)
         self.encoder = self.look.network
-        self.decoder = decoder([output.shape[-1] for output in self.encoder.outputs])
+        noise = tf.random.stateless_uniform((1, 64, 64, 3), (0, 0), -1.0, 1.0)
+        size = tf.sqrt(tf.reduce_mean(tf.square(self.encode(noise))))  # hundreds, of which the decoder's ReLUs would die
+        self.decoder = decoder([output.shape[-1] for output in self.encoder.outputs], 1.0 / float(size))
 
     def players(self):
         return {"decoder": [self.decoder]}
