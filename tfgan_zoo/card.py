@@ -8,12 +8,13 @@ import sys
 from tfgan_zoo import __version__, callbacks, data, presets, scores
 
 
-def model_card(run, model):
+def model_card(run, model, compact=False):
     """The Markdown page about a run's model: what, data, command, seed, time, machine, numbers.
 
     Args:
         run: the run directory, a `pathlib.Path`.
         model: its model.
+        compact: whether weights are stored as float16.
     """
     experiment = presets.read_experiment(run)
     result = read_json(run / "result.json")
@@ -40,7 +41,8 @@ def model_card(run, model):
             "training": f"{rows[-1]['epoch']} epochs, {rows[-1]['step']} steps, {callbacks.clock(seconds)}",
             "machine": result.get("machine", "unknown"),
         }
-    facts |= {"weights (SHA-256)": f"`{model.digest()}`", "made by": f"tfgan_zoo {__version__}"}
+    stored = {"stored": "weights as float16; images differ from the trained model's by 1 level of 255 at most"} if compact else {}
+    facts |= {"weights (SHA-256)": f"`{model.digest()}`", **stored, "made by": f"tfgan_zoo {__version__}"}
     told = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     picture = "![samples](samples.png)\n\n" if hasattr(model, "sample") or (run / "samples").is_dir() else ""
     return f"""# {experiment.preset}

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -185,6 +186,12 @@ def parser():
     gatys.add_argument("--work-dir", type=pathlib.Path, help="keeps the picture at every size; an interrupted painting goes on from there")
     gatys.add_argument("--seed", type=natural, default=0, help="of --init noise (default: 0)")
 
+    benchmark = command("benchmark", benchmark_presets, "how fast presets train and make images on this machine")
+    text = "presets, and section.field=value for all of them (default: one preset of every model)"
+    benchmark.add_argument("words", nargs="*", metavar="PRESET", help=text)
+    benchmark.add_argument("--seconds", type=positive, default=20, help="of measuring a preset, besides building it (default: 20)")
+    benchmark.add_argument("--json", action="store_true", help="one JSON object on stdout, in place of the table")
+
     report = command("report", report_run, "one HTML page about a run: pictures over time, curves, configuration, scores")
     report.add_argument("source", metavar="RUN", type=pathlib.Path, help="a run directory")
     report.add_argument("-o", "--output", type=pathlib.Path, help="default: RUN/report.html")
@@ -204,6 +211,7 @@ def parser():
     export.add_argument("--format", choices=("saved_model", "tflite", "onnx"), default="saved_model", help="onnx needs the extra onnx")
     export.add_argument("--size", type=size, metavar="HxW", help="of translations in tflite (default: image_size) or onnx (default: any)")
     export.add_argument("--direction", choices=("xy", "yx"), default="xy", help="of translations in onnx (default: xy)")
+    export.add_argument("--compact", action="store_true", help="a SavedModel with weights of float16, in half the space")
     export.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
     data = commands.add_parser("data", help="prepare or check data").add_subparsers(metavar="COMMAND", required=True)
@@ -528,6 +536,22 @@ def report_run(options):
     print(json.dumps({"report": str(page)}) if options.json else f"report in {page}")
 
 
+def benchmark_presets(options):
+    names, overrides = ([word for word in options.words if ("=" in word) == wanted] for wanted in (False, True))
+    for name in names:
+        presets.check_choice("preset", name, presets.PRESETS)  # before the seconds that TensorFlow takes to start
+    start_tensorflow()
+    from tfgan_zoo import benchmark
+
+    tell = (lambda line: None) if options.json else functools.partial(print, flush=True)
+    result = benchmark.benchmark(names, overrides, options.seconds, tell, start_tensorflow)
+    if options.json:
+        print(json.dumps(result))
+    failed = [row["preset"] for row in result["presets"] if "error" in row]
+    if failed:
+        raise RuntimeError(f"{', '.join(failed)} could not be measured")
+
+
 def import_torch(options):
     presets.check_choice("preset", options.preset, presets.PRESETS)
     start_tensorflow()
@@ -558,7 +582,9 @@ def export_run(options):
     if options.format == "saved_model":
         if options.size:
             raise UserError("a SavedModel takes images of any size: --size is for tflite and onnx")
-        path = export.export(options.source, options.output)
+        path = export.export(options.source, options.output, compact=options.compact)
+    elif options.compact:
+        raise UserError("--compact is for SavedModels")
     else:
         output = options.output or options.source / f"model.{options.format}"
         path = formats.export_file(options.source, output, options.format, options.size, options.direction)

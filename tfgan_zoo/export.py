@@ -256,7 +256,7 @@ def export(run, folder=None, replace=False, compact=False):
             raise UserError(f"with weights of float16 images change by up to {worst} levels of 255, more than 1: export it as it is")
         raise RuntimeError(f"the exported model differs from the model by {worst} levels of 255")
     save_picture(model, run, partial / "samples.png")
-    (partial / "README.md").write_text(model_card(run, model))
+    (partial / "README.md").write_text(model_card(run, model, compact))
     (partial / "experiment.json").write_text(presets.read_experiment(run).to_json() + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -5,6 +5,7 @@ one-hot for a class, or any vector (several classes at once, a mixture of two, c
 """
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -97,7 +98,13 @@ class LatentModel(ZooModel):
             UserError: labels that do not fit the model.
         """
         condition = self.condition(labels, len(z))
-        return in_batches(lambda *inputs: to_uint8(self(join(*inputs))), z, *condition)
+        return in_batches(self.graph, np.asarray(z, np.float32), *condition)
+
+    @functools.cached_property
+    def graph(self):
+        """(z, condition if there is one) -> uint8 images."""
+        specs = [tf.TensorSpec((None, size)) for size in (self.config.latent_dim, self.classes) if size]
+        return tf.function(lambda *inputs: to_uint8(self(join(*inputs))), input_signature=specs)
 
     def sample(self, n, seed=0, labels=None):
         """Generated images.
