@@ -7,8 +7,9 @@ Paper: Huang, Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Ins
 
 Step: the encoder f is frozen; the decoder g moves along the gradient of the weighted sum.
 
-Deviations from the paper: errors divided by the target's mean square (see `losses.relative_error`), so that weights mean the same through
-every network; the encoder may be any that has the layers, and the decoder is its mirror image behind a constant factor.
+Deviations from the paper: errors divided by the variance of the target's features, so that weights mean the same through every network
+(not by their mean square, which in random networks is nearly all mean, and says nothing of what is where); the encoder may be any that has
+the layers, and the decoder is its mirror image behind a constant factor.
 """
 
 import dataclasses
@@ -20,7 +21,6 @@ import tensorflow as tf
 from tfgan_zoo.config import UserError
 from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.layers import ReflectionPadding
-from tfgan_zoo.losses import relative_error
 from tfgan_zoo.models.base import images_of
 from tfgan_zoo.models.styling import StyleConfig, Stylizer, check_picture, probe_of, stylize_by_moments
 from tfgan_zoo.optimizers import Adam
@@ -49,6 +49,17 @@ def moments(features):
     """Mean and standard deviation over the pixels: (n, 1, 1, c) each."""
     mean, variance = tf.nn.moments(features, (1, 2), keepdims=True)
     return mean, tf.sqrt(variance + 1e-5)
+
+
+def distance(found, wanted, deviation):
+    """Mean squared distance, in units of the features' variance."""
+    return tf.reduce_mean(tf.square(found - wanted)) / tf.reduce_mean(tf.square(deviation))
+
+
+def moment_distance(found, wanted):
+    """That of means and deviations, halved."""
+    (mean, deviation), (wanted_mean, wanted_deviation) = moments(found), moments(wanted)
+    return (distance(mean, wanted_mean, wanted_deviation) + distance(deviation, wanted_deviation, wanted_deviation)) / 2.0
 
 
 def decoder(widths, scale=1.0):
@@ -115,9 +126,8 @@ class AdaIN(Stylizer):
         style = self.look(tf.cast(y, tf.float32))
         target = tf.stop_gradient(adain(self.encode(x), style[LAYERS[-1]]))  # t
         found = self.look(tf.cast(self.decoder(target, training=True), tf.float32))  # F(g(t))
-        content_loss = relative_error(found[LAYERS[-1]], target)
-        pairs = [(a, b) for layer in LAYERS for a, b in zip(moments(found[layer]), moments(style[layer]), strict=True)]
-        style_loss = tf.add_n([relative_error(a, b) for a, b in pairs]) / len(pairs)
+        content_loss = distance(found[LAYERS[-1]], target, moments(target)[1])
+        style_loss = tf.add_n([moment_distance(found[layer], style[layer]) for layer in LAYERS]) / len(LAYERS)
         total = self.config.content_weight * content_loss + self.config.style_weight * style_loss
         return {"decoder": total, "content": content_loss, "style": style_loss}
 
