@@ -10,6 +10,9 @@ Step: the encoder f is frozen; the decoder g moves along the gradient of the wei
 Deviations from the paper: errors divided by the variance of the target's features, so that weights mean the same through every network
 (not by their mean square, which in random networks is nearly all mean, and says nothing of what is where); the encoder may be any that has
 the layers, and the decoder is its mirror image behind a constant factor.
+
+Presets: adain_folder_256 (the paper's form, for two folders; the README has numbers), adain_photographs (embedded data, random weights:
+to try it out, details are lost).
 """
 
 import dataclasses

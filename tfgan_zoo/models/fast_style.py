@@ -9,6 +9,8 @@ Step: the network moves along the gradient of the weighted sum.
 Deviations from the paper: instance norm in place of batch norm, reflection padding and resize-convolutions (all as in the authors' later
 work and every implementation since), VGG19 in place of VGG16, and errors divided by the target's mean square, so that weights mean
 the same through every network (see `losses.relative_error`).
+
+Presets: fast_folder_256 (the paper's form, for a folder of photographs; the README has numbers), fast_mosaic (embedded data).
 """
 
 import dataclasses

@@ -1,0 +1,352 @@
+# %% [markdown]
+# # 7. Style transfer: a picture in the style of another
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/07_style_transfer.ipynb)
+#
+# Three papers, one idea, ever faster:
+#
+# 1. Gatys et al. 2016: the **picture itself** is optimised. Any style, minutes a picture.
+#    [arXiv 1508.06576](https://arxiv.org/abs/1508.06576)
+# 2. Johnson et al. 2016: a **network** learns to do it for one style. Milliseconds a picture.
+#    [arXiv 1603.08155](https://arxiv.org/abs/1603.08155)
+# 3. Huang & Belongie 2017 (AdaIN): a network for **any** style. [arXiv 1703.06868](https://arxiv.org/abs/1703.06868)
+
+# %%
+FULL = False  # True: pictures of 384 pixels, the real presets fast_mosaic and adain_photographs (half an hour and more on two CPU cores)
+
+# %% jupyter={"source_hidden": true} tags=["setup"]
+# @title Setup: installs tfgan_zoo where it is missing, and defines a few helpers { display-mode: "form" }
+import contextlib
+import importlib.metadata
+import importlib.util
+import inspect
+import io
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
+FAST = os.environ.get("TFGAN_ZOO_FAST") == "1"  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
+
+if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
+    pip = [sys.executable, "-m", "pip"]
+    tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
+    on_tpu = any(name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")) or os.path.exists("/dev/accel0")
+    if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
+        libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
+        others = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources", "scikit-learn", "matplotlib", "pillow"]
+        subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
+        subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
+        subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
+        subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
+    else:  # a TensorFlow that is there stays: it fits the machine's CUDA
+        kept = [f"tensorflow=={version}" for version in tensorflow]
+        older = ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
+        subprocess.run([*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older], check=True)
+
+from tfgan_zoo import cli
+
+cli.start_tensorflow()  # without its notes
+
+import numpy as np
+import tensorflow as tf
+from IPython.display import Image, Markdown, display
+from matplotlib.figure import Figure
+from PIL import Image as Picture
+
+import tfgan_zoo
+from tfgan_zoo import callbacks, data, pictures, presets, training
+
+tf.get_logger().setLevel("ERROR")
+
+
+def choose(fast, normal, full):
+    """One of three sizes: for the tests, for two CPU cores and two minutes, for the real thing."""
+    return full if FULL else fast if FAST else normal
+
+
+def show(*things):
+    """The source of functions, methods or classes, as it is in the package that runs here."""
+    for thing in things:
+        path = inspect.getsourcefile(thing)
+        path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
+        display(Markdown(f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"))
+
+
+def draw(sheet, width=720):
+    """Shows an image uint8 (h, w) or (h, w, 3), enlarged to at most so wide, in few bytes: grey ones in 32 levels, others as JPEG."""
+    times, file = min(6, max(1, width // sheet.shape[1])), io.BytesIO()
+    if sheet.ndim == 2:
+        sheet = (np.round(sheet / 255 * 31) * 255 // 31).astype(np.uint8)
+        Picture.fromarray(sheet.repeat(times, 0).repeat(times, 1)).save(file, "PNG", optimize=True)
+        display(Image(file.getvalue()))
+    else:
+        Picture.fromarray(sheet).save(file, "JPEG", quality=85)
+        display(Image(file.getvalue(), width=times * sheet.shape[1]))
+
+
+def look(images, columns=0, width=720):
+    """Images uint8 (n, h, w, c) side by side."""
+    draw(pictures.grid(np.stack(images), columns), width)
+
+
+def look_back(run, count=4, share=1.0):
+    """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
+    found = sorted((run / "samples").glob("epoch_*.png"))
+    times = max(1, 112 // presets.read_experiment(run).model.image_size)  # the pages are enlarged
+    for path in [found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})]:
+        print("epoch", int(path.stem.removeprefix("epoch_")))
+        page = np.asarray(Picture.open(path))[::times, ::times]
+        draw(page[: round(len(page) * share)], 480)
+
+
+def curves(panels, x="epoch", log=False):
+    """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
+    figure, file = Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"), io.BytesIO()
+    for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+        for name, values in lines.items():
+            points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
+            axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
+        axes.set(title=title, xlabel=x, yscale="log" if log else "linear")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    figure.savefig(file)
+    display(Image(file.getvalue()))
+
+
+def train(name, preset, *changes):
+    """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
+    run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
+    with contextlib.redirect_stderr(sys.stdout):
+        training.train(preset, *changes, run_dir=run)
+    return run
+
+
+def losses_of(run):
+    """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
+    rows = callbacks.read_metrics(run / "metrics.csv")
+    return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
+
+
+def quick(preset, *changes):
+    """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
+    experiment = tfgan_zoo.experiment(preset, *changes)
+    images, settings = data.load_for(experiment), experiment.train
+    model = training.make_model(experiment, tf.distribute.get_strategy())
+    size = experiment.data.batch_size * model.batches_per_step
+    steps = settings.steps_per_epoch or data.steps_per_epoch(images, size)
+    batches = data.batches(images, experiment.data, settings.seed, size, steps_per_epoch=steps, labels=model.wants_labels)
+    return model, model.fit(batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0).history
+
+
+# %% [markdown]
+# ## Looking through a network
+#
+# All three look at pictures through a convolutional network, VGG19. Let $F^l(x)$ be the features of layer $l$: $h w$ places, $c$
+# channels.
+#
+# - **Content** is what is where: $F^l(x)$ itself, of a deep layer.
+# - **Style** is what goes with what, wherever it is: the Gram matrix $G^l(x) = \frac{1}{hw} \sum_\text{places} F F^\top$, how often
+#   which channels fire together. The sum over places is what forgets the place.
+#
+# The network here has **random weights**: no download, and colours, strokes and patterns get through. ImageNet's weights see more of a
+# style (`features=imagenet`, Keras downloads them once).
+#
+# The pictures: a photograph that comes with scikit-learn, and a mosaic drawn by a rule of ours.
+
+# %%
+import dataclasses
+
+from tfgan_zoo import stylize
+from tfgan_zoo.data import embedded
+from tfgan_zoo.data.transforms import resize, to_float, to_longer
+
+size = choose(48, 176, 384)
+content = to_longer(embedded.photograph("china"), size)
+styles = {name: embedded.style(name, size) for name in embedded.STYLES}
+height, width = content.shape[:2]
+
+
+def side_by_side(*images, columns=0):
+    """Pictures of any size, as high as the content."""
+    look([resize(image, height, width) for image in images], columns or len(images), width=640)
+
+
+side_by_side(content, *styles.values())
+
+# %% [markdown]
+# A small experiment on what the two see. Roll the mosaic by half its width: every pixel is somewhere else, the style is the same.
+# `relative_error` is 0 for equal things and 1 for nothing at all.
+
+# %%
+from tfgan_zoo import losses
+from tfgan_zoo.models import adain, fast_style, style_transfer, styling
+
+config = dataclasses.replace(tfgan_zoo.experiment("gatys").model, features_width=choose(4, 16, 32))
+seen = config.look((*styling.STYLE_LAYERS, *styling.CONTENT_LAYERS))
+mosaic = styles["mosaic"]
+found = {
+    name: seen(to_float(image)[None])
+    for name, image in {"mosaic": mosaic, "rolled": np.roll(mosaic, size // 2, axis=1), "strokes": styles["strokes"]}.items()
+}
+for name in ("rolled", "strokes"):
+    grams = [losses.relative_error(losses.gram(found[name][layer]), losses.gram(found["mosaic"][layer])) for layer in styling.STYLE_LAYERS]
+    features = losses.relative_error(found[name]["block4_conv2"], found["mosaic"]["block4_conv2"])
+    print(f"{name:<8} beside the mosaic: Gram matrices {np.mean(grams):.4f}, features in their places {features:.4f}")
+
+# %% [markdown]
+# ## 1. Gatys: the picture is the player
+#
+# $$\min_x \; \alpha \sum_{l \in C} \bigl|F^l(x) - F^l(\text{content})\bigr|^2 + \beta \sum_{l \in S} \bigl|G^l(x) -
+# G^l(\text{style})\bigr|^2 + \gamma \, \mathrm{TV}(x)$$
+#
+# In the words of this zoo: there is one player, and its weights are the pixels. The optimiser is L-BFGS, as in the paper.
+
+# %%
+show(style_transfer.Objective.losses, style_transfer.Objective.weigh, style_transfer.Canvas, losses.gram)
+
+# %% [markdown]
+# Go. The picture begins as the content, small, and grows: what it is about is settled where a step costs little.
+
+# %%
+history = []
+settings = {"iterations": choose(2, 40, 60), "smallest": choose(32, 96, 128)}
+painting = stylize.paint(
+    content,
+    [mosaic],
+    dataclasses.replace(config, **settings),
+    progress=lambda now, of, iteration, values: history.append(values),
+)
+print(f"{painting.seconds:.0f} s")
+side_by_side(content, painting.picture, mosaic)
+curves(
+    {"relative errors": {name: [v[name] for v in history] for name in ("style", "content")}},
+    "iteration",
+    log=True,
+)
+
+# %% [markdown]
+# The style's error falls by three orders of magnitude, at the price of the content; it jumps where the picture grows.
+#
+# ### One term alone
+#
+# From noise, with the style alone: a texture, which has everything of the mosaic but its places. And with the content alone, through a
+# shallow and a deep layer: what does a layer still know?
+
+# %%
+alone = {"init": "noise", "smallest": size, "iterations": choose(2, 40, 100), "variation_weight": 0.0}
+variants = {
+    "style alone": {"content_weight": 0.0},
+    "content alone, block2_conv2": {"style_weight": 0.0, "content_layers": ("block2_conv2",)},
+    "content alone, block4_conv2": {"style_weight": 0.0, "content_layers": ("block4_conv2",)},
+}
+print(", ".join(variants))
+side_by_side(*(stylize.paint(content, [mosaic], dataclasses.replace(config, **alone, **changes)).picture for changes in variants.values()))
+
+# %% [markdown]
+# A shallow layer keeps nearly the photograph. The deep layer keeps shapes and loses exact colours, all the more with random weights:
+# that is why our preset has both as content.
+#
+# ### The one dial
+#
+# Only the ratio of the weights matters. From left: content weight 0.05, 0.5, 5.
+
+# %%
+weights = [dataclasses.replace(config, **settings, content_weight=weight) for weight in choose([0.5], [0.05, 0.5, 5.0], [0.05, 0.5, 5.0])]
+side_by_side(*(stylize.paint(content, [styles["strokes"]], each).picture for each in weights))
+
+# %% [markdown]
+# What goes wrong here is mostly this dial: too little content, and the picture is a texture in the style's colours; too much, and it
+# is the photograph with a filter. Speckles: more `variation_weight`. Strokes too coarse or too fine: `style_scale`.
+#
+# ## 2. Fast style transfer: a network learns it
+#
+# Optimising each picture anew is a waste, if the style stays. Johnson et al. train a network $f$ on many photographs, with the very
+# same loss on its output:
+#
+# $$\min_f \; \mathbb{E}_x \; \text{content}(f(x), x) + \text{style}(f(x)) + \mathrm{TV}(f(x)).$$
+
+# %%
+show(fast_style.FastStyle.losses)
+
+# %%
+preset = choose("fast_tiny", "fast_mosaic", "fast_mosaic")
+small = ["model.image_size=64", "model.features_width=8", "model.width=12", "model.blocks=2", "model.style_size=192"]
+run = train("fast", preset, *choose([], [*small, "train.epochs=5", "train.steps_per_epoch=100"], []))
+fast = tfgan_zoo.load(run)
+flower = to_longer(embedded.photograph("flower"), size)
+side_by_side(content, fast.stylize(content), flower, fast.stylize(flower))
+
+# %%
+h = losses_of(run)
+print("epoch by epoch: " + ", ".join(f"{name} {[round(value, 3) for value in h[name]]}" for name in ("style", "content")))
+
+# %% [markdown]
+# 500 steps of a small network: colours of the mosaic, blotches with dark borders, and stripes of an unfinished network. It was trained
+# on pieces of these two photographs, so it says nothing about others. The preset takes 2,000 steps with a larger one.
+#
+# ## 3. AdaIN: any style
+#
+# The style of a layer can be said even more briefly than by a Gram matrix: by mean and deviation of each channel. Take the content's
+# features and give them those of the style's,
+#
+# $$t = \sigma(f(y)) \, \frac{f(x) - \mu(f(x))}{\sigma(f(x))} + \mu(f(y)),$$
+#
+# and train a decoder $g$ to make a picture of such features. Nothing in it belongs to one style: that comes in at test time, as
+# numbers.
+
+# %%
+show(adain.adain, adain.AdaIN.losses)
+
+# %%
+preset = choose("adain_tiny", "adain_photographs", "adain_photographs")
+small = ["model.image_size=64", "model.style_weight=0.5", "data.batch_size=4"]
+run = train("adain", preset, *choose([], [*small, "train.epochs=6", "train.steps_per_epoch=100", "train.sample_every=6"], []))
+any_style = tfgan_zoo.load(run)
+for name, style in styles.items():
+    print(name)
+    side_by_side(style, any_style.stylize(content, [style]), any_style.stylize(flower, [style]))
+
+# %% [markdown]
+# This is what an AdaIN looks like that is far from done. Which part is to blame? Since style is numbers, it can be turned down:
+# `alpha=0` is the content as the decoder gives it back, with no style at all. From left: 0, 0.5, 1.
+
+# %%
+side_by_side(*(any_style.stylize(content, [mosaic], alpha=alpha) for alpha in (0.0, 0.5, 1.0)))
+
+# %% [markdown]
+# Already without style it is a blur in odd colours. So the decoder is to blame: before anything else it has to learn to invert the
+# encoder, deep features to pixels, and a minute does not do it. Always look at `alpha=0` first. (The weight of the style is lower here
+# than in the preset, lest the decoder draw patterns before it can draw anything.) The paper trains on 80,000 photographs and as many
+# paintings, through ImageNet's features; `adain_folder_256` is that form.
+#
+# ## Side by side
+#
+# How near each way comes to the style (Gram matrices) and to the content, beside the content itself and the style itself. Do not take
+# it for a race: the optimiser had this very loss, for this very picture, through this very network; the others have one pass, and have
+# learnt through networks of other widths.
+
+# %%
+from tfgan_zoo import style_scores
+
+judge = style_scores.Judge(mosaic, seen)
+made = {"Gatys": painting.picture, "fast": fast.stylize(content), "AdaIN": any_style.stylize(content, [mosaic])}
+print(f"{'':<16}{'style':>8}{'content':>9}{'SSIM':>7}")
+for name, picture in made.items():
+    told = judge(picture, content)
+    print("{0:<16}{style:8.3f}{content:9.3f}{ssim:7.3f}".format(name, **told["picture"]))
+for name in ("content image", "style image"):
+    print("{0:<16}{style:8.3f}{content:9.3f}{ssim:7.3f}".format(name, **told[name]))
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. `features="imagenet"` in `dataclasses.replace(config, ...)`: what does a trained network see that a random one does not?
+# 2. Show that the Gram matrix does not change if places are permuted. Does AdaIN's mean and deviation?
+# 3. `style_scale=0.5`: finer strokes. Why does that work, if style forgets the place?
+# 4. `tfgan-zoo stylize photo.jpg --style sky.jpg sea.jpg --mask sky.png sea.png`: each region its own style.
+# 5. `any_style.stylize(content, [mosaic, strokes], style_weights=(1, 3))`: what is blended, pictures or moments?
+# 6. `colors=keep`: the photograph's own colours. Which other way is there (`match`), and when is it better?

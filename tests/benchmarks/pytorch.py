@@ -1,0 +1,530 @@
+"""The zoo's networks and training steps in PyTorch, as someone writes them who knows it well: fakes are made once and detached for D, D's
+weights ask for no gradient while G learns, one `torch.optim.Adam` a player. No torch.compile. Used by compare.py.
+
+The memory layout (NCHW or channels_last), Adam's form (foreach or fused) and the number of threads (one or all cores) are the faster ones,
+by measurement at the start.
+Denormal numbers are flushed to 0, as TensorFlow does.
+"""
+
+import itertools
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+torch.set_flush_denormal(True)
+
+# --- networks
+
+
+def pyramid(size, width):
+    """See `tfgan_zoo.layers.pyramid`."""
+    maps = []
+    while size > 5:
+        size = -(-size // 2)
+        maps.append((size, width * min(2 ** len(maps), 8)))
+    return maps
+
+
+def halving(inputs, outputs, kernel_size, before, bias=True):
+    """before -> ceil(before / 2) pixels."""
+    after = -(-before // 2)
+    padding = next(p for p in range(kernel_size) if (before + 2 * p - kernel_size) // 2 + 1 == after)
+    return nn.Conv2d(inputs, outputs, kernel_size, 2, padding, bias=bias)
+
+
+def doubling(inputs, outputs, kernel_size, before, after, bias=True):
+    """before -> after = 2 before or 2 before - 1 pixels."""
+    excess = 2 * (before - 1) + kernel_size - after
+    return nn.ConvTranspose2d(inputs, outputs, kernel_size, 2, (excess + 1) // 2, (excess + 1) // 2 * 2 - excess, bias=bias)
+
+
+class Join(nn.Module):
+    """z and what a label is embedded to, before a network."""
+
+    def __init__(self, c, network):
+        super().__init__()
+        self.embedding, self.network = nn.Embedding(c.classes, c.embedding_dim), network
+
+    def forward(self, z, labels):
+        return self.network(torch.cat([z, self.embedding(labels)], 1))
+
+
+class Plane(nn.Module):
+    """An image and a plane that a label is embedded to, before a network."""
+
+    def __init__(self, c, network):
+        super().__init__()
+        self.embedding, self.network = nn.Embedding(c.classes, c.image_size**2), network
+
+    def forward(self, images, labels):
+        return self.network(torch.cat([images, self.embedding(labels).view(-1, 1, *images.shape[2:])], 1))
+
+
+class Maxout(nn.Module):
+    def __init__(self, inputs, units, pieces):
+        super().__init__()
+        self.linear, self.shape = nn.Linear(inputs, units * pieces), (units, pieces)
+
+    def forward(self, x):
+        return self.linear(x).view(-1, *self.shape).max(2).values
+
+
+def upward(inputs, c, activation, kernel_size):
+    """Codes (n, inputs) -> images (n, c, s, s): DCGAN's generator up to the last convolution."""
+    (size, width), *inner = reversed(pyramid(c.image_size, c.width))
+    layers = [nn.Linear(inputs, size * size * width, bias=False), nn.Unflatten(1, (width, size, size)), nn.BatchNorm2d(width), activation()]
+    for larger, narrower in inner:
+        layers += [doubling(width, narrower, kernel_size, size, larger, bias=False), nn.BatchNorm2d(narrower), activation()]
+        size, width = larger, narrower
+    return [*layers, doubling(width, c.channels, kernel_size, size, c.image_size)]
+
+
+def downward(inputs, c, first_norm):
+    """Images (n, inputs, s, s) -> (n, features), and how many these are: DCGAN's discriminator up to the last layer."""
+    layers, size = [], c.image_size
+    for smaller, width in pyramid(c.image_size, c.width):
+        norm = bool(layers) or first_norm
+        layers += [halving(inputs, width, c.kernel_size, size, bias=not norm), *([nn.BatchNorm2d(width)] if norm else [])]
+        layers += [nn.LeakyReLU(0.2, inplace=True)]
+        inputs, size = width, smaller
+    return [*layers, nn.Flatten()], inputs * size * size
+
+
+def relu():
+    return nn.ReLU(inplace=True)
+
+
+def leaky():
+    return nn.LeakyReLU(0.2, inplace=True)
+
+
+def gan(c):
+    pixels = c.image_size**2 * c.channels
+    hidden = (nn.Linear(c.latent_dim, c.width), relu(), nn.Linear(c.width, c.width), relu())
+    g = nn.Sequential(*hidden, nn.Linear(c.width, pixels), nn.Tanh(), nn.Unflatten(1, (c.channels, c.image_size, c.image_size)))
+    layers, inputs = [nn.Flatten()], pixels
+    for _ in range(2):
+        layers += [Maxout(inputs, c.maxout_units, c.maxout_pieces), nn.Dropout(c.dropout)]
+        inputs = c.maxout_units
+    return g, nn.Sequential(*layers, nn.Linear(inputs, 1))
+
+
+def dcgan(c):
+    layers, features = downward(c.channels, c, first_norm=False)
+    return nn.Sequential(*upward(c.latent_dim, c, relu, c.kernel_size), nn.Tanh()), nn.Sequential(*layers, nn.Linear(features, 1))
+
+
+def cgan(c):
+    layers, features = downward(c.channels + 1, c, first_norm=False)
+    g = nn.Sequential(*upward(c.latent_dim + c.embedding_dim, c, relu, c.kernel_size), nn.Tanh())
+    return Join(c, g), Plane(c, nn.Sequential(*layers, nn.Linear(features, 1)))
+
+
+def vae(c):
+    """The encoder, whose output is mean and log variance side by side; the decoder."""
+    layers, features = downward(c.channels, c, first_norm=True)
+    encoder = [*layers, nn.Linear(features, c.hidden, bias=False), nn.BatchNorm1d(c.hidden), leaky(), nn.Linear(c.hidden, 2 * c.latent_dim)]
+    hidden = (nn.Linear(c.latent_dim, c.hidden, bias=False), nn.BatchNorm1d(c.hidden), leaky())
+    return nn.Sequential(*encoder), nn.Sequential(*hidden, *upward(c.hidden, c, leaky, c.kernel_size))
+
+
+class UNet(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        widths = [c.width * min(2**level, 8) for level in range(c.downs)]
+        self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
+        inputs = c.x_channels
+        for level, width in enumerate(widths):
+            layers = [nn.LeakyReLU(c.slope)] if level else []
+            layers.append(nn.Conv2d(inputs, width, 4, 2, 1, bias=False))
+            self.downs.append(nn.Sequential(*layers, *([nn.BatchNorm2d(width)] if 0 < level < c.downs - 1 else [])))
+            inputs = width
+        for level in range(c.downs - 1, 0, -1):
+            layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, widths[level - 1], 4, 2, 1, bias=False), nn.BatchNorm2d(widths[level - 1])]
+            self.ups.append(nn.Sequential(*layers, *([nn.Dropout(c.dropout)] if 4 <= level < c.downs - 1 else [])))
+            inputs = 2 * widths[level - 1]
+        self.last = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(inputs, c.y_channels, 4, 2, 1), nn.Tanh())
+
+    def forward(self, x):
+        skips = []
+        for down in self.downs:
+            x = down(x)
+            skips.append(x)
+        x = skips.pop()
+        for up in self.ups:
+            x = torch.cat([skips.pop(), up(x)], 1)
+        return self.last(x)
+
+
+def patches(c, channels, norm, bias):
+    """PatchGAN for a field of 70 pixels."""
+    layers = [nn.Conv2d(channels, c.width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+    for level, stride in ((1, 2), (2, 2), (3, 1)):
+        inputs, width = c.width * 2 ** (level - 1), c.width * 2**level
+        layers += [nn.Conv2d(inputs, width, 4, stride, 1, bias=bias), norm(width), leaky()]
+    return nn.Sequential(*layers, nn.Conv2d(8 * c.width, 1, 4, 1, 1))
+
+
+class Residual(nn.Module):
+    def __init__(self, width, norm):
+        super().__init__()
+        first, second = (nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect") for _ in range(2))
+        self.layers = nn.Sequential(first, norm(width), relu(), second, norm(width))
+
+    def forward(self, x):
+        return x + self.layers(x)
+
+
+def resnet(c):
+    w, norm = c.width, nn.InstanceNorm2d
+    layers = [nn.Conv2d(c.x_channels, w, 7, padding=3, padding_mode="reflect"), norm(w), relu()]
+    for width in (w, 2 * w):
+        layers += [nn.Conv2d(width, 2 * width, 3, 2, 1), norm(2 * width), relu()]
+    layers += [Residual(4 * w, norm) for _ in range(c.blocks)]
+    for width in (4 * w, 2 * w):
+        layers += [nn.ConvTranspose2d(width, width // 2, 3, 2, 1, 1), norm(width // 2), relu()]
+    return nn.Sequential(*layers, nn.Conv2d(w, c.y_channels, 7, padding=3, padding_mode="reflect"), nn.Tanh())
+
+
+def stylizer(c):
+    def convolution(inputs, outputs, size, stride=1):
+        return nn.Conv2d(inputs, outputs, size, stride, size // 2, padding_mode="reflect")
+
+    def norm(width):
+        return nn.InstanceNorm2d(width, affine=True)
+
+    w = c.width
+    layers = [convolution(3, w, 9), norm(w), relu()]
+    for width in (w, 2 * w):
+        layers += [convolution(width, 2 * width, 3, 2), norm(2 * width), relu()]
+    layers += [Residual(4 * w, norm) for _ in range(c.blocks)]
+    for width in (4 * w, 2 * w):
+        layers += [nn.Upsample(scale_factor=2), convolution(width, width // 2, 3), norm(width // 2), relu()]
+    return nn.Sequential(*layers, convolution(w, 3, 9), nn.Tanh())
+
+
+class VGG19(nn.Module):
+    """As in `tfgan_zoo.features`: mirrored at the borders, cut behind the deepest of the layers; images in [-1, 1] -> {layer: features}."""
+
+    def __init__(self, layers, pooling, width):
+        super().__init__()
+        self.wanted, self.convolutions, inputs = set(layers), nn.ModuleDict(), 3
+        self.pool = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[pooling](2)
+        for block, count in enumerate((2, 2, 4, 4, 4), 1):
+            for i in range(1, count + 1):
+                if f"block{block}_conv{i}" <= max(layers):
+                    outputs = width * min(2 ** (block - 1), 8)
+                    self.convolutions[f"block{block}_conv{i}"] = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
+                    inputs = outputs
+        for weight in self.convolutions.parameters():
+            weight.requires_grad_(False)
+            if weight.ndim > 1:
+                nn.init.kaiming_normal_(weight)
+        self.register_buffer("mean", torch.tensor((123.68, 116.779, 103.939)).view(1, 3, 1, 1))
+
+    def load(self, weights):
+        """Takes {layer: (kernel (h, w, in, out), bias)}."""
+        for name, (kernel, bias) in weights.items():
+            self.convolutions[name].weight.copy_(torch.tensor(kernel.transpose(3, 2, 0, 1)))
+            self.convolutions[name].bias.copy_(torch.tensor(bias))
+
+    def forward(self, images, wanted=None):
+        """Features of all layers, or of those that are wanted."""
+        wanted = wanted or self.wanted
+        x, found, block = ((images + 1.0) * 127.5 - self.mean).flip(1), {}, "1"
+        for name, convolution in self.convolutions.items():
+            if name[5] != block:
+                x, block = self.pool(x), name[5]
+            x = F.relu(convolution(x))
+            if name in wanted:
+                found[name] = x
+            if len(found) == len(wanted):
+                return found
+
+
+# --- losses
+
+
+def cross_entropy(logits, target):
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+
+
+def squared_error(logits, target):
+    return F.mse_loss(logits, torch.full_like(logits, target))
+
+
+def gram(features):
+    flat = features.flatten(2)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def relative_error(found, target):
+    return F.mse_loss(found, target.expand_as(found)) / target.square().mean()
+
+
+def total_variation(x):
+    return (x[:, :, 1:] - x[:, :, :-1]).square().mean() + (x[:, :, :, 1:] - x[:, :, :, :-1]).square().mean()
+
+
+# --- steps: each maker gives a function that does one step and reads its losses, and {player: its networks}
+
+
+class Maker:
+    """The choices that are the same for every model."""
+
+    def __init__(self, config, layout, adam):
+        self.config, self.layout, self.adam_options = config, layout, {adam: True}
+
+    def ready(self, *networks):
+        for network in networks:
+            network.to(memory_format=self.layout).train()
+        return networks
+
+    def adam(self, *networks):
+        betas = (getattr(self.config, "beta_1", 0.9), getattr(self.config, "beta_2", 0.999))
+        weights = [weight for network in networks for weight in network.parameters()]
+        return torch.optim.Adam(weights, self.config.learning_rate, betas, eps=1e-7, **self.adam_options)
+
+    def images(self, array):
+        return torch.tensor(array.transpose(0, 3, 1, 2)).contiguous(memory_format=self.layout)
+
+
+def learn(optimizer, loss):
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+
+
+def learning(networks, flag):
+    for network in networks:
+        for weight in network.parameters():
+            weight.requires_grad_(flag)
+
+
+def adversarial(maker, kind, batch):
+    c = maker.config
+    g, d = maker.ready(*{"GAN": gan, "DCGAN": dcgan, "CGAN": cgan}[kind](c))
+    g_adam, d_adam = maker.adam(g), maker.adam(d)
+    images, *labels = batch if kind == "CGAN" else (batch,)
+    real, labels = maker.images(images), [torch.tensor(label) for label in labels]
+    state = [tensor.detach() for tensor in g.state_dict().values() if tensor.is_floating_point()]
+    average = [tensor.clone() for tensor in state]
+
+    def step():
+        z = torch.randn(len(real), c.latent_dim)
+        fake = g(z, *labels)
+        learning([d], True)
+        d_loss = cross_entropy(d(real, *labels), 1.0 - c.label_smoothing) + cross_entropy(d(fake.detach(), *labels), 0.0)
+        learn(d_adam, d_loss)
+        learning([d], False)
+        g_loss = cross_entropy(d(fake, *labels), 1.0)
+        learn(g_adam, g_loss)
+        if c.ema_decay:
+            torch._foreach_lerp_(average, state, 1.0 - c.ema_decay)
+        return d_loss.item(), g_loss.item()
+
+    return step, {"generator": [g], "discriminator": [d]}
+
+
+def autoencoder(maker, kind, batch):
+    encoder, decoder = maker.ready(*vae(maker.config))
+    adam = maker.adam(encoder, decoder)
+    images = maker.images(batch)
+
+    def step():
+        x = (images + 1.0) / 2.0
+        mean, log_variance = encoder(x).chunk(2, 1)
+        z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        reconstruction = F.binary_cross_entropy_with_logits(decoder(z), x, reduction="sum") / len(x)
+        kl = -0.5 * (1.0 + log_variance - mean.square() - log_variance.exp()).sum() / len(x)
+        loss = reconstruction + kl
+        learn(adam, loss)
+        return loss.item(), reconstruction.item(), kl.item()
+
+    return step, {"vae": [encoder, decoder]}
+
+
+def paired(maker, kind, batch):
+    c = maker.config
+    g, d = maker.ready(UNet(c), patches(c, c.x_channels + c.y_channels, nn.BatchNorm2d, bias=False))
+    g_adam, d_adam = maker.adam(g), maker.adam(d)
+    x, y = map(maker.images, batch)
+
+    def step():
+        fake = g(x)
+        learning([d], True)
+        d_loss = cross_entropy(d(torch.cat([x, y], 1)), 1.0) + cross_entropy(d(torch.cat([x, fake.detach()], 1)), 0.0)
+        learn(d_adam, c.discriminator_weight * d_loss)
+        learning([d], False)
+        g_loss = cross_entropy(d(torch.cat([x, fake], 1)), 1.0) + c.l1_weight * F.l1_loss(fake, y)
+        learn(g_adam, g_loss)
+        return d_loss.item(), g_loss.item()
+
+    return step, {"generator": [g], "discriminator": [d]}
+
+
+class Pool:
+    """The history of images."""
+
+    def __init__(self, size):
+        self.size, self.images = size, []
+
+    def __call__(self, image):
+        if len(self.images) < self.size:
+            self.images.append(image)
+            return image
+        if torch.rand(()) < 0.5:
+            return image
+        place = int(torch.randint(self.size, ()))
+        old, self.images[place] = self.images[place], image
+        return old
+
+
+def unpaired(maker, kind, batch):
+    c = maker.config
+    g, f = maker.ready(resnet(c), resnet(c))
+    d_x, d_y = maker.ready(*(patches(c, c.x_channels, nn.InstanceNorm2d, bias=True) for _ in range(2)))
+    g_adam, d_adam = maker.adam(g, f), maker.adam(d_x, d_y)
+    x, y = map(maker.images, batch)
+    pool_x, pool_y = Pool(c.pool_size), Pool(c.pool_size)
+
+    def step():
+        learning([d_x, d_y], False)
+        fake_y, fake_x = g(x), f(y)
+        cycle = F.l1_loss(f(fake_y), x) + F.l1_loss(g(fake_x), y)
+        identity = F.l1_loss(g(y), y) + F.l1_loss(f(x), x)
+        g_loss = squared_error(d_y(fake_y), 1.0) + squared_error(d_x(fake_x), 1.0)
+        g_loss = g_loss + c.cycle_weight * (cycle + c.identity_weight * identity)
+        learn(g_adam, g_loss)
+        learning([d_x, d_y], True)
+        d_loss = squared_error(d_x(x), 1.0) + squared_error(d_x(pool_x(fake_x.detach())), 0.0)
+        d_loss = d_loss + squared_error(d_y(y), 1.0) + squared_error(d_y(pool_y(fake_y.detach())), 0.0)
+        learn(d_adam, 0.5 * d_loss)
+        return g_loss.item(), d_loss.item()
+
+    return step, {"generator": [g, f], "discriminator": [d_x, d_y]}
+
+
+def one_style(maker, kind, batch):
+    c = maker.config
+    (generator,) = maker.ready(stylizer(c))
+    (look,) = maker.ready(VGG19(c.style_layers, c.pooling, c.features_width))
+    adam = maker.adam(generator)
+    x = maker.images(batch)
+    with torch.no_grad():
+        targets = {layer: gram(features) for layer, features in look(maker.images(c.style_image)).items()}
+
+    def step():
+        y = generator(x)
+        made = look(y)
+        with torch.no_grad():
+            content = look(x, {c.content_layer})
+        style_loss = sum(relative_error(gram(made[layer]), target) for layer, target in targets.items()) / len(targets)
+        content_loss = relative_error(made[c.content_layer], content[c.content_layer])
+        loss = c.content_weight * content_loss + c.style_weight * style_loss + c.variation_weight * total_variation(y)
+        learn(adam, loss)
+        return (loss.item(),)
+
+    return step, {"generator": [generator]}
+
+
+MAKERS = {
+    "GAN": adversarial,
+    "DCGAN": adversarial,
+    "CGAN": adversarial,
+    "VAE": autoencoder,
+    "Pix2Pix": paired,
+    "CycleGAN": unpaired,
+    "FastStyle": one_style,
+}
+LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def make(kind, config, batch, threads=0):
+    """The step in its fastest variant, how many parameters every player has, and what the variant is.
+
+    Args:
+        kind: a name in `MAKERS`.
+        config: what the zoo's config holds, as attributes.
+        batch: float32 arrays (n, h, w, c), as the zoo's model takes them.
+        threads: of PyTorch; 0: one or all, what is faster.
+    """
+
+    def step_of(layout, adam, threads):
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        return MAKERS[kind](Maker(config, LAYOUTS[layout], adam), kind, batch)
+
+    def seconds(variant):
+        step, _ = step_of(*variant)
+        step()
+        begin, times = time.perf_counter(), []
+        while len(times) < 2 or time.perf_counter() - begin < 1.0:
+            before = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - before)
+        return min(times)  # the least disturbed
+
+    best = ("NCHW", "fused", threads or torch.get_num_threads())
+    fastest = seconds(best)
+    for place, other in ((0, "channels_last"), (1, "foreach"), (2, threads or 1)):  # one choice after another
+        variant = (*best[:place], other, *best[place + 1 :])
+        if variant != best and (found := seconds(variant)) < fastest:
+            best, fastest = variant, found
+    step, networks = step_of(*best)
+    counts = {name: sum(w.numel() for network in found for w in network.parameters()) for name, found in networks.items()}
+    return step, counts, f"{best[0]}, {best[1]} Adam, {best[2]} threads"
+
+
+# --- style transfer by optimisation
+
+
+def gatys(config, weights, content, style, optimizer, iterations, target, now=time.perf_counter):
+    """How the loss of a picture falls: [(seconds, loss)] of every evaluation.
+
+    Args:
+        config: what a `StyleTransferConfig` holds, as attributes.
+        weights: of VGG19, {layer: (kernel, bias)}.
+        content, style: float32 (1, h, w, 3) in [-1, 1].
+        optimizer: "lbfgs", in the form of PyTorch's tutorial, or "adam".
+        iterations: at most, of the optimizer; an iteration of L-BFGS may be more than one evaluation.
+        target: a loss at which to stop; None: never.
+        now: the clock.
+    """
+    layers = (*config.style_layers, *config.content_layers)
+    look = VGG19(layers, config.pooling, config.features_width)
+    look.load(weights)
+    look.to(memory_format=torch.channels_last)
+    maker = Maker(config, torch.channels_last, "fused")
+    content, style = maker.images(content), maker.images(style)
+    begin, curve = now(), []
+    with torch.no_grad():
+        found = look(style)
+        grams = {layer: gram(found[layer]) for layer in config.style_layers}
+        found = look(content)
+        kept = {layer: found[layer] for layer in config.content_layers}
+    image = content.contiguous().requires_grad_(True)  # L-BFGS takes no channels_last
+    if optimizer == "lbfgs":
+        descent = torch.optim.LBFGS([image], max_iter=20, history_size=10)
+    else:
+        descent = torch.optim.Adam([image], config.learning_rate, (0.9, 0.99), fused=True)
+
+    def closure():
+        with torch.no_grad():
+            image.clamp_(-1.0, 1.0)
+        descent.zero_grad()
+        found = look(image.contiguous(memory_format=torch.channels_last))
+        style_loss = sum(relative_error(gram(found[layer]), wanted) for layer, wanted in grams.items()) / len(grams)
+        content_loss = sum(relative_error(found[layer], wanted) for layer, wanted in kept.items()) / len(kept)
+        loss = config.content_weight * content_loss + config.style_weight * style_loss + config.variation_weight * total_variation(image)
+        loss.backward()
+        curve.append((now() - begin, loss.item()))
+        return loss
+
+    for _ in itertools.count():
+        descent.step(closure)
+        done = len(curve)
+        if done >= iterations or (target is not None and curve[-1][1] <= target):
+            return curve
