@@ -95,7 +95,7 @@ def card_of(folder):
 
 ![Images of {folder.name}]({place}/samples.png)
 
-{facts["training"]}; {facts["machine"]}. From its card, scores of `tfgan-zoo evaluate {folder.name}`:
+{facts["training"]}; {facts["machine"]}. From its card, scores of the run that it was exported from (`tfgan-zoo evaluate RUN`):
 
 {table(head, scores)}
 """

@@ -16,8 +16,10 @@ HERE = pathlib.Path(__file__).parent
 def archive(folder, path):
     """A zip of a preset's folder that is the same wherever it is made; returns its SHA-256."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:  # compression differs between versions of zlib
-        for source in sorted(each for each in folder.rglob("*") if each.is_file()):
-            file.writestr(zipfile.ZipInfo(f"{folder.name}/{source.relative_to(folder).as_posix()}"), source.read_bytes())
+        for name in sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()):
+            entry = zipfile.ZipInfo(f"{folder.name}/{name}")
+            entry.create_system = 3  # of Unix; Python says where it runs
+            file.writestr(entry, (folder / name).read_bytes())
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -168,3 +168,10 @@ def test_reconstructions_stand_below_their_originals():
     assert np.all(both[[8, 11]] == 255)
     with pytest.raises(UserError, match="does not encode"):
         explore.reconstruct(make("gan_tiny"), images)
+
+
+def test_codes_of_another_size_are_refused(cgan, saved):
+    for model in (cgan, saved):
+        for z in (np.zeros((4, 3)), np.zeros((0, cgan.config.latent_dim)), np.zeros(cgan.config.latent_dim)):
+            with pytest.raises(UserError, match=r"codes must be float32 \(n, \d+\), n at least 1, received z of shape"):
+                model.generate(z)

@@ -29,7 +29,15 @@ def test_adam_moves_as_the_paper_says(xla):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"clipnorm": 0.1}, {"weight_decay": 0.01}, {"use_ema": True, "ema_overwrite_frequency": 4}, {"amsgrad": True}]
+    "options",
+    [
+        {},
+        {"clipnorm": 0.1},
+        {"weight_decay": 0.01},
+        {"use_ema": True, "ema_overwrite_frequency": 4},
+        {"amsgrad": True},
+        {"gradient_accumulation_steps": 2},
+    ],
 )
 def test_adam_equals_keras_own(options):
     rate = keras.optimizers.schedules.InverseTimeDecay(0.1, 1, 0.5)
@@ -66,3 +74,23 @@ def test_adam_takes_the_sparse_gradients_of_embeddings():
 def test_adam_is_stored_by_its_name():
     adam = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(Adam(0.1, beta_1=0.5)))
     assert type(adam) is Adam and adam.beta_1 == 0.5
+
+
+@pytest.mark.parametrize("kind", [Adam, keras.optimizers.Adam])
+def test_adam_on_replicas_skips_a_step_that_overflows(kind):
+    """Ours as Keras' own."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        variable = keras.Variable(np.ones(3, "float32"))
+        scaled = keras.optimizers.LossScaleOptimizer(kind(0.1, beta_2=0.9), initial_scale=16.0)
+        scaled.build([variable])
+
+    @tf.function
+    def step(gradient):
+        strategy.run(lambda g: scaled.apply([g], [variable]), [gradient])
+
+    for gradient in ([16.0, -8.0, 4.0], [float("nan")] * 3, [-1.0, 2.0, 3.0]):
+        step(tf.constant(gradient))
+    gradients = np.array([[2.0, -1.0, 0.5], [-1 / 4, 2 / 4, 3 / 4]])  # summed over two replicas, the scale being 16, then 8
+    np.testing.assert_allclose(variable.numpy(), by_hand(np.ones(3), gradients, 0.1, beta_2=0.9), atol=1e-5)
+    assert [int(each.numpy()) for each in (scaled.inner_optimizer.iterations, scaled.dynamic_scale)] == [2, 8]

@@ -26,8 +26,7 @@ def publish():
 def elsewhere(publish, tmp_path, monkeypatch):
     """As if the package had been installed without the repository: nothing at hand, an archive at an address."""
     monkeypatch.setattr(presets, "trained", lambda name: None)
-    (tmp_path / "keras").mkdir()
-    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path / "keras"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     publish.archive(SAVED_MODELS / "cgan_mnist", tmp_path / "cgan_mnist.zip")
     return tmp_path
 
@@ -52,8 +51,8 @@ def test_a_published_preset_is_fetched_and_used(elsewhere, monkeypatch):
     monkeypatch.setenv("TFGAN_ZOO_URL", elsewhere.as_uri())
     assert export.load("cgan_mnist").sample(2, labels=[3, 8]).shape == (2, 28, 28, 1)
     assert export.experiment_of("cgan_mnist").kind == "CGAN"
-    (elsewhere / "cgan_mnist.zip").unlink()
-    export.load("cgan_mnist")  # what is at hand is not fetched again
+    monkeypatch.delenv("TFGAN_ZOO_URL")
+    assert export.load("cgan_mnist").path.is_relative_to(elsewhere / "keras")  # what is at hand is not fetched again
 
 
 def test_without_an_address_the_error_says_what_to_do(elsewhere, monkeypatch):
@@ -67,6 +66,7 @@ def test_another_archive_than_was_published_is_refused(elsewhere, monkeypatch):
     (elsewhere / "cgan_mnist.zip").write_bytes(b"something else")
     with pytest.raises(UserError, match=r"could not be had from file:.*cgan_mnist.zip: .*hash"):
         export.load("cgan_mnist")
+    assert not list((elsewhere / "keras").rglob("*.zip"))
 
 
 def test_an_address_without_the_archive_is_a_clear_error(elsewhere, monkeypatch):

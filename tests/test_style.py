@@ -629,3 +629,11 @@ def test_embedded_styles_are_drawn_alike_at_every_call():
 def test_help_needs_no_tensorflow_and_names_the_options():
     done = run_cli("stylize", "--help")
     assert done.returncode == 0 and "--style-scale" in done.stdout and "--mask" in done.stdout
+
+
+def test_adain_bears_a_flat_style():
+    """Its features have next to no variance, which errors are divided by."""
+    model = adain.AdaIN(adain.AdaINConfig(image_size=32, features_width=4))
+    x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)), tf.float32)
+    losses = model.losses((x, tf.ones((1, 32, 32, 3))))
+    assert 0 < float(losses["decoder"]) < 1e4

@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from tfgan_zoo import data, distribute, export, presets, stylize, training
 from tfgan_zoo.callbacks import say
-from tfgan_zoo.config import first_line
+from tfgan_zoo.config import UserError, first_line
 from tfgan_zoo.data import embedded, prepared
 from tfgan_zoo.flops import flops
 
@@ -66,7 +66,7 @@ def benchmark(names=(), overrides=(), seconds=20, tell=lambda line: None, start=
         that went wrong.
 
     Raises:
-        UserError: an unknown preset, field or value; nothing has been measured then.
+        UserError: an unknown preset, field or value, before anything is measured; or what is wrong with the only preset.
     """
     names = names or DEFAULT
     for name in names:
@@ -77,7 +77,9 @@ def benchmark(names=(), overrides=(), seconds=20, tell=lambda line: None, start=
     for name in names:
         try:
             rows.append(alone(start, measure, name, overrides, seconds))
-        except (RuntimeError, tf.errors.OpError) as error:  # the others' numbers are worth having
+        except Exception as error:  # the others' numbers are worth having
+            if isinstance(error, UserError) and len(names) == 1:
+                raise
             rows.append({"preset": name, "error": first_line(error)})
         tell(line(rows[-1]) if "error" not in rows[-1] else f"{name}: {rows[-1]['error']}")
     versions = {"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__}
@@ -387,6 +389,7 @@ def line(row):
 
 
 def aligned(cell, width):
+    cell = "-" if cell is None else cell
     text = f"{cell:,.{0 if abs(cell) >= 100 else 1 if abs(cell) >= 10 else 2}f}" if isinstance(cell, float) else str(cell)
     return text.ljust(-width) if width < 0 else text.rjust(width)
 

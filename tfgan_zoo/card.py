@@ -41,7 +41,8 @@ def model_card(run, model, compact=False):
             "training": f"{rows[-1]['epoch']} epochs, {rows[-1]['step']} steps, {callbacks.clock(seconds)}",
             "machine": result.get("machine", "unknown"),
         }
-    stored = {"stored": "weights as float16; images differ from the trained model's by 1 level of 255 at most"} if compact else {}
+    halves = "weights as float16; the images by which the export was compared differ from the trained model's by 1 level of 255 at most"
+    stored = {"stored": halves} if compact else {}
     facts |= {"weights (SHA-256)": f"`{model.digest()}`", **stored, "made by": f"tfgan_zoo {__version__}"}
     told = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     picture = "![samples](samples.png)\n\n" if hasattr(model, "sample") or (run / "samples").is_dir() else ""

@@ -14,7 +14,7 @@ from tfgan_zoo.config import UserError, check_choice, nearest
 from tfgan_zoo.data import embedded
 from tfgan_zoo.data.transforms import to_longer
 from tfgan_zoo.models import MODELS
-from tfgan_zoo.models.latent import condition_of, in_batches, in_turn, latent
+from tfgan_zoo.models.latent import check_codes, condition_of, in_batches, in_turn, latent
 from tfgan_zoo.models.styling import check_picture, probe_of, stylize_by_moments
 from tfgan_zoo.models.translation import DIRECTIONS, check_images, on_one_size, translations
 
@@ -90,7 +90,7 @@ class ExportedGenerator(Exported):
 
     def generate(self, z, labels=None):
         """uint8 array (n, h, w, c) for given codes; see `LatentModel.generate`."""
-        z = np.asarray(z, np.float32)
+        z = check_codes(z, self.latent_dim)
         if not self.classes:
             condition_of(labels, len(z), 0)  # refuses labels
             return in_batches(lambda z: self(z), z)
@@ -265,7 +265,7 @@ def export(run, folder=None, replace=False, compact=False):
 
 def save(model, path, compact=False):
     """Writes `model.signatures()` as a SavedModel."""
-    halves = {}  # of the variables that the signatures use, as float16
+    halves = {}  # of the variables that the signatures use, as float16, by their references
 
     def graph(function, specs):
         plain = tf.function(function, input_signature=specs).get_concrete_function()
@@ -274,10 +274,12 @@ def save(model, path, compact=False):
         used = {variable.ref() for variable in plain.variables}
         weights = [weight for weight in model.variables if weight.value.ref() in used and weight.dtype == "float32"]
         for weight in weights:
-            halves.setdefault(weight.path, tf.Variable(tf.cast(weight, tf.float16), trainable=False))
+            halves.setdefault(weight.value.ref(), tf.Variable(tf.cast(weight, tf.float16), trainable=False))
+
+        refs = [weight.value.ref() for weight in weights]  # within the scope a weight has another value
 
         def with_halves(*args):
-            with keras.StatelessScope([(weight, tf.cast(halves[weight.path], tf.float32)) for weight in weights]):
+            with keras.StatelessScope([(weight, tf.cast(halves[ref], tf.float32)) for weight, ref in zip(weights, refs, strict=True)]):
                 return function(*args)
 
         return tf.function(with_halves, input_signature=specs).get_concrete_function()

@@ -20,7 +20,7 @@ class Adam(keras.optimizers.Adam):
             each.value if isinstance(each, keras.Variable) else each for each in (variable, self._momentums[index], self._velocities[index])
         )
         beta_1, beta_2 = tf.constant(self.beta_1, dtype), tf.constant(self.beta_2, dtype)
-        step = tf.cast(self.iterations.value + 1, dtype)
+        step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=m.handle,

@@ -8,7 +8,9 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 
 from tfgan_zoo import presets
 from tfgan_zoo.config import UserError, first_line
@@ -35,19 +37,32 @@ def fetch(name):
     Raises:
         UserError: no address is given, nothing can be had there, or something else than was published.
     """
-    import keras
-
-    address, sha256 = os.environ.get("TFGAN_ZOO_URL"), checksums()[name]
+    sha256 = checksums()[name]
+    home = pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    unpacked = home / "tfgan_zoo" / f"{name}-{sha256[:12]}"  # another version, another folder
+    if unpacked.is_dir():
+        return unpacked / name
+    address = os.environ.get("TFGAN_ZOO_URL")
     if not address:
         raise UserError(
             f"the trained preset {name} is not at hand: set TFGAN_ZOO_URL to the address of a folder with {name}.zip, "
             f"TFGAN_ZOO_SAVED_MODELS to a folder with {name}, or train it with: tfgan-zoo train {name}"
         )
     source = f"{address.rstrip('/')}/{name}.zip"
-    file = f"{name}-{sha256[:12]}.zip"  # another version, another file
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Keras says there that it downloads
-            unpacked = keras.utils.get_file(file, source, file_hash=sha256, hash_algorithm="sha256", cache_subdir="tfgan_zoo", extract=True)
+        home.mkdir(parents=True, exist_ok=True)
+        with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory(dir=home) as partial:  # Keras says there that it downloads
+            archive = keras_get_file(source, sha256, partial)
+            shutil.unpack_archive(archive, f"{partial}/unpacked")
+            unpacked.parent.mkdir(exist_ok=True)
+            os.rename(f"{partial}/unpacked", unpacked)  # whole or not at all
     except Exception as error:  # whatever the network, the host or the disk did
         raise UserError(f"the trained preset {name} could not be had from {source}: {first_line(error)}") from error
-    return pathlib.Path(unpacked) / name
+    return unpacked / name
+
+
+def keras_get_file(source, sha256, folder):
+    """The path of a downloaded archive."""
+    import keras
+
+    return keras.utils.get_file("archive.zip", source, file_hash=sha256, hash_algorithm="sha256", cache_dir=folder, cache_subdir=".")

@@ -54,23 +54,22 @@ def moments(features):
     return mean, tf.sqrt(variance + 1e-5)
 
 
-def distance(found, wanted, deviation):
-    """Mean squared distance, in units of the features' variance."""
-    return tf.reduce_mean(tf.square(found - wanted)) / tf.reduce_mean(tf.square(deviation))
+def distance(found, wanted, features):
+    """Mean squared distance, in units of the variance of some features; of flat ones, a hundredth of their mean square."""
+    variance = tf.reduce_mean(tf.square(moments(features)[1]))
+    return tf.reduce_mean(tf.square(found - wanted)) / tf.maximum(variance, 0.01 * tf.reduce_mean(tf.square(features)))
 
 
 def moment_distance(found, wanted):
     """That of means and deviations, halved."""
-    (mean, deviation), (wanted_mean, wanted_deviation) = moments(found), moments(wanted)
-    return (distance(mean, wanted_mean, wanted_deviation) + distance(deviation, wanted_deviation, wanted_deviation)) / 2.0
+    return tf.add_n([distance(a, b, wanted) for a, b in zip(moments(found), moments(wanted), strict=True)]) / 2.0
 
 
-def decoder(widths, scale=1.0):
+def decoder(widths):
     """Features (n, h, w, widths[3]) -> image (n, 8 h, 8 w, 3), about [-1, 1].
 
     Args:
         widths: the channels of the encoder's four layers, from the image on: 64, 128, 256, 512 for VGG19.
-        scale: what features are multiplied by first, to be about as large as images.
 
     Returns:
         A built `keras.Model` for any image size.
@@ -81,7 +80,7 @@ def decoder(widths, scale=1.0):
         return keras.layers.Conv2D(width, 3, activation=activation)(ReflectionPadding(1)(x))
 
     features = x = keras.Input((None, None, w4), name="features")
-    x = keras.layers.UpSampling2D()(convolution(keras.layers.Rescaling(scale)(x), w3))  # (n, 64, 64, 256)
+    x = keras.layers.UpSampling2D()(convolution(x, w3))  # (n, 64, 64, 256)
     for _ in range(3):
         x = convolution(x, w3)
     x = keras.layers.UpSampling2D()(convolution(x, w2))  # (n, 128, 128, 128)
@@ -103,9 +102,15 @@ class AdaIN(Stylizer):
     def build_networks(self):
         self.look = self.config.look(LAYERS)
         self.encoder = self.look.network
+        self.decoder = decoder([output.shape[-1] for output in self.encoder.outputs])
         noise = tf.random.stateless_uniform((1, 64, 64, 3), (0, 0), -1.0, 1.0)
         size = tf.sqrt(tf.reduce_mean(tf.square(self.encode(noise))))  # hundreds, of which the decoder's ReLUs would die
-        self.decoder = decoder([output.shape[-1] for output in self.encoder.outputs], 1.0 / float(size))
+        self.factor = self.add_weight(name="factor", shape=(), initializer="ones", trainable=False, autocast=False)
+        self.factor.assign(1.0 / size)
+
+    def decode(self, features, training=False):
+        """g: features that are no larger than an image's values go through the decoder."""
+        return self.decoder(self.factor * features, training=training)
 
     def players(self):
         return {"decoder": [self.decoder]}
@@ -128,8 +133,8 @@ class AdaIN(Stylizer):
         x, y = batch
         style = self.look(tf.cast(y, tf.float32))
         target = tf.stop_gradient(adain(self.encode(x), style[LAYERS[-1]]))  # t
-        found = self.look(tf.cast(self.decoder(target, training=True), tf.float32))  # F(g(t))
-        content_loss = distance(found[LAYERS[-1]], target, moments(target)[1])
+        found = self.look(tf.cast(self.decode(target, training=True), tf.float32))  # F(g(t))
+        content_loss = distance(found[LAYERS[-1]], target, target)
         style_loss = tf.add_n([moment_distance(found[layer], style[layer]) for layer in LAYERS]) / len(LAYERS)
         total = self.config.content_weight * content_loss + self.config.style_weight * style_loss
         return {"decoder": total, "content": content_loss, "style": style_loss}
@@ -137,13 +142,13 @@ class AdaIN(Stylizer):
     def call(self, batch, training=False):
         """(content, style) -> the content in the style, float32 in [-1, 1]."""
         x, y = self.batch_of(batch)
-        return tf.clip_by_value(self.decoder(adain(self.encode(x), self.encode(y)), training=training), -1.0, 1.0)
+        return tf.clip_by_value(self.decode(adain(self.encode(x), self.encode(y)), training), -1.0, 1.0)
 
     def paint(self, images, own, style, alpha):
         """Content float32 (n, h, w, 3), its moments and a style's (both (2, 1, 1, c)) -> float32 (n, h, w, 3)."""
         content = self.encode(images)
         target = (content - own[0]) / own[1] * style[1] + style[0]
-        return self.decoder(alpha * target + (1.0 - alpha) * content, training=False)
+        return self.decode(alpha * target + (1.0 - alpha) * content)
 
     def moments(self, image):
         """Mean and standard deviation of a picture's features, uint8 (h, w, 3) -> float32 array (2, 1, 1, c)."""

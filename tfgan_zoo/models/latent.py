@@ -95,10 +95,10 @@ class LatentModel(ZooModel):
             uint8 array (n, s, s, c).
 
         Raises:
-            UserError: labels that do not fit the model.
+            UserError: codes or labels that do not fit the model.
         """
-        condition = self.condition(labels, len(z))
-        return in_batches(self.graph, np.asarray(z, np.float32), *condition)
+        z = check_codes(z, self.config.latent_dim)
+        return in_batches(self.graph, z, *self.condition(labels, len(z)))
 
     @functools.cached_property
     def graph(self):
@@ -154,6 +154,18 @@ class LatentModel(ZooModel):
             "sample": (sample, [n, seed, labels]),
             "blend": (blend, [z, vectors]),  # several classes at once: one-hot rows, or weights of the classes
         }
+
+
+def check_codes(z, size):
+    """Codes as float32 (n, size).
+
+    Raises:
+        UserError: none, or of another size.
+    """
+    z = np.asarray(z, np.float32)
+    if z.ndim != 2 or z.shape[1] != size or not len(z):
+        raise UserError(f"codes must be float32 (n, {size}), n at least 1, received z of shape {z.shape}")
+    return z
 
 
 def latent(n, size, seed):
