@@ -85,6 +85,7 @@ def execute(source, fast=False, timeout=3600):
             coalesce_streams=True,
         )
         client.execute(env=environment)
+    notebook.metadata = read(source).metadata  # the kernel has told of itself
     return notebook
 
 
