@@ -1,5 +1,6 @@
 """Two logical CPUs for the whole session (a MirroredStrategy of two replicas in one process), and helpers that many tests share."""
 
+import importlib.util
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -85,3 +86,11 @@ def translation_tiny(request):
 @pytest.fixture(params=STYLE)
 def stylize_tiny(request):
     return request.param
+
+
+def module_of(path):
+    """A Python file outside of the package, as a module of its own."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

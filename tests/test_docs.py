@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 import test_project
-from conftest import images
+from conftest import images, module_of
 
 from tfgan_zoo import cli, data, losses
 from tfgan_zoo.config import DataConfig
@@ -32,16 +32,8 @@ def blocks(text, language="python"):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
 
 
-def module(path, name):
-    """A Python file as a module of its own."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
-
-
 def test_the_page_of_systems_is_what_the_code_says():
-    make = module(ROOT / "docs" / "make.py", "docs_make")
+    make = module_of(ROOT / "docs" / "make.py")
     assert make.PAGE.read_text() == make.page(), "the code has changed: python docs/make.py"
 
 
@@ -121,7 +113,7 @@ def walk(start):
 
 def test_the_model_to_add_trains(tmp_path):
     (tmp_path / "gmmn.py").write_text(walk('"""GMMN'))
-    gmmn = module(tmp_path / "gmmn.py", "gmmn")
+    gmmn = module_of(tmp_path / "gmmn.py")
     presets = ast.literal_eval(walk('{\n    "gmmn_digits"'))
     for preset in presets.values():
         model = gmmn.GMMN(gmmn.GMMNConfig(**preset["model"]))
@@ -146,7 +138,7 @@ def test_the_data_set_to_add_loads():
 def test_the_loss_to_add_has_its_numbers():
     here = dict(vars(losses))
     exec(walk("def pearson"), here)
-    logits = module(ROOT / "tests" / "test_losses.py", "losses_tests")
+    logits = module_of(ROOT / "tests" / "test_losses.py")
     ((discriminator, generator),) = ast.literal_eval(walk('{"pearson": (')).values()
     np.testing.assert_allclose(here["pearson_discriminator"](logits.REAL, logits.FAKE), discriminator, rtol=1e-6)
     np.testing.assert_allclose(here["pearson_generator"](logits.FAKE), generator, rtol=1e-6)

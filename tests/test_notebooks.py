@@ -1,25 +1,14 @@
 """The notebooks: each is what its source says, has run without a complaint, and runs again from scratch in its fast form."""
 
-import concurrent.futures
-import importlib.util
 import pathlib
 
 import nbformat
 import pytest
+from conftest import module_of
 
 FOLDER = pathlib.Path(__file__).parent.parent / "notebooks"
-SPEC = importlib.util.spec_from_file_location("make", FOLDER / "make.py")
-make = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(make)
+make = module_of(FOLDER / "make.py")
 SOURCES = {source.stem: source for source in make.sources()}
-
-
-@pytest.fixture(scope="module")
-def fast(request):
-    """The notebooks that are asked for in their fast form, two at a time: {name: its future}."""
-    names = [item.callspec.params["name"] for item in request.session.items if "fast" in item.fixturenames]
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        yield {name: pool.submit(make.execute, SOURCES[name], fast=True, timeout=600) for name in names}
 
 
 def test_there_is_a_notebook_for_every_source_and_no_other():
@@ -49,5 +38,5 @@ def test_a_notebook_has_run_and_shows_pictures(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_notebook_runs_from_scratch(name, fast):
-    assert make.complaints(name, fast[name].result()) == []
+def test_a_notebook_runs_from_scratch(name):
+    assert make.complaints(name, make.execute(SOURCES[name], fast=True, timeout=600)) == []

@@ -1,11 +1,11 @@
 """Trained presets: those of the repository, and from an address for those who have the package alone."""
 
 import hashlib
-import importlib.util
 import pathlib
 import shutil
 
 import pytest
+from conftest import module_of
 
 from tfgan_zoo import export, presets, published
 from tfgan_zoo.config import UserError
@@ -16,10 +16,7 @@ TRAINED = sorted(path.parent.name for path in SAVED_MODELS.glob("*/saved_model.p
 
 @pytest.fixture(scope="module")
 def publish():
-    spec = importlib.util.spec_from_file_location("publish", SAVED_MODELS / "publish.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(SAVED_MODELS / "publish.py")
 
 
 @pytest.fixture

@@ -267,19 +267,21 @@ def save(model, path, compact=False):
     """Writes `model.signatures()` as a SavedModel."""
     halves = {}  # of the variables that the signatures use, as float16, by their references
 
+    def half(weight):
+        ref = weight.value.ref()
+        if ref not in halves:
+            halves[ref] = tf.Variable(tf.cast(weight, tf.float16), trainable=False)
+        return halves[ref]
+
     def graph(function, specs):
         plain = tf.function(function, input_signature=specs).get_concrete_function()
         if not compact:
             return plain
         used = {variable.ref() for variable in plain.variables}
-        weights = [weight for weight in model.variables if weight.value.ref() in used and weight.dtype == "float32"]
-        for weight in weights:
-            halves.setdefault(weight.value.ref(), tf.Variable(tf.cast(weight, tf.float16), trainable=False))
-
-        refs = [weight.value.ref() for weight in weights]  # within the scope a weight has another value
+        pairs = [(weight, half(weight)) for weight in model.variables if weight.value.ref() in used and weight.dtype == "float32"]
 
         def with_halves(*args):
-            with keras.StatelessScope([(weight, tf.cast(halves[ref], tf.float32)) for weight, ref in zip(weights, refs, strict=True)]):
+            with keras.StatelessScope([(weight, tf.cast(stored, tf.float32)) for weight, stored in pairs]):
                 return function(*args)
 
         return tf.function(with_halves, input_signature=specs).get_concrete_function()

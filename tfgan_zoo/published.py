@@ -48,21 +48,18 @@ def fetch(name):
             f"the trained preset {name} is not at hand: set TFGAN_ZOO_URL to the address of a folder with {name}.zip, "
             f"TFGAN_ZOO_SAVED_MODELS to a folder with {name}, or train it with: tfgan-zoo train {name}"
         )
+    import keras  # slow to import
+
     source = f"{address.rstrip('/')}/{name}.zip"
     try:
         home.mkdir(parents=True, exist_ok=True)
         with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory(dir=home) as partial:  # Keras says there that it downloads
-            archive = keras_get_file(source, sha256, partial)
+            archive = keras.utils.get_file(
+                "archive.zip", source, file_hash=sha256, hash_algorithm="sha256", cache_dir=partial, cache_subdir="."
+            )
             shutil.unpack_archive(archive, f"{partial}/unpacked")
             unpacked.parent.mkdir(exist_ok=True)
             os.rename(f"{partial}/unpacked", unpacked)  # whole or not at all
     except Exception as error:  # whatever the network, the host or the disk did
         raise UserError(f"the trained preset {name} could not be had from {source}: {first_line(error)}") from error
     return unpacked / name
-
-
-def keras_get_file(source, sha256, folder):
-    """The path of a downloaded archive."""
-    import keras
-
-    return keras.utils.get_file("archive.zip", source, file_hash=sha256, hash_algorithm="sha256", cache_dir=folder, cache_subdir=".")

@@ -82,7 +82,7 @@ def main():
     content, style = transforms.to_longer(whole, options.size), picture(options.style)
     ours = dataclasses.replace(presets.experiment("gatys").model, features=options.features, pooling=options.pooling)
     plain = dataclasses.replace(ours, optimizer="adam", iterations=10**6, smallest=options.size)
-    look = ours.look(tuple(dict.fromkeys((*ours.style_layers, *ours.content_layers))))
+    look = ours.look(stylize.layers_of(ours))
     batch = stylize.as_batch(content)
     judge = StyleTransfer(Objective(ours, look), batch, [stylize.as_batch(transforms.to_longer(style, options.size))], batch)
     configs = {f"ours, {n} iterations at every size": dataclasses.replace(ours, iterations=n) for n in options.iterations}
