@@ -158,6 +158,71 @@ def test_replica_id_outside_of_replicas():
         assert layers.replica_id().numpy() == 0
 
 
+def results_and_gradients(layer, x):
+    """What a layer makes of x in training, the gradients of a weighted sum of it, and its weights afterwards."""
+    weights = tf.random.stateless_normal(layer.compute_output_shape(x.shape), (5, 6))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=True)
+        total = tf.reduce_sum(tf.cast(y, tf.float32) * weights)
+    variables = [variable.value for variable in layer.trainable_variables]
+    return [y, *tape.gradient(total, [x, *variables]), *layer.get_weights()]
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 5, 3), (8, 3), (1, 1, 1, 3)])
+def test_fused_batch_norm_is_keras_own(shape):
+    x = 3.0 * tf.random.stateless_normal(shape, (1, 2)) + 1.0
+    found, wanted = (
+        kind(momentum=0.9, epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1.0, 0.5, seed=1))
+        for kind in (layers.BatchNormalization, keras.layers.BatchNormalization)
+    )
+    for layer in (found, wanted):
+        layer.build(shape)
+    for _ in range(2):
+        for a, b in zip(results_and_gradients(found, x), results_and_gradients(wanted, x), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5)
+    np.testing.assert_allclose(found(x), wanted(x), rtol=1e-5, atol=1e-5)
+    assert np.abs(found.moving_mean.numpy()).min() > 0.01
+    found.trainable = wanted.trainable = False  # frozen: the moving statistics are taken, and stay
+    before = found.get_weights()
+    np.testing.assert_allclose(found(x, training=True), wanted(x, training=True), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(found.moving_mean, before[-2])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_instance_norm_of_few_images_at_once_and_of_many(dtype):
+    """Few have a kernel of their own, so compare with what each image gets among many, and with NumPy."""
+    layer = layers.InstanceNormalization(affine=True, dtype=dtype)
+    layer.build((None, 7, 6, 3))
+    layer.gamma.assign([0.5, 1.0, 2.0])
+    layer.beta.assign([1.0, 0.0, -1.0])
+    x = 3.0 * tf.random.stateless_normal((8, 7, 6, 3), (1, 2)) + 1.0
+    many, few = layer(x), tf.concat([layer(part) for part in tf.split(x, (1, 3, 4))], 0)
+    tolerance = {"float32": 1e-5, "mixed_float16": 5e-3, "mixed_bfloat16": 4e-2}[dtype]
+    np.testing.assert_allclose(tf.cast(few, tf.float32), tf.cast(many, tf.float32), rtol=tolerance, atol=tolerance)
+    values = x.numpy()
+    wanted = (values - values.mean((1, 2), keepdims=True)) / np.sqrt(values.var((1, 2), keepdims=True) + 1e-5)
+    wanted = wanted * layer.gamma.numpy() + layer.beta.numpy()
+    np.testing.assert_allclose(tf.cast(few, tf.float32), wanted, rtol=2 * tolerance, atol=2 * tolerance)
+    assert many.dtype == few.dtype == layer.compute_dtype
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_doubling_in_training_is_doubling(use_bias):
+    x = tf.random.stateless_normal((2, 5, 4, 3), (1, 2))
+    layer = layers.DoublingConv2DTranspose(6, use_bias=use_bias, bias_initializer="ones")
+    outside = layer(x)
+    assert outside.shape == (2, 10, 8, 6) == layer.compute_output_shape(x.shape)
+    np.testing.assert_allclose(layer(x, training=True), outside, rtol=1e-4, atol=1e-5)
+    sizes = [tf.TensorSpec((None, None, None, 3))]
+    free = tf.function(lambda x: layer(x, training=True), input_signature=sizes)
+    np.testing.assert_allclose(free(x), outside, rtol=1e-4, atol=1e-5)
+    again = type(layer).from_config(layer.get_config())
+    again.build(x.shape)
+    again.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(again(x), outside)
+
+
 TWO_REPLICAS = """
 import keras, numpy as np, tensorflow as tf
 from tfgan_zoo import layers

@@ -47,6 +47,18 @@ def test_gram_is_the_mean_of_outer_products():
     np.testing.assert_allclose(losses.gram(f, weights), f[:, 1, 2, :, None] * f[:, 1, 2, None, :], rtol=1e-5)
 
 
+def test_the_gradient_of_gram_is_that_of_its_sum():
+    f = tf.random.stateless_normal((2, 3, 4, 5), (1, 2))
+    upstream = tf.random.stateless_normal((2, 5, 5), (3, 4))  # not symmetric
+    gradients = []
+    for gram in (losses.gram, lambda f: tf.einsum("nhwc,nhwd->ncd", f, f) / 12.0):
+        with tf.GradientTape() as tape:
+            tape.watch(f)
+            total = tf.reduce_sum(gram(f) * upstream)
+        gradients.append(tape.gradient(total, f))
+    np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-6)
+
+
 def test_relative_error_by_hand():
     assert float(losses.relative_error([1.0, 2.0], [1.0, 2.0])) == 0
     assert float(losses.relative_error([0.0, 0.0], [3.0, 4.0])) == 1

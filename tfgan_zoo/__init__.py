@@ -30,6 +30,7 @@ SUBMODULES = [
     "card",
     "config",
     "data",
+    "demo",
     "distribute",
     "evaluation",
     "explore",

@@ -192,6 +192,10 @@ def parser():
     benchmark.add_argument("--seconds", type=positive, default=20, help="of measuring a preset, besides building it (default: 20)")
     benchmark.add_argument("--json", action="store_true", help="one JSON object on stdout, in place of the table")
 
+    demo = command("demo", show_demo, "a page in the browser to play with the trained presets (needs the extra demo)")
+    demo.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be seen by other machines (default: 127.0.0.1)")
+    demo.add_argument("--port", type=positive, default=7860, help="default: 7860")
+
     report = command("report", report_run, "one HTML page about a run: pictures over time, curves, configuration, scores")
     report.add_argument("source", metavar="RUN", type=pathlib.Path, help="a run directory")
     report.add_argument("-o", "--output", type=pathlib.Path, help="default: RUN/report.html")
@@ -550,6 +554,14 @@ def benchmark_presets(options):
     failed = [row["preset"] for row in result["presets"] if "error" in row]
     if failed:
         raise RuntimeError(f"{', '.join(failed)} could not be measured")
+
+
+def show_demo(options):
+    start_tensorflow()
+    from tfgan_zoo import demo
+
+    print(f"http://{options.host}:{options.port}, until Ctrl-C", file=sys.stderr)
+    demo.serve(options.host, options.port)
 
 
 def import_torch(options):

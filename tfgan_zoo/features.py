@@ -18,6 +18,9 @@ from tfgan_zoo.data import transforms
 from tfgan_zoo.layers import ReflectionPadding
 
 VGG19 = (2, 2, 4, 4, 4)  # convolutions in each block (Simonyan & Zisserman 2014, arXiv 1409.1556, column E)
+SMALL = pathlib.Path(__file__).parent / "small_vgg.npz"  # made by python -m tfgan_zoo.small_vgg
+SMALL_SHA256 = ""
+SMALL_WIDTH = 16  # channels of its first block
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # of ImageNet's red, green and blue, in 0 ... 255, as VGG19 was trained
 DIGITS = pathlib.Path(__file__).parent / "digit_classifier.keras"
 DIGITS_SHA256 = "8602e459660f855b272516093a6a21084f8a556f93c8ce39eff3e499150f4ce4"
@@ -90,9 +93,7 @@ def load(name):
 
 
 def load_digits():
-    sha256 = hashlib.sha256(DIGITS.read_bytes()).hexdigest()
-    if sha256 != DIGITS_SHA256:
-        raise UserError(f"{DIGITS} is damaged: install tfgan_zoo again; its SHA-256 must be {DIGITS_SHA256}, received {sha256}")
+    sha256 = check_sha256(DIGITS, DIGITS_SHA256)
     return FeatureNetwork("digits: tfgan_zoo's MNIST classifier", sha256, keras.models.load_model(DIGITS, compile=False), 28, 1, 10)
 
 
@@ -159,7 +160,8 @@ def perceptual(weights, layers, pooling="max", width=64):
     Images are mirrored at their borders where the original has zeros, which would leave a frame in what is made through it.
 
     Args:
-        weights: "random" (He-normal, always the same ones; no file needed), "imagenet" (Keras downloads 80 MB once), the path of a file of
+        weights: "random" (He-normal, always the same ones), "small" (a quarter as wide and to block5_conv1, trained by us and shipped with
+            the package, see small_vgg.py), "imagenet" (Keras downloads 80 MB once), the path of a file of
             VGG19's weights in Keras' form (.h5, without the top), or of any Keras model (.keras) that has the layers and takes RGB in
             [0, 1].
         layers: names such as "block4_conv2"; what they give is taken behind the ReLU.
@@ -177,6 +179,8 @@ def perceptual(weights, layers, pooling="max", width=64):
         return load_perceptual(pathlib.Path(weights), layers, pooling)
     if weights != "random" and width != 64:
         raise UserError(f"only random weights come in other widths than 64, received width={width} with {weights!r}")
+    if weights == "small":
+        return PerceptualNetwork("vgg19: small", SMALL_SHA256, load_small(layers, pooling), tuple(layers), rgb)
     network = vgg19(layers, pooling, width)
     if weights == "imagenet":
         network = with_imagenet(network)
@@ -188,6 +192,11 @@ def perceptual(weights, layers, pooling="max", width=64):
 def caffe(images):
     """[-1, 1] RGB -> what VGG19 was trained on: BGR in 0 ... 255, less ImageNet's mean."""
     return ((images + 1.0) * 127.5 - CAFFE_MEAN)[..., ::-1]
+
+
+def rgb(images):
+    """[-1, 1] -> [0, 1]."""
+    return (images + 1.0) / 2.0
 
 
 def vgg19(layers, pooling, width):
@@ -209,6 +218,31 @@ def vgg19(layers, pooling, width):
     network = keras.Model(image, [found[layer] for layer in layers])
     network.trainable = False
     return network
+
+
+def load_small(layers, pooling):
+    """The network that comes with the package."""
+    check_sha256(SMALL, SMALL_SHA256)
+    network = vgg19(layers, pooling, SMALL_WIDTH)
+    with np.load(SMALL) as values:
+        for layer in network.layers:
+            if layer.weights:
+                if f"{layer.name}/0" not in values:
+                    raise UserError(f"the small network ends at block5_conv1, received layers={tuple(layers)}")
+                layer.set_weights([values[f"{layer.name}/{i}"].astype(np.float32) for i in range(2)])
+    return network
+
+
+def check_sha256(path, wanted):
+    """Refuses a file of the package that is not as it was.
+
+    Returns:
+        its SHA-256.
+    """
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != wanted:
+        raise UserError(f"{path} is damaged: install tfgan_zoo again; its SHA-256 must be {wanted}, received {found}")
+    return found
 
 
 def with_imagenet(network):
@@ -271,4 +305,4 @@ def load_perceptual(path, layers, pooling):
     for layer, maps in zip(layers, found, strict=True):
         if maps.shape.rank != 4 or 64 % maps.shape[1] or maps.shape[1] != maps.shape[2]:
             raise UserError(f"the layer {layer} of {path} makes {tuple(maps.shape[1:])} of 64x64 pixels: padded convolutions are needed")
-    return PerceptualNetwork(path.stem, weights_sha256(network), network, tuple(layers), lambda images: (images + 1.0) / 2.0)
+    return PerceptualNetwork(path.stem, weights_sha256(network), network, tuple(layers), rgb)

@@ -1,5 +1,7 @@
 """Picture files in, picture files out, one after another: which files, where to, and what may go wrong with one of many."""
 
+import concurrent.futures
+import contextlib
 import glob
 import itertools
 import os
@@ -37,29 +39,47 @@ def convert(sources, output, suffixes, read, make, smaller, overwrite=False, pro
     jobs = plan(sources, pathlib.Path(output), suffixes)
     check_targets([target for _, target in jobs], overwrite)
     done, failed = [], []
-    for number, (source, target) in enumerate(jobs):
-        if progress:
-            progress(number, len(jobs), source)
+
+    @contextlib.contextmanager
+    def noted(source, target, image):
+        """What goes wrong with one picture is told in the end, but that a disk is full or closed ends it all."""
         try:
-            image = read(source, target)
-        except Exception as error:  # broken files make readers raise all sorts of things
-            failed.append({"input": str(source), "error": first_line(error)})
-            continue
-        height, width = image.shape[:2]
-        try:
-            made, told = make(image, target)
-            write(made, target)
-            done.append({"input": str(source), "output": str(target), "width": width, "height": height, **told})
-            if told.get("finished") is False:  # stopped by Ctrl-C: the others are not begun
-                break
+            yield
         except (MemoryError, tf.errors.ResourceExhaustedError):
-            failed.append({"input": str(source), "error": f"{width}x{height} pixels need more memory than there is: choose {smaller}"})
+            size = f"{image.shape[1]}x{image.shape[0]}"
+            failed.append({"input": str(source), "error": f"{size} pixels need more memory than there is: choose {smaller}"})
         except (UnfitError, UserError) as error:
             failed.append({"input": str(source), "error": str(error)})
         except OSError as error:
             kept = f"{len(done)} of {len(jobs)} are done and kept"
             raise UserError(f"{target} cannot be written ({error.strerror}), {kept}, received -o {output}") from None
-        image = made = None  # not beside the next one
+
+    def finish(source, target, image, made, told):
+        with noted(source, target, image):
+            write(made, target)
+            done.append({"input": str(source), "output": str(target), "width": image.shape[1], "height": image.shape[0], **told})
+
+    # the next picture is read and the last one written while this one is made
+    with concurrent.futures.ThreadPoolExecutor(1) as reader, concurrent.futures.ThreadPoolExecutor(1) as writer:
+        reading, writing = reader.submit(read, *jobs[0]), writer.submit(lambda: None)
+        for number, (source, target) in enumerate(jobs):
+            if progress:
+                progress(number, len(jobs), source)
+            this, reading = reading, reader.submit(read, *jobs[number + 1]) if number + 1 < len(jobs) else None
+            try:
+                image = this.result()
+            except Exception as error:  # broken files make readers raise all sorts of things
+                failed.append({"input": str(source), "error": first_line(error)})
+                continue
+            made = None
+            with noted(source, target, image):
+                made, told = make(image, target)
+            writing.result()  # at most one picture waits to be written
+            if made is not None:
+                writing = writer.submit(finish, source, target, image, made, told)
+                if told.get("finished") is False:  # stopped by Ctrl-C: the others are not begun
+                    break
+        writing.result()
     return done, failed
 
 

@@ -185,8 +185,7 @@ class InstanceNormalization(keras.layers.Layer):
             self.beta = self.add_weight(name="beta", shape=input_shape[-1:], initializer="zeros")
 
     def call(self, x):
-        y = normalized(x, self.epsilon)
-        return y * tf.cast(self.gamma, x.dtype) + tf.cast(self.beta, x.dtype) if self.affine else y
+        return normalized(x, self.epsilon, *((self.gamma, self.beta) if self.affine else ()))
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -195,17 +194,28 @@ class InstanceNormalization(keras.layers.Layer):
         return {**super().get_config(), "epsilon": self.epsilon, "affine": self.affine}
 
 
-def normalized(x, epsilon):
-    """x with mean 0 and variance 1 over the pixels of each image and channel; the statistics are float32 in every precision."""
+def normalized(x, epsilon, gamma=1.0, beta=0.0):
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta over the pixels of each image and channel; statistics are float32 in every precision."""
+    n, channels = x.shape[0], x.shape[-1]
+    gamma, beta = (tf.broadcast_to(tf.cast(each, tf.float32), (channels,)) for each in (gamma, beta))
+    if n in range(1, 5):  # batch norm of one image is instance norm, and on CPU 1.2 to 4 times as fast as moments
+        return tf.concat([fused_batch_norm(each, gamma, beta, epsilon).y for each in tf.split(x, n)], 0)
     values = tf.cast(x, tf.float32)
     mean, variance = tf.nn.moments(values, (1, 2), keepdims=True)
-    return tf.cast((values - mean) * tf.math.rsqrt(variance + epsilon), x.dtype)
+    return tf.cast((values - mean) * tf.math.rsqrt(variance + epsilon) * gamma + beta, x.dtype)
+
+
+def fused_batch_norm(x, gamma, beta, epsilon):
+    """One kernel for statistics and all: (n, h, w, c) -> `y`, `batch_mean`, and `batch_variance`, which has n h w - 1 in its denominator."""
+    nothing = tf.zeros((0,))
+    return tf.raw_ops.FusedBatchNormV3(x=x, scale=gamma, offset=beta, mean=nothing, variance=nothing, epsilon=epsilon, is_training=True)
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' own; with `at_test="image"` every image is normalised by its own statistics outside of training.
+    """Keras' own, for training with TensorFlow's fused kernel; of (n, c) and (n, h, w, c), channels last.
 
+    With `at_test="image"` every image is normalised by its own statistics outside of training.
     That is what a network does that was trained one image at a time, and an image's result does not depend on its companions.
     """
 
@@ -215,9 +225,21 @@ class BatchNormalization(keras.layers.BatchNormalization):
         self.at_test = at_test
 
     def call(self, x, training=False):
-        if training or self.at_test == "running":
-            return super().call(x, training=training)
-        return normalized(x, self.epsilon) * tf.cast(self.gamma, x.dtype) + tf.cast(self.beta, x.dtype)
+        if training and self.trainable:
+            return self.learn(x)
+        if self.at_test == "running":
+            return super().call(x, training=False)
+        return normalized(x, self.epsilon, self.gamma, self.beta)
+
+    def learn(self, x):
+        """Normalises by the batch's statistics, which the moving ones follow."""
+        gamma, beta = (tf.cast(each, tf.float32) for each in (self.gamma, self.beta))
+        found = fused_batch_norm(x if x.shape.rank == 4 else x[:, None, None, :], gamma, beta, self.epsilon)
+        count = tf.cast(tf.size(x), tf.float32) / x.shape[-1]
+        variance = found.batch_variance * (count - 1.0) / count
+        for moving, value in ((self.moving_mean, found.batch_mean), (self.moving_variance, variance)):
+            moving.assign(self.momentum * moving + (1.0 - self.momentum) * value)
+        return found.y if x.shape.rank == 4 else found.y[:, 0, 0, :]
 
     def get_config(self):
         return {**super().get_config(), "at_test": self.at_test}
@@ -240,6 +262,39 @@ class ReflectionPadding(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "size": self.size}
+
+
+@keras.saving.register_keras_serializable("tfgan_zoo")
+class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
+    """A 3x3 transposed convolution of stride 2 without the first row and column: (n, h, w, c) -> (n, 2 h, 2 w, filters).
+
+    In training they are not computed in the first place; otherwise they are cut off, since formats for export do not know such padding.
+    """
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(filters, **{**kwargs, "kernel_size": 3, "strides": 2, "padding": "valid"})
+
+    def call(self, x, training=False):
+        if not training:
+            return super().call(x)[:, 1:, 1:]
+        n, height, width, _ = keras.ops.shape(x)
+        shape, padding = (n, 2 * height, 2 * width, self.filters), ((0, 0), (1, 0), (1, 0), (0, 0))
+        y = tf.nn.conv2d_transpose(x, tf.convert_to_tensor(self.kernel), shape, 2, padding)
+        return tf.nn.bias_add(y, tf.convert_to_tensor(self.bias)) if self.use_bias else y
+
+    def compute_output_shape(self, input_shape):
+        n, height, width, _ = input_shape
+        return (n, height and 2 * height, width and 2 * width, self.filters)
+
+
+@keras.saving.register_keras_serializable("tfgan_zoo")
+class Cropping2D(keras.layers.Cropping2D):
+    """Keras' own, channels last. The gradient of its strided slice takes one core and on two up to 9 times as long as that of a slice."""
+
+    def call(self, x):
+        (top, bottom), (left, right) = self.cropping
+        _, height, width, _ = keras.ops.shape(x)
+        return tf.slice(x, (0, top, left, 0), (-1, height - top - bottom, width - left - right, -1))
 
 
 # --- DCGAN's blocks (Radford et al. 2015, arXiv 1511.06434, section 3), which later papers build on
@@ -271,7 +326,7 @@ def weighted(layer, *args, spectral=False, use_bias=True, **options):
 
 def batch_norm():
     gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
 
 
 def project(x, size, width):
@@ -283,7 +338,7 @@ def transposed_convolution(x, width, kernel_size, size, use_bias=True):
     """(n, s, s, c) -> (n, size, size, width), size = 2 s or 2 s - 1."""
     odd = 2 * x.shape[1] - size
     x = weighted(keras.layers.Conv2DTranspose, width, kernel_size, strides=2, padding="same", use_bias=use_bias)(x)
-    return keras.layers.Cropping2D(((0, odd), (0, odd)))(x) if odd else x
+    return Cropping2D(((0, odd), (0, odd)))(x) if odd else x
 
 
 def convolution(x, width, kernel_size, norm):
@@ -324,8 +379,7 @@ def doubling(x, width, kernel_size, upsampling, use_bias=True):
         return padded(x, weighted(keras.layers.Conv2D, width, 3, use_bias=use_bias), 1, ReflectionPadding)
     if kernel_size == 4:
         return weighted(keras.layers.Conv2DTranspose, width, 4, strides=2, padding="same", use_bias=use_bias)(x)
-    x = weighted(keras.layers.Conv2DTranspose, width, 3, strides=2, padding="valid", use_bias=use_bias)(x)
-    return keras.layers.Cropping2D(((1, 0), (1, 0)))(x)
+    return weighted(DoublingConv2DTranspose, width, use_bias=use_bias)(x)
 
 
 FIELDS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # pixels that a logit of the PatchGAN sees: its convolutions of stride 2

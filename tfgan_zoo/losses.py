@@ -10,6 +10,7 @@ raises `UserError`. (TF-GAN's `label_smoothing=.25` means the target .875: here 
 import math
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from tfgan_zoo.config import UserError
@@ -193,10 +194,16 @@ def gram(features, weights=None):
     """
     f = as_float(features)
     shape = tf.shape(f)
-    if weights is None:
-        weights = tf.ones(shape[1:3]) / tf.cast(shape[1] * shape[2], tf.float32)
     flat = tf.reshape(f, (shape[0], -1, f.shape[-1]))
+    if weights is None:
+        return squared(flat) / tf.cast(shape[1] * shape[2], tf.float32)
     return tf.matmul(flat * tf.reshape(weights, (1, -1, 1)), flat, transpose_a=True)
+
+
+@tf.custom_gradient
+def squared(flat):
+    """F^T F, (n, p, c) -> (n, c, c); its gradient takes one product, where that of a product of two takes two."""
+    return tf.matmul(flat, flat, transpose_a=True), lambda upstream: tf.matmul(flat, upstream + tf.linalg.matrix_transpose(upstream))
 
 
 def relative_error(found, target):
@@ -207,5 +214,10 @@ def relative_error(found, target):
 
 def total_variation(images):
     """mean (x[i + 1, j] - x[i, j])^2 + mean (x[i, j + 1] - x[i, j])^2, of images (n, h, w, c)."""
-    down, across = images[:, 1:] - images[:, :-1], images[:, :, 1:] - images[:, :, :-1]
-    return tf.reduce_mean(tf.square(as_float(down))) + tf.reduce_mean(tf.square(as_float(across)))
+    n, height, width, channels = keras.ops.shape(images)
+    down, across = (n, height - 1, width, channels), (n, height, width - 1, channels)
+    differences = (  # tf.slice: the gradient of images[:, 1:] takes one core
+        tf.slice(images, (0, 1, 0, 0), down) - tf.slice(images, (0, 0, 0, 0), down),
+        tf.slice(images, (0, 0, 1, 0), across) - tf.slice(images, (0, 0, 0, 0), across),
+    )
+    return tf.add_n([tf.reduce_mean(tf.square(as_float(difference))) for difference in differences])

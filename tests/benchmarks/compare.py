@@ -129,13 +129,13 @@ def work(connection, form, kind, values, batch, single):
 class Worker:
     """A process that waits for its turn."""
 
-    def __init__(self, name, function, *arguments):
+    def __init__(self, name, function, *arguments, wait=True):
         context = multiprocessing.get_context("spawn")
         self.name, (self.connection, theirs) = name, context.Pipe()
         self.process = context.Process(target=function, args=(theirs, *arguments), daemon=True)
         self.process.start()
         theirs.close()
-        self.remark = self.answer()
+        self.remark = self.answer() if wait else None
 
     def answer(self):
         try:

@@ -25,6 +25,10 @@ def plain(network):
             return keras.layers.GroupNormalization(groups=-1, epsilon=layer.epsilon, center=layer.affine, scale=layer.affine)
         if isinstance(layer, layers.BatchNormalization):
             return keras.layers.BatchNormalization(momentum=layer.momentum, epsilon=layer.epsilon)
+        if isinstance(layer, layers.DoublingConv2DTranspose):
+            return keras.layers.Conv2DTranspose(layer.filters, 3, strides=2, padding="same", use_bias=layer.use_bias)
+        if isinstance(layer, layers.Cropping2D):
+            return keras.layers.Cropping2D(layer.cropping)
         return type(layer).from_config(layer.get_config())
 
     return keras.models.clone_model(network, clone_function=same)
