@@ -12,7 +12,7 @@ import tensorflow as tf
 from conftest import make, run_cli
 from PIL import Image, ImageCms
 
-from tfgan_zoo import cli, features, losses, style_scores, stylize, training
+from tfgan_zoo import cli, features, losses, small_vgg, style_scores, stylize, training
 from tfgan_zoo.config import UserError
 from tfgan_zoo.data import colours, embedded, folders, transforms
 from tfgan_zoo.models import FastStyleConfig, StyleTransfer, StyleTransferConfig, adain, fast_style
@@ -64,6 +64,54 @@ def test_relative_error_by_hand():
     assert float(losses.relative_error([0.0, 0.0], [3.0, 4.0])) == 1
     np.testing.assert_allclose(losses.relative_error([1.0, 5.0], [3.0, 4.0]), 5 / 25)
     np.testing.assert_allclose(losses.relative_error([10.0, 50.0], [30.0, 40.0]), 5 / 25)
+
+
+def test_the_small_network_tells_styles_apart():
+    """Two pieces of one drawing are nearer to each other than to pieces of the others, which cannot be said of every random network."""
+    look = features.perceptual("small", STYLE_LAYERS)
+    pieces = {name: embedded.style(name, 256) for name in embedded.STYLES}
+    grams = {
+        (name, part): {layer: losses.gram(found) for layer, found in look(transforms.to_float(image[rows, :128])[None]).items()}
+        for name, image in pieces.items()
+        for part, rows in enumerate((slice(0, 128), slice(-128, None)))
+    }
+    for name in pieces:
+        distance = {
+            other: np.mean([losses.relative_error(grams[other, 0][layer], grams[name, 1][layer]) for layer in STYLE_LAYERS])
+            for other in pieces
+        }
+        assert min(distance, key=distance.get) == name and distance[name] < 0.7 * min(v for k, v in distance.items() if k != name)
+
+
+def test_the_small_network_is_the_one_that_was_trained(tmp_path, monkeypatch):
+    widths = [found.shape[-1] for found in features.perceptual("small", STYLE_LAYERS, "average").network.outputs]
+    assert widths == [16, 32, 64, 128, 128]
+    with pytest.raises(UserError, match="the small network ends at block5_conv1"):
+        features.perceptual("small", ["block5_conv2"])
+    damaged = tmp_path / "small_vgg.npz"
+    damaged.write_bytes(features.SMALL.read_bytes()[:-1])
+    monkeypatch.setattr(features, "SMALL", damaged)
+    with pytest.raises(UserError, match="small_vgg.npz is damaged"):
+        features.perceptual("small", STYLE_LAYERS)
+
+
+def test_the_small_network_learns_from_a_teacher_and_loses_nothing_without_batch_norm(tmp_path, monkeypatch):
+    teacher = tmp_path / "teacher.keras"
+    features.vgg19(small_vgg.LAYERS, "max", 4).save(teacher)
+    monkeypatch.setattr(features, "SMALL_WIDTH", 4)
+    monkeypatch.setattr(small_vgg, "SIZE", 32)
+    (tmp_path / "pictures").mkdir()
+    for i in range(20):
+        Image.fromarray(embedded.crop(i, 64)).save(tmp_path / "pictures" / f"{i}.png")
+    network, errors = small_vgg.train(teacher, [tmp_path / "pictures"], 150, 0)
+    assert list(errors) == list(small_vgg.LAYERS) and all(np.isfinite(error) for error in errors.values())
+    assert errors["block1_conv1"] < 1  # the mean feature is no longer the better guess
+    learner = small_vgg.with_batch_norm(network)
+    x = tf.random.stateless_uniform((2, 32, 32, 3), (1, 2), -1.0, 1.0)
+    for _ in range(3):
+        learner(x, training=True)
+    for plain, normed in zip(small_vgg.without_batch_norm(learner)(x), learner(x), strict=True):
+        np.testing.assert_allclose(plain, normed, rtol=1e-3, atol=1e-4)
 
 
 def test_total_variation_by_hand():
@@ -148,7 +196,7 @@ def test_any_keras_model_with_the_layers_will_do(tmp_path):
     ("weights", "layers", "message"),
     [
         ("random", ["block6_conv1"], "a layer must be one of"),
-        ("nothing.h5", ["block1_conv1"], "features must be random, imagenet, a .keras model or a .h5 file"),
+        ("nothing.h5", ["block1_conv1"], "features must be random, small, imagenet, a .keras model or a .h5 file"),
         ("nothing.keras", ["block1_conv1"], "there is no such file of a network, received features='nothing.keras'"),
     ],
 )

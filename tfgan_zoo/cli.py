@@ -173,7 +173,7 @@ def parser():
     text = "also say how near the picture is to style and content, beside these themselves (through the random network)"
     stylize.add_argument("--scores", action="store_true", help=text)
     gatys = stylize.add_argument_group("by optimisation (--preset gatys)")
-    gatys.add_argument("--features", help="the network to look through: random, imagenet, or a file of a network (default: random)")
+    gatys.add_argument("--features", help="the network to look through: random, small, imagenet, or a file of a network (default: random)")
     gatys.add_argument("--content-weight", type=float, help="more keeps more of the content (default: 0.5)")
     gatys.add_argument("--style-weight", type=float, help="more takes more of the style (default: 10)")
     gatys.add_argument("--variation-weight", type=float, help="more is smoother (default: 0.5)")
@@ -496,7 +496,7 @@ def optimiser(options, styles):
     given = {name: getattr(options, name) for name in GATYS if getattr(options, name) is not None}
     config = dataclasses.replace(presets.experiment(options.preset).model, **given)
     if config.features == "random":
-        text = "looking through random weights, which need no download; --features imagenet sees more of a style than colours and strokes"
+        text = "looking through random weights; --features small, which comes with the package, or imagenet see more of a style"
         print(text, file=sys.stderr)
     masks = [mask(path) for path in options.mask] if options.mask else None
 

@@ -19,7 +19,7 @@ from tfgan_zoo.layers import ReflectionPadding
 
 VGG19 = (2, 2, 4, 4, 4)  # convolutions in each block (Simonyan & Zisserman 2014, arXiv 1409.1556, column E)
 SMALL = pathlib.Path(__file__).parent / "small_vgg.npz"  # made by python -m tfgan_zoo.small_vgg
-SMALL_SHA256 = ""
+SMALL_SHA256 = "34d9ad5fda55831ef4621cc711bb80fca83388e4eb9543387724bb5adc45b141"
 SMALL_WIDTH = 16  # channels of its first block
 CAFFE_MEAN = (123.68, 116.779, 103.939)  # of ImageNet's red, green and blue, in 0 ... 255, as VGG19 was trained
 DIGITS = pathlib.Path(__file__).parent / "digit_classifier.keras"
@@ -180,7 +180,7 @@ def perceptual(weights, layers, pooling="max", width=64):
     if weights != "random" and width != 64:
         raise UserError(f"only random weights come in other widths than 64, received width={width} with {weights!r}")
     if weights == "small":
-        return PerceptualNetwork("vgg19: small", SMALL_SHA256, load_small(layers, pooling), tuple(layers), rgb)
+        return PerceptualNetwork("vgg19: small", SMALL_SHA256, load_small(layers, pooling), tuple(layers), lambda images: images)
     network = vgg19(layers, pooling, width)
     if weights == "imagenet":
         network = with_imagenet(network)
@@ -192,11 +192,6 @@ def perceptual(weights, layers, pooling="max", width=64):
 def caffe(images):
     """[-1, 1] RGB -> what VGG19 was trained on: BGR in 0 ... 255, less ImageNet's mean."""
     return ((images + 1.0) * 127.5 - CAFFE_MEAN)[..., ::-1]
-
-
-def rgb(images):
-    """[-1, 1] -> [0, 1]."""
-    return (images + 1.0) / 2.0
 
 
 def vgg19(layers, pooling, width):
@@ -253,7 +248,7 @@ def with_imagenet(network):
     except Exception as error:  # whatever the network, the host or the disk did
         raise UserError(
             "the weights of VGG19 are not at hand and could not be downloaded by Keras: connect to the network once, put Keras' file into "
-            f"~/.keras/models, give the path of a file of weights, or choose random, received: {first_line(error)}"
+            f"~/.keras/models, give the path of a file of weights, or choose small or random, received: {first_line(error)}"
         ) from error
     return take_weights(network, trained)
 
@@ -264,7 +259,7 @@ def load_vgg19(network, path):
     try:
         trained.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
-        wanted = "random, imagenet, a .keras model or a .h5 file of VGG19's weights without the top"
+        wanted = "random, small, imagenet, a .keras model or a .h5 file of VGG19's weights without the top"
         raise UserError(f"features must be {wanted}, received {str(path)!r} ({first_line(error)})") from error
     return take_weights(network, trained)
 
@@ -305,4 +300,4 @@ def load_perceptual(path, layers, pooling):
     for layer, maps in zip(layers, found, strict=True):
         if maps.shape.rank != 4 or 64 % maps.shape[1] or maps.shape[1] != maps.shape[2]:
             raise UserError(f"the layer {layer} of {path} makes {tuple(maps.shape[1:])} of 64x64 pixels: padded convolutions are needed")
-    return PerceptualNetwork(path.stem, weights_sha256(network), network, tuple(layers), rgb)
+    return PerceptualNetwork(path.stem, weights_sha256(network), network, tuple(layers), lambda images: (images + 1.0) / 2.0)

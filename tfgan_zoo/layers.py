@@ -195,7 +195,7 @@ class InstanceNormalization(keras.layers.Layer):
 
 
 def normalized(x, epsilon, gamma=1.0, beta=0.0):
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta over the pixels of each image and channel; statistics are float32 in every precision."""
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta, the pixels of each image and channel alone; always by float32 statistics."""
     n, channels = x.shape[0], x.shape[-1]
     gamma, beta = (tf.broadcast_to(tf.cast(each, tf.float32), (channels,)) for each in (gamma, beta))
     if n in range(1, 5):  # batch norm of one image is instance norm, and on CPU 1.2 to 4 times as fast as moments
@@ -206,7 +206,7 @@ def normalized(x, epsilon, gamma=1.0, beta=0.0):
 
 
 def fused_batch_norm(x, gamma, beta, epsilon):
-    """One kernel for statistics and all: (n, h, w, c) -> `y`, `batch_mean`, and `batch_variance`, which has n h w - 1 in its denominator."""
+    """One kernel for all: (n, h, w, c) -> `y`, `batch_mean` and `batch_variance`, which has n h w - 1 in its denominator."""
     nothing = tf.zeros((0,))
     return tf.raw_ops.FusedBatchNormV3(x=x, scale=gamma, offset=beta, mean=nothing, variance=nothing, epsilon=epsilon, is_training=True)
 

@@ -4,8 +4,8 @@ Not run by the tests; `tfgan-zoo` is the one beside this Python, MNIST must be p
 
     python tests/benchmarks/commands.py [--rounds 5] [--stylizer PRESET_OR_RUN]
 
-Every command is a new process. Of a folder the seconds of one picture are taken off, so that what remains is the others' own. How far reading
-and writing are hidden behind computing is shown by the seconds that they take alone.
+Every command is a new process. Of a folder the seconds of one picture are taken off, so that what remains is the others' own. How far
+reading and writing are hidden behind computing is shown by the seconds that they take alone.
 """
 
 import argparse
@@ -69,7 +69,9 @@ def alone(folder):
 def pictures(words, folder):
     one, _ = run(COMMAND, *words, "one", "-o", "out_one", "--overwrite", folder=folder)
     many, memory = run(COMMAND, *words, "many", "-o", "out_many", "--overwrite", folder=folder)
-    print(f"{' '.join(words)}, {PICTURES} pictures of {SIZE}x{SIZE}: {many:.1f} s, of them {one:.1f} s for starting and the first; ", end="")
+    print(
+        f"{' '.join(words)}, {PICTURES} pictures of {SIZE}x{SIZE}: {many:.1f} s, of them {one:.1f} s for starting and the first; ", end=""
+    )
     print(f"{PICTURES / (many - one):.2f} pictures/s, {memory:.0f} MiB", flush=True)
 
 

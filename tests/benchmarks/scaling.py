@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import compare
 import numpy as np
 
-PRESETS = ("gan_mnist", "dcgan_mnist", "vae_mnist", "pix2pix_folder_256", "cyclegan_folder_256")
+PRESETS = ("gan_mnist", "dcgan_mnist", "vae_mnist", "pix2pix_folder_256", "cyclegan_facades_synthetic")
 TWO = ("data.batch_size=2",)  # where the preset has one image, which cannot be shared
 SECONDS = 3.0  # of a turn
 DEVICES = {  # peak operations/s in the precision of training, bytes/s of one device to the others: of the makers' data sheets
@@ -58,7 +58,7 @@ def work(connection, preset, overrides, strategy, replicas, cluster):
         specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), next(iter(batches())))
         graph = tf.function(lambda batch: model.train_step(batch), autograph=False).get_concrete_function(specs)
         parameters = sum(v.numpy().size for variables in model.player_variables().values() for v in variables)
-        told = {"flops": flops.flops(graph) / experiment.data.batch_size, "bytes": 4 * parameters}
+        told = {"flops": sum(flops.flops(graph).values()) / experiment.data.batch_size, "bytes": 4 * parameters}
     connection.send(told)
     while steps := connection.recv():
         begin = time.perf_counter()
@@ -129,7 +129,7 @@ def main():
     options = parser.parse_args()
     from tfgan_zoo import presets
 
-    print("| preset, global batch | 1 device, ms | 2 replicas / 1 | 2 workers / 1 | MB exchanged | ms of computing + exchanging, 8 devices |")
+    print("| preset, global batch | 1 device, ms | 2 replicas / 1 | 2 workers / 1 | MB exchanged | ms of computing + exchanging on 8 |")
     print("|---|---|---|---|---|---|")
     for preset in options.presets:
         overrides = TWO if presets.experiment(preset).data.batch_size % 2 else ()

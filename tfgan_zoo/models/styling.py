@@ -22,7 +22,7 @@ class StyleConfig:
     """What the networks for style have."""
 
     image_size: int = 256  # pixels of a training crop, square; pictures to stylise may be of any size
-    features: str = "random"  # the network to look through: random, imagenet, or a file (see features.perceptual)
+    features: str = "random"  # the network to look through: random, small, imagenet, or a file (see features.perceptual)
     features_width: int = 32  # channels of its first block if it is random; VGG19 has 64
     pooling: str = "max"  # or average
     content_weight: float = 1.0
