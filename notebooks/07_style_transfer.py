@@ -185,7 +185,7 @@ side_by_side(content, *styles.values())
 from tfgan_zoo import losses
 from tfgan_zoo.models import adain, fast_style, style_transfer, styling
 
-config = dataclasses.replace(tfgan_zoo.experiment("gatys").model, features_width=choose(4, 16, 32))
+config = tfgan_zoo.experiment("gatys").model
 seen = config.look((*styling.STYLE_LAYERS, *styling.CONTENT_LAYERS))
 mosaic = styles["mosaic"]
 found = {

@@ -136,7 +136,7 @@ def test_two_replicas_count_the_operations_of_one(short):
 
 
 def test_painting_has_a_gradient_for_a_step_and_no_data(short):
-    row = benchmark.measure("gatys", ["model.iterations=1", "model.features_width=2", "model.smallest=256"], short)
+    row = benchmark.measure("gatys", ["model.iterations=1", "model.features=random", "model.features_width=2", "model.smallest=256"], short)
     assert row["use"]["what"] == "stylize" and row["flops_per_image"] > 0
     assert "fit" not in row and " - " in benchmark.line(row)
 

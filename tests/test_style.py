@@ -103,9 +103,9 @@ def test_the_small_network_learns_from_a_teacher_and_loses_nothing_without_batch
     (tmp_path / "pictures").mkdir()
     for i in range(20):
         Image.fromarray(embedded.crop(i, 64)).save(tmp_path / "pictures" / f"{i}.png")
-    network, errors = small_vgg.train(teacher, [tmp_path / "pictures"], 150, 0)
-    assert list(errors) == list(small_vgg.LAYERS) and all(np.isfinite(error) for error in errors.values())
-    assert errors["block1_conv1"] < 1  # the mean feature is no longer the better guess
+    _, before = small_vgg.train(teacher, [tmp_path / "pictures"], 1, 0)
+    network, errors = small_vgg.train(teacher, [tmp_path / "pictures"], 100, 0)
+    assert list(errors) == list(small_vgg.LAYERS) and sum(errors.values()) < 0.7 * sum(before.values())
     learner = small_vgg.with_batch_norm(network)
     x = tf.random.stateless_uniform((2, 32, 32, 3), (1, 2), -1.0, 1.0)
     for _ in range(3):

@@ -173,7 +173,7 @@ def parser():
     text = "also say how near the picture is to style and content, beside these themselves (through the random network)"
     stylize.add_argument("--scores", action="store_true", help=text)
     gatys = stylize.add_argument_group("by optimisation (--preset gatys)")
-    gatys.add_argument("--features", help="the network to look through: random, small, imagenet, or a file of a network (default: random)")
+    gatys.add_argument("--features", help="the network to look through: random, small, imagenet, or a file of a network (default: small)")
     gatys.add_argument("--content-weight", type=float, help="more keeps more of the content (default: 0.5)")
     gatys.add_argument("--style-weight", type=float, help="more takes more of the style (default: 10)")
     gatys.add_argument("--variation-weight", type=float, help="more is smoother (default: 0.5)")

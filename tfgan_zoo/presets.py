@@ -59,8 +59,8 @@ PRESETS = {
     },
     "gatys": {
         "kind": "StyleTransfer",
-        # a second, finer layer of content: of random weights the deep one alone sees little
-        "model": {"image_size": 512, "content_layers": ["block2_conv2", "block4_conv2"], "content_weight": 0.5},
+        # a second, finer layer of content: of random weights, if one takes these, the deep one alone sees little
+        "model": {"image_size": 512, "features": "small", "content_layers": ["block2_conv2", "block4_conv2"], "content_weight": 0.5},
         "data": {},
         "train": {},
         "parameters": {},

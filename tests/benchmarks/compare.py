@@ -256,7 +256,7 @@ def compare_gatys(rounds, single):
     from tfgan_zoo import presets
     from tfgan_zoo.data import embedded, transforms
 
-    config = presets.experiment("gatys").model
+    config = dataclasses.replace(presets.experiment("gatys").model, features="random")
     content = transforms.to_longer(embedded.photograph("china"), GATYS["size"])
     style = transforms.to_longer(embedded.style("mosaic", 512), GATYS["size"])
     we = Worker("Gatys, ours", work_gatys_ours, config, content, style, single)
@@ -277,7 +277,7 @@ def compare_gatys(rounds, single):
     ratios = {form: [a / b for a, b in zip(found, seconds["ours"], strict=True)] for form, found in seconds.items() if form != "ours"}
     return {
         "model": "Gatys",
-        "preset": "gatys",
+        "preset": "gatys model.features=random",
         "loss": target,
         "never": sorted(never),  # came as low: their seconds are those until they gave up
         "rounds": rounds,

@@ -11,7 +11,7 @@ Deviations from the paper: every squared difference is a mean, divided by the ta
 weight means the same at every size, in every layer and through every network; total variation is added (Johnson et al. 2016); pixels stay
 in [-1, 1]; the picture begins as the content (as noise on request), small, and grows (see stylize.py).
 
-Preset: gatys, through VGG19 with random weights unless told otherwise (a picture of 384 pixels in half a minute on two cores).
+Preset: gatys, through our small network unless told otherwise (a picture of 384 pixels in a quarter of a minute on two cores).
 """
 
 import dataclasses
