@@ -523,7 +523,9 @@ def test_command_by_optimisation(tmp_path, monkeypatch, capsys):
     captured = capsys.readouterr()
     (made,) = json.loads(captured.out)["stylized"]
     assert made["width"] == 48 and made["finished"] and set(made["losses"]) == {"image", "style", "content", "variation"}
-    assert "random weights, which need no download" in captured.err and "GiB of memory" in captured.err
+    assert "random weights" not in captured.err and "GiB of memory" in captured.err
+    assert cli.main(["stylize", "china", "--style", "mosaic", *quick, "--features", "random", "-o", "random.png"]) == 0
+    assert "looking through random weights; --features small" in capsys.readouterr().err
     assert Image.open("stylized.png").size == (48, 32)
     assert cli.main(["stylize", "china", "--style", "mosaic", *quick, "--scores", "--overwrite"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[:-1]]

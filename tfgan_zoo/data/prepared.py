@@ -5,6 +5,7 @@ import logging
 import pathlib
 import socket
 import sys
+import tempfile
 import urllib.request
 
 import numpy as np
@@ -131,8 +132,9 @@ def prepare(name, source, data_dir=""):
     builder = library.builder(name, data_dir=data_dir or None)
     config = library.download.DownloadConfig(manual_dir=str(pathlib.Path(source).absolute()), try_download_gcs=False)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for our own answer
-            builder.download_and_prepare(download_config=config)
+        # A folder of its own for what is unpacked: the library would take a file of the same name that another data set has left there.
+        with tempfile.TemporaryDirectory() as unpacked, contextlib.redirect_stdout(sys.stderr):  # stdout is for our own answer
+            builder.download_and_prepare(download_dir=unpacked, download_config=config)
     except library.core.download.download_manager.NonMatchingChecksumError as error:
         raise UserError(f"a file in {source} is not the original one: {' '.join(str(error).split())[:300]}") from error
     sizes = ", ".join(f"{split} {info.num_examples:,}" for split, info in builder.info.splits.items())
