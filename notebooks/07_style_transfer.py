@@ -152,8 +152,8 @@ def quick(preset, *changes):
 # - **Style** is what goes with what, wherever it is: the Gram matrix $G^l(x) = \frac{1}{hw} \sum_\text{places} F F^\top$, how often
 #   which channels fire together. The sum over places is what forgets the place.
 #
-# The network here has **random weights**: no download, and colours, strokes and patterns get through. ImageNet's weights see more of a
-# style (`features=imagenet`, Keras downloads them once).
+# The network here comes with the package: VGG19's form, a quarter as wide, trained to see what a larger one sees. VGG19 itself is
+# `features="imagenet"` (Keras downloads it once); `features="random"` has random weights, through which colours and patterns still get.
 #
 # The pictures: a photograph that comes with scikit-learn, and a mosaic drawn by a rule of ours.
 
@@ -164,7 +164,7 @@ from tfgan_zoo import stylize
 from tfgan_zoo.data import embedded
 from tfgan_zoo.data.transforms import resize, to_float, to_longer
 
-size = choose(48, 176, 384)
+size = choose(48, 160, 384)
 content = to_longer(embedded.photograph("china"), size)
 styles = {name: embedded.style(name, size) for name in embedded.STYLES}
 height, width = content.shape[:2]
@@ -247,8 +247,7 @@ print(", ".join(variants))
 side_by_side(*(stylize.paint(content, [mosaic], dataclasses.replace(config, **alone, **changes)).picture for changes in variants.values()))
 
 # %% [markdown]
-# A shallow layer keeps nearly the photograph. The deep layer keeps shapes and loses exact colours, all the more with random weights:
-# that is why our preset has both as content.
+# A shallow layer keeps nearly the photograph. The deep layer keeps shapes and loses exact colours. Our preset has both as content.
 #
 # ### The one dial
 #
@@ -274,7 +273,7 @@ show(fast_style.FastStyle.losses)
 
 # %%
 preset = choose("fast_tiny", "fast_mosaic", "fast_mosaic")
-small = ["model.image_size=64", "model.features_width=8", "model.width=12", "model.blocks=2", "model.style_size=192"]
+small = ["model.image_size=64", "model.width=12", "model.blocks=2", "model.style_size=192"]
 run = train("fast", preset, *choose([], [*small, "train.epochs=5", "train.steps_per_epoch=100"], []))
 fast = tfgan_zoo.load(run)
 flower = to_longer(embedded.photograph("flower"), size)
@@ -285,9 +284,17 @@ h = losses_of(run)
 print("epoch by epoch: " + ", ".join(f"{name} {[round(value, 3) for value in h[name]]}" for name in ("style", "content")))
 
 # %% [markdown]
-# 500 steps of a small network: colours of the mosaic, blotches with dark borders, and stripes of an unfinished network. It was trained
-# on pieces of these two photographs, so it says nothing about others. The preset takes 2,000 steps with a larger one.
-#
+# 500 steps of a small network on pieces of 64 pixels: something of the photograph, stripes, and colours that are the mosaic's only in
+# part. The preset takes 2,000 steps with a larger one, five minutes; if it is at hand, this is what it makes:
+
+# %%
+from tfgan_zoo import presets
+
+if presets.trained("fast_mosaic"):
+    trained = tfgan_zoo.load("fast_mosaic")
+    side_by_side(trained.stylize(content), trained.stylize(flower))
+
+# %% [markdown]
 # ## 3. AdaIN: any style
 #
 # The style of a layer can be said even more briefly than by a Gram matrix: by mean and deviation of each channel. Take the content's
@@ -306,28 +313,32 @@ preset = choose("adain_tiny", "adain_photographs", "adain_photographs")
 small = ["model.image_size=64", "model.style_weight=0.5", "data.batch_size=4"]
 run = train("adain", preset, *choose([], [*small, "train.epochs=6", "train.steps_per_epoch=100", "train.sample_every=6"], []))
 any_style = tfgan_zoo.load(run)
-for name, style in styles.items():
-    print(name)
-    side_by_side(style, any_style.stylize(content, [style]), any_style.stylize(flower, [style]))
+side_by_side(mosaic, any_style.stylize(content, [mosaic]), any_style.stylize(flower, [mosaic]))
 
 # %% [markdown]
-# This is what an AdaIN looks like that is far from done. Which part is to blame? Since style is numbers, it can be turned down:
+# This is what an AdaIN looks like after a minute. Which part is to blame? Since style is numbers, it can be turned down:
 # `alpha=0` is the content as the decoder gives it back, with no style at all. From left: 0, 0.5, 1.
 
 # %%
 side_by_side(*(any_style.stylize(content, [mosaic], alpha=alpha) for alpha in (0.0, 0.5, 1.0)))
 
 # %% [markdown]
-# Already without style it is a blur in odd colours. So the decoder is to blame: before anything else it has to learn to invert the
+# Already without style there are only outlines. So the decoder is to blame: before anything else it has to learn to invert the
 # encoder, deep features to pixels, and a minute does not do it. Always look at `alpha=0` first. (The weight of the style is lower here
-# than in the preset, lest the decoder draw patterns before it can draw anything.) The paper trains on 80,000 photographs and as many
-# paintings, through ImageNet's features; `adain_folder_256` is that form.
+# than in the preset, lest the decoder draw patterns before it can draw anything.)
 #
+# `adain_folder_128` was trained for longer, on 45 photographs and 135 paintings, and knows none of these pictures. Alpha 0, 0.5, 1:
+
+# %%
+if presets.trained("adain_folder_128"):
+    any_style = tfgan_zoo.load("adain_folder_128")
+    side_by_side(*(any_style.stylize(content, [mosaic], alpha=alpha) for alpha in (0.0, 0.5, 1.0)))
+
+# %% [markdown]
 # ## Side by side
 #
 # How near each way comes to the style (Gram matrices) and to the content, beside the content itself and the style itself. Do not take
-# it for a race: the optimiser had this very loss, for this very picture, through this very network; the others have one pass, and have
-# learnt through networks of other widths.
+# it for a race: the optimiser had this very loss, for this very picture, and the others have one pass.
 
 # %%
 from tfgan_zoo import style_scores
@@ -344,7 +355,7 @@ for name in ("content image", "style image"):
 # %% [markdown]
 # ## Exercises
 #
-# 1. `features="imagenet"` in `dataclasses.replace(config, ...)`: what does a trained network see that a random one does not?
+# 1. `features="random"` in `dataclasses.replace(config, ...)`: what does a trained network see that a random one does not?
 # 2. Show that the Gram matrix does not change if places are permuted. Does AdaIN's mean and deviation?
 # 3. `style_scale=0.5`: finer strokes. Why does that work, if style forgets the place?
 # 4. `tfgan-zoo stylize photo.jpg --style sky.jpg sea.jpg --mask sky.png sea.png`: each region its own style.

@@ -136,12 +136,13 @@ def in_style(way, content, style, own_style, size, alpha):
     if way == BY_OPTIMISATION:
         return stylize.by_optimisation([style], presets.experiment(way).model)(content, lambda style: style)[0]
     painter = model(way)
-    return stylize.by_network(painter, [style], alpha=float(alpha))(content, lambda style: style)[0]
+    more = {"styles": [style], "alpha": float(alpha)} if painter.styles_wanted else {}
+    return stylize.by_network(painter, **more)(content, lambda style: style)[0]
 
 
 def stylizers():
-    """The trained networks for any style, and the way without training."""
-    return [name for name in presets.PRESETS if name.startswith("adain") and presets.trained(name)] + [BY_OPTIMISATION]
+    """The trained networks, those for any style first, and the way without training."""
+    return [name for name in sorted(presets.PRESETS) if name.startswith(("adain", "fast")) and presets.trained(name)] + [BY_OPTIMISATION]
 
 
 def polite(function):
@@ -252,7 +253,7 @@ def stylise_tab(gradio):
             style = gradio.Radio(list(embedded.STYLES), value="mosaic", label="style")
             own = upload(gradio, "or a style of your own", height=200)
     with gradio.Row():
-        way = gradio.Radio(ways, value=ways[0], label="by (gatys takes a minute)")
+        way = gradio.Radio(ways, value=ways[0], label="by (fast_... has a style of its own, gatys takes a while)")
         size = gradio.Slider(128, 1024, 384, step=32, label="pixels")
         alpha = gradio.Slider(0, 1, 1, label="how much (adain)")
     button, out = gradio.Button("Stylise", variant="primary"), picture(gradio, "picture")
