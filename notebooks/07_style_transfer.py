@@ -288,8 +288,6 @@ print("epoch by epoch: " + ", ".join(f"{name} {[round(value, 3) for value in h[n
 # part. The preset takes 2,000 steps with a larger one, five minutes; if it is at hand, this is what it makes:
 
 # %%
-from tfgan_zoo import presets
-
 if presets.trained("fast_mosaic"):
     trained = tfgan_zoo.load("fast_mosaic")
     side_by_side(trained.stylize(content), trained.stylize(flower))
