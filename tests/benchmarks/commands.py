@@ -78,7 +78,7 @@ def pictures(words, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--stylizer", default="fast_starry_night", help="a preset or a run (default: fast_starry_night)")
+    parser.add_argument("--stylizer", default="fast_mosaic", help="a preset or a run (default: fast_mosaic)")
     options = parser.parse_args()
     stylizer = str(pathlib.Path(options.stylizer).resolve()) if pathlib.Path(options.stylizer).exists() else options.stylizer
     with tempfile.TemporaryDirectory() as name:
