@@ -1,6 +1,7 @@
 """The demo: what its tabs do, and the page in a browser where Gradio, Playwright and Chromium are there."""
 
 import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -98,13 +99,26 @@ def test_the_command_says_what_is_missing(monkeypatch, capsys):
 
     monkeypatch.setattr(builtins, "__import__", without_gradio)
     assert cli.main(["demo"]) == 2
-    assert 'pip install "tfgan_zoo[demo]"' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'pip install "tfgan_zoo[demo]"' in said and "http" not in said
+
+
+def test_a_place_that_is_taken_is_refused():
+    pytest.importorskip("gradio", reason="the extra demo is not installed")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UserError, match="try another --host or --port"):
+            demo.serve(port=taken.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def address():
     pytest.importorskip("gradio", reason="the extra demo is not installed")
-    blocks, address = demo.serve(port=7899, block=False)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    blocks, address = demo.serve(port=port)
     yield address
     blocks.close()
 

@@ -159,28 +159,39 @@ def test_replica_id_outside_of_replicas():
 
 
 def results_and_gradients(layer, x):
-    """What a layer makes of x in training, the gradients of a weighted sum of it, and its weights afterwards."""
-    weights = tf.random.stateless_normal(layer.compute_output_shape(x.shape), (5, 6))
+    """What a layer makes of x in training, and the gradients of a weighted sum of it."""
+    shape = layer.compute_output_shape(x.shape)
+    weights = tf.reshape(tf.sin(tf.range(np.prod(shape), dtype=tf.float32)), shape)  # XLA would draw other random ones
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = layer(x, training=True)
         total = tf.reduce_sum(tf.cast(y, tf.float32) * weights)
     variables = [variable.value for variable in layer.trainable_variables]
-    return [y, *tape.gradient(total, [x, *variables]), *layer.get_weights()]
+    return [y, *tape.gradient(total, [x, *variables])]
 
 
+def test_batch_norm_refuses_what_its_kernel_has_not():
+    for options in ({"axis": 1}, {"scale": False}, {"center": False}, {"synchronized": True}):
+        with pytest.raises(UserError, match="batch norm here has axis=-1"):
+            layers.BatchNormalization(**options)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("mixed_float16", 1e-2), ("mixed_bfloat16", 6e-2)])
 @pytest.mark.parametrize("shape", [(4, 6, 5, 3), (8, 3), (1, 1, 1, 3)])
-def test_fused_batch_norm_is_keras_own(shape):
+def test_fused_batch_norm_is_keras_own(shape, dtype, tolerance, jit):
     x = 3.0 * tf.random.stateless_normal(shape, (1, 2)) + 1.0
-    found, wanted = (
-        kind(momentum=0.9, epsilon=1e-5, gamma_initializer=keras.initializers.RandomNormal(1.0, 0.5, seed=1))
-        for kind in (layers.BatchNormalization, keras.layers.BatchNormalization)
-    )
+    options = {"momentum": 0.9, "epsilon": 1e-5, "gamma_initializer": keras.initializers.RandomNormal(1.0, 0.5, seed=1), "dtype": dtype}
+    found, wanted = (kind(**options) for kind in (layers.BatchNormalization, keras.layers.BatchNormalization))
     for layer in (found, wanted):
         layer.build(shape)
+    learn = tf.function(lambda x: results_and_gradients(found, x), jit_compile=jit, autograph=False)
     for _ in range(2):
-        for a, b in zip(results_and_gradients(found, x), results_and_gradients(wanted, x), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5)
+        ours, theirs = [*learn(x), *found.get_weights()], [*results_and_gradients(wanted, x), *wanted.get_weights()]
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(tf.cast(a, tf.float32), tf.cast(b, tf.float32), rtol=tolerance, atol=tolerance)
+    if dtype != "float32":
+        return
     np.testing.assert_allclose(found(x), wanted(x), rtol=1e-5, atol=1e-5)
     assert np.abs(found.moving_mean.numpy()).min() > 0.01
     found.trainable = wanted.trainable = False  # frozen: the moving statistics are taken, and stay
@@ -217,10 +228,24 @@ def test_doubling_in_training_is_doubling(use_bias):
     sizes = [tf.TensorSpec((None, None, None, 3))]
     free = tf.function(lambda x: layer(x, training=True), input_signature=sizes)
     np.testing.assert_allclose(free(x), outside, rtol=1e-4, atol=1e-5)
+    plain = keras.layers.Conv2DTranspose(6, 3, strides=2, use_bias=use_bias)
+    plain.build(x.shape)
+    plain.set_weights(layer.get_weights())
+    cropped = keras.Sequential([plain, keras.layers.Cropping2D(((1, 0), (1, 0)))])
+    for a, b in zip(results_and_gradients(layer, x), results_and_gradients(cropped, x), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
     again = type(layer).from_config(layer.get_config())
     again.build(x.shape)
     again.set_weights(layer.get_weights())
     np.testing.assert_array_equal(again(x), outside)
+
+
+@pytest.mark.parametrize("cropping", [((0, 1), (0, 1)), ((2, 1), (0, 3))])
+def test_cropping_is_keras_own(cropping):
+    x = tf.random.stateless_normal((2, 6, 7, 3), (1, 2))
+    both = [results_and_gradients(kind(cropping), x) for kind in (layers.Cropping2D, keras.layers.Cropping2D)]
+    for a, b in zip(*both, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 TWO_REPLICAS = """

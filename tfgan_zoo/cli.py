@@ -560,8 +560,9 @@ def show_demo(options):
     start_tensorflow()
     from tfgan_zoo import demo
 
-    print(f"http://{options.host}:{options.port}, until Ctrl-C", file=sys.stderr)
-    demo.serve(options.host, options.port)
+    page, address = demo.serve(options.host, options.port)
+    print(f"{address} until Ctrl-C", file=sys.stderr)
+    page.block_thread()
 
 
 def import_torch(options):

@@ -7,9 +7,10 @@ import functools
 import os
 
 import numpy as np
+import tensorflow as tf
 
 from tfgan_zoo import explore, export, pictures, presets, stylize
-from tfgan_zoo.config import UserError
+from tfgan_zoo.config import UserError, first_line
 from tfgan_zoo.data import embedded, facades, folders
 from tfgan_zoo.data.transforms import to_longer
 
@@ -57,7 +58,7 @@ def walk(preset, seed, first, last):
 
 
 def step_of_walk(preset, seed, first, last, position):
-    """(the image at a position from 0 to 1, all of the way in one picture)."""
+    """(the image at a position from 0 to 1, all of the way in one picture); digits are for conditional models."""
     images = walk(preset, seed, first, last)
     here = images[round(float(position) * (STEPS - 1))]
     return sheet(here[None]), sheet(images[:: STEPS // 8], columns=len(images[:: STEPS // 8]))
@@ -107,7 +108,7 @@ def translate(preset, drawing):
     if labels is None:
         raise UserError("draw a facade first, or take another house")
     translator, labels = model(preset), facades.classes_of(labels[..., :3])
-    size = 128 if preset == TRANSLATORS[0] else 64
+    size = presets.experiment(preset).model.image_size
     rows, columns = (np.arange(size) * length // size for length in labels.shape)
     return translator.translate(facades.colours(labels[rows][:, columns])).repeat(3, axis=0).repeat(3, axis=1)
 
@@ -131,7 +132,8 @@ def uploaded(path, name):
 
 def in_style(way, content, style, own_style, size, alpha):
     """A photograph in a style, at most `size` pixels to its longer side."""
-    content = to_longer(uploaded(content, "a photograph"), int(size))
+    content = uploaded(content, "a photograph")
+    content = to_longer(content, min(int(size), max(content.shape)))
     style = uploaded(own_style, "a style") if own_style else embedded.style(style, 512)
     if way == BY_OPTIMISATION:
         return stylize.by_optimisation([style], presets.experiment(way).model)(content, lambda style: style)[0]
@@ -155,6 +157,8 @@ def polite(function):
             return function(*arguments)
         except UserError as error:
             raise gradio.Error(str(error), print_exception=False) from None
+        except (MemoryError, tf.errors.ResourceExhaustedError):
+            raise gradio.Error("there is not enough memory for this: choose fewer pixels or images") from None
 
     return wrapped
 
@@ -260,15 +264,18 @@ def stylise_tab(gradio):
     button.click(polite(in_style), [way, content, style, own, size, alpha], out, api_name="stylize")
 
 
-def serve(host="127.0.0.1", port=7860, block=True):
-    """Shows the page at http://host:port until Ctrl-C.
+def serve(host="127.0.0.1", port=7860):
+    """Shows the page, in a thread of its own.
 
     Returns:
-        (the page, its address), if it is not to block.
+        (the page, its address); `block_thread()` of the page waits for Ctrl-C.
+
+    Raises:
+        UserError: Gradio is not installed, or there is no such place.
     """
     blocks = page()
     try:
-        _, address, _ = blocks.launch(server_name=host, server_port=port, quiet=True, prevent_thread_lock=not block, show_error=True)
-    except OSError as error:
-        raise UserError(f"the page cannot be shown at {host}:{port}, which may be taken: try another --port") from error
+        _, address, _ = blocks.launch(server_name=host, server_port=port, quiet=True, prevent_thread_lock=True, show_error=True)
+    except (OSError, OverflowError, ValueError) as error:
+        raise UserError(f"the page cannot be shown at {host}:{port}: try another --host or --port ({first_line(error)})") from error
     return blocks, address

@@ -6,6 +6,7 @@ import glob
 import itertools
 import os
 import pathlib
+import threading
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,7 @@ from tfgan_zoo.config import UserError, first_line
 from tfgan_zoo.data import folders
 
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+LARGE = 2**26  # numbers of a picture; 22 megapixels of colours
 
 
 def convert(sources, output, suffixes, read, make, smaller, overwrite=False, progress=None):
@@ -38,49 +40,67 @@ def convert(sources, output, suffixes, read, make, smaller, overwrite=False, pro
     """
     jobs = plan(sources, pathlib.Path(output), suffixes)
     check_targets([target for _, target in jobs], overwrite)
-    done, failed = [], []
+    done, failed = {}, {}  # by number
 
     @contextlib.contextmanager
-    def noted(source, target, image):
+    def noted(number, height, width):
         """What goes wrong with one picture is told in the end, but that a disk is full or closed ends it all."""
+        source, target = jobs[number]
         try:
             yield
         except (MemoryError, tf.errors.ResourceExhaustedError):
-            size = f"{image.shape[1]}x{image.shape[0]}"
-            failed.append({"input": str(source), "error": f"{size} pixels need more memory than there is: choose {smaller}"})
+            reason = f"{width}x{height} pixels need more memory than there is: choose {smaller}"
+            failed[number] = {"input": str(source), "error": reason}
         except (UnfitError, UserError) as error:
-            failed.append({"input": str(source), "error": str(error)})
+            failed[number] = {"input": str(source), "error": str(error)}
         except OSError as error:
             kept = f"{len(done)} of {len(jobs)} are done and kept"
             raise UserError(f"{target} cannot be written ({error.strerror}), {kept}, received -o {output}") from None
 
-    def finish(source, target, image, made, told):
-        with noted(source, target, image):
+    def finish(number, height, width, made, told):
+        source, target = jobs[number]
+        with noted(number, height, width):
             write(made, target)
-            done.append({"input": str(source), "output": str(target), "width": image.shape[1], "height": image.shape[0], **told})
+            done[number] = {"input": str(source), "output": str(target), "width": width, "height": height, **told}
 
-    # the next picture is read and the last one written while this one is made
     with concurrent.futures.ThreadPoolExecutor(1) as reader, concurrent.futures.ThreadPoolExecutor(1) as writer:
         reading, writing = reader.submit(read, *jobs[0]), writer.submit(lambda: None)
-        for number, (source, target) in enumerate(jobs):
-            if progress:
-                progress(number, len(jobs), source)
-            this, reading = reading, reader.submit(read, *jobs[number + 1]) if number + 1 < len(jobs) else None
-            try:
-                image = this.result()
-            except Exception as error:  # broken files make readers raise all sorts of things
-                failed.append({"input": str(source), "error": first_line(error)})
-                continue
-            made = None
-            with noted(source, target, image):
-                made, told = make(image, target)
-            writing.result()  # at most one picture waits to be written
-            if made is not None:
-                writing = writer.submit(finish, source, target, image, made, told)
-                if told.get("finished") is False:  # stopped by Ctrl-C: the others are not begun
-                    break
-        writing.result()
-    return done, failed
+        try:
+            for number, (source, target) in enumerate(jobs):
+                if progress:
+                    progress(number, len(jobs), source)
+                image = None
+                try:
+                    image = reading.result()
+                except Exception as error:  # broken files make readers raise all sorts of things
+                    reason = "its pixels need more memory than there is" if isinstance(error, MemoryError) else first_line(error)
+                    failed[number] = {"input": str(source), "error": reason}
+                reading = None
+                # The next picture is read and the last one written while this one is made, but large ones are in memory alone.
+                following = jobs[number + 1 : number + 2]
+                large = image is not None and image.size > LARGE
+                if large or writing.done():
+                    writing.result()
+                if not large:
+                    reading = reader.submit(read, *following[0]) if following else None
+                made = None
+                if image is not None:
+                    (height, width), told = image.shape[:2], {}
+                    with noted(number, height, width):
+                        made, told = make(image, target)
+                image = None
+                writing.result()  # at most one picture waits to be written
+                if made is not None:
+                    writing = writer.submit(finish, number, height, width, made, told)
+                    if told.get("finished") is False:  # stopped by Ctrl-C: the others are not begun
+                        break
+                if large:
+                    made = None
+                    writing.result()
+                    reading = reader.submit(read, *following[0]) if following else None
+        finally:
+            writing.result()
+    return [done[number] for number in sorted(done)], [failed[number] for number in sorted(failed)]
 
 
 def holders(channels):
@@ -171,7 +191,7 @@ def write(image, path):
         OSError: of the disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.partial")  # short: the name itself may be as long as the disk allows
+    partial = path.with_name(f".{os.getpid()}.{threading.get_ident()}.partial")  # short: the name itself may be as long as the disk allows
     try:
         with partial.open("wb") as file:
             if path.suffix.lower() == ".npy":

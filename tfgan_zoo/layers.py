@@ -1,4 +1,4 @@
-"""Layers that several papers share. Their state lives per replica ("on_read"), so a step may move it under XLA and tf.distribute."""
+"""Layers that several papers share. Their own state lives per replica ("on_read"), so a step may move it under XLA and tf.distribute."""
 
 import contextlib
 import contextvars
@@ -217,11 +217,16 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     With `at_test="image"` every image is normalised by its own statistics outside of training.
     That is what a network does that was trained one image at a time, and an image's result does not depend on its companions.
+
+    Raises:
+        UserError: an option of Keras' that the kernel does not have: another axis, no scale or center, synchronized.
     """
 
     def __init__(self, at_test="running", **kwargs):
         super().__init__(**kwargs)
         check_choice("at_test", at_test, ("running", "image"))
+        if self.axis != -1 or not self.scale or not self.center or self.synchronized:
+            raise UserError(f"batch norm here has axis=-1, scale and center, and is not synchronized, received {kwargs}")
         self.at_test = at_test
 
     def call(self, x, training=False):
@@ -280,7 +285,7 @@ class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
         n, height, width, _ = keras.ops.shape(x)
         shape, padding = (n, 2 * height, 2 * width, self.filters), ((0, 0), (1, 0), (1, 0), (0, 0))
         y = tf.nn.conv2d_transpose(x, tf.convert_to_tensor(self.kernel), shape, 2, padding)
-        return tf.nn.bias_add(y, tf.convert_to_tensor(self.bias)) if self.use_bias else y
+        return self.activation(tf.nn.bias_add(y, tf.convert_to_tensor(self.bias)) if self.use_bias else y)
 
     def compute_output_shape(self, input_shape):
         n, height, width, _ = input_shape

@@ -19,7 +19,7 @@ PRESETS = {
         "kind": "AdaIN",
         "model": {"image_size": 128, "features": "small", "pooling": "average", "learning_rate": 1e-3, "style_weight": 3.0},
         "data": {"dataset": "folder", "batch_size": 8, "flip": True, "load_size": 160},
-        "train": {"epochs": 40, "steps_per_epoch": 100, "sample_count": 8, "sample_every": 5},
+        "train": {"epochs": 30, "steps_per_epoch": 100, "sample_count": 8, "sample_every": 5},
         "parameters": {"decoder": 219_667},
     },
     "adain_photographs": {

@@ -12,7 +12,7 @@ Deviations from the paper: errors divided by the variance of the target's featur
 the layers, and the decoder is its mirror image behind a constant factor.
 
 Presets: adain_folder_256 (the paper's form, for two folders), adain_folder_128 (through our small network, in minutes on a CPU; the README
-has numbers), adain_photographs (the same with embedded data).
+has numbers), adain_photographs (embedded data).
 """
 
 import dataclasses
