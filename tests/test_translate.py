@@ -11,7 +11,7 @@ import tensorflow as tf
 from conftest import make, run_cli
 from PIL import Image
 
-from tfgan_zoo import cli, export, presets, training
+from tfgan_zoo import cli, export, files, presets, training
 from tfgan_zoo.config import UserError, check_choice
 from tfgan_zoo.files import plan
 from tfgan_zoo.translate import in_tiles, tiles, translate
@@ -613,3 +613,41 @@ def test_wrong_use_is_one_line(run, others, photos, tmp_path, monkeypatch, capsy
         assert message in told and "Traceback" not in told
         assert told.splitlines()[-1].startswith("tfgan-zoo: error: ")
     assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("large", [files.LARGE, 0])
+def test_folders_are_told_of_in_order_whatever_fails(tmp_path, monkeypatch, large):
+    """Pictures are read and written beside each other, large ones alone; what fails does so for itself."""
+    monkeypatch.setattr(files, "LARGE", large)
+    for i in range(6):
+        Image.fromarray(np.full((8, 9, 3), i, np.uint8)).save(tmp_path / f"{i}.png")
+    real, seen = files.write, []
+
+    def read(source, target):
+        if source.stem == "1":
+            raise ValueError("half a file")
+        return np.asarray(Image.open(source))
+
+    def make(image, target):
+        if image[0, 0, 0] == 3:
+            raise MemoryError
+        return 10 * image, {"told": int(image[0, 0, 0])}
+
+    def write(image, path):
+        if path.stem == "2":
+            raise files.UnfitError("too colourful")
+        real(image, path)
+
+    monkeypatch.setattr(files, "write", write)
+    arguments = ([tmp_path], tmp_path / "out", (".png",), read, make, "less")
+    done, failed = files.convert(*arguments, progress=lambda number, count, path: seen.append((number, count)))
+    assert [each["told"] for each in done] == [0, 4, 5] and seen == [(i, 6) for i in range(6)]
+    assert [each["error"] for each in failed] == ["half a file", "too colourful", "9x8 pixels need more memory than there is: choose less"]
+    assert (np.asarray(Image.open(tmp_path / "out" / "5.png")) == 50).all()
+
+    def full(image, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "write", full)
+    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\), 0 of 6 are done"):
+        files.convert(*arguments, overwrite=True)
