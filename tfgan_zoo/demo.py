@@ -197,9 +197,9 @@ def upload(gradio, label, **options):
 
 
 def generate_tab(gradio):
-    presets = available(GENERATORS)
+    names = available(GENERATORS)
     with gradio.Row():
-        preset = gradio.Dropdown(presets, value=presets[0], label="model")
+        preset = gradio.Dropdown(names, value=names[0], label="model")
         label = gradio.Dropdown(DIGITS, value=ANY, label="digit (cgan_mnist)")
         count = gradio.Slider(1, 100, 20, step=1, label="how many")
         seed = gradio.Slider(0, 1000, 0, step=1, label="seed")
@@ -208,9 +208,9 @@ def generate_tab(gradio):
 
 
 def walk_tab(gradio):
-    presets = available(GENERATORS)
+    names = available(GENERATORS)
     with gradio.Row():
-        preset = gradio.Dropdown(presets, value=presets[0], label="model")
+        preset = gradio.Dropdown(names, value=names[0], label="model")
         seed = gradio.Slider(0, 1000, 0, step=1, label="seed")
         first = gradio.Dropdown(DIGITS, value="3", label="from (cgan_mnist)")
         last = gradio.Dropdown(DIGITS, value="8", label="to (cgan_mnist)")
@@ -234,8 +234,8 @@ def reconstruct_tab(gradio):
 
 
 def translate_tab(gradio):
-    presets = available(TRANSLATORS)
-    preset = gradio.Radio(presets, value=presets[0], label="model")
+    names = available(TRANSLATORS)
+    preset = gradio.Radio(names, value=names[0], label="model")
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in facades.CLASSES.items()}
     gradio.Markdown(" ".join(f'<span style="color:{colour}">&#9632;</span>&nbsp;{name}' for name, colour in colours.items()))
     brush = gradio.Brush(default_size=18, colors=list(colours.values()), color_mode="fixed")

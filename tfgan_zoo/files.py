@@ -63,8 +63,11 @@ def convert(sources, output, suffixes, read, make, smaller, overwrite=False, pro
             write(made, target)
             done[number] = {"input": str(source), "output": str(target), "width": width, "height": height, **told}
 
+    def begin(number):
+        return reader.submit(read, *jobs[number]) if number < len(jobs) else None
+
     with concurrent.futures.ThreadPoolExecutor(1) as reader, concurrent.futures.ThreadPoolExecutor(1) as writer:
-        reading, writing = reader.submit(read, *jobs[0]), writer.submit(lambda: None)
+        reading, writing = begin(0), writer.submit(lambda: None)
         try:
             for number, (source, target) in enumerate(jobs):
                 if progress:
@@ -77,12 +80,11 @@ def convert(sources, output, suffixes, read, make, smaller, overwrite=False, pro
                     failed[number] = {"input": str(source), "error": reason}
                 reading = None
                 # The next picture is read and the last one written while this one is made, but large ones are in memory alone.
-                following = jobs[number + 1 : number + 2]
                 large = image is not None and image.size > LARGE
                 if large or writing.done():
                     writing.result()
                 if not large:
-                    reading = reader.submit(read, *following[0]) if following else None
+                    reading = begin(number + 1)
                 made = None
                 if image is not None:
                     (height, width), told = image.shape[:2], {}
@@ -97,7 +99,7 @@ def convert(sources, output, suffixes, read, make, smaller, overwrite=False, pro
                 if large:
                     made = None
                     writing.result()
-                    reading = reader.submit(read, *following[0]) if following else None
+                    reading = begin(number + 1)
         finally:
             writing.result()
     return [done[number] for number in sorted(done)], [failed[number] for number in sorted(failed)]

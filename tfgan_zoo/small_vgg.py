@@ -49,7 +49,8 @@ def train(teacher, folders, steps, seed):
     optimizer = Adam(keras.optimizers.schedules.CosineDecay(5e-3, steps))
     optimizer.build(weights)
     look = features.perceptual(teacher, LAYERS)
-    scales = {layer: tf.math.reduce_std(found) for layer, found in look(next(iter(crops(folders, slice(None, -1), 1, seed)))).items()}
+    pictures = [data.load(DataConfig(dataset="folder", path=str(folder)), 2 * SIZE, 3).images for folder in folders]
+    scales = {layer: tf.math.reduce_std(found) for layer, found in look(next(iter(crops(pictures, slice(None, -1), 1, seed)))).items()}
 
     def taught(images):
         """What the teacher sees, in units of every layer's deviation: only how features relate matters to style."""
@@ -64,17 +65,17 @@ def train(teacher, folders, steps, seed):
         return tf.stack(errors)
 
     begin, mean = time.time(), np.ones(len(LAYERS))
-    for i, images in enumerate(crops(folders, slice(None, -1), steps, seed)):
+    for i, images in enumerate(crops(pictures, slice(None, -1), steps, seed)):
         mean += (step(images).numpy() - mean) / min(i + 1, 100)
         if i % 100 == 99:
             print(f"step {i + 1}, {time.time() - begin:.0f} s: {mean.round(3)}", flush=True)
     student = without_batch_norm(learner)
-    test = [compare(student(images), taught(images)) for images in crops(folders, slice(-1, None), 20, seed)]
+    test = [compare(student(images), taught(images)) for images in crops(pictures, slice(-1, None), 20, seed)]
     return student, dict(zip(LAYERS, np.mean(test, axis=0), strict=True))
 
 
 def with_batch_norm(network):
-    """The network with batch norm between every convolution and its ReLU, with which it learns in a tenth of the steps."""
+    """The network with batch norm between every convolution and its ReLU, with which it learns in far fewer steps."""
     outputs = {network.input: network.input}
     found = {}
     for layer in network.layers[1:]:
@@ -111,10 +112,9 @@ def compare(found, wanted):
     return [relative(a, wanted[layer]) for layer, a in zip(LAYERS, found, strict=True)]
 
 
-def crops(folders, part, steps, seed):
-    """Batches in [-1, 1] of crops from all folders, tenth by tenth of them."""
+def crops(pictures, part, steps, seed):
+    """Batches in [-1, 1] of crops from some tenths of every folder's pictures."""
     config = DataConfig(dataset="folder", flip=True, zoom=0.3, batch_size=BATCH_SIZE)
-    pictures = [data.load(DataConfig(dataset="folder", path=str(folder)), 2 * SIZE, 3).images for folder in folders]
     tenths = [np.concatenate(np.array_split(images, 10)[part]) for images in pictures]
     images = data.ImageData("pictures", np.concatenate(tenths), None, [], shape=(2 * SIZE, 2 * SIZE, 3))
     random = tf.random.Generator.from_seed(seed)
