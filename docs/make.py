@@ -20,7 +20,16 @@ SHARED = {  # config: (the heading of its fields, the file)
     "StyleConfig": ("Style", "styling.py"),
 }
 ARXIV = (r"arXiv (\d{4}\.\d{4,5})", r"[arXiv \1](https://arxiv.org/abs/\1)")
-SCORES = ("frechet_distance", "classifier_score", "label_accuracy", "nll", "l1", "l1_yx", "psnr", "ssim")  # of a card, to show here
+SCORES = (
+    "frechet_distance",
+    "classifier_score",
+    "label_accuracy",
+    "nll",
+    "l1",
+    "l1_yx",
+    "psnr",
+    "ssim",
+)  # of a card, to show here
 
 
 def tree(file):
@@ -29,7 +38,11 @@ def tree(file):
 
 def assigned(top, name):
     """The value of a module's variable."""
-    (found,) = [node.value for node in top.body if isinstance(node, ast.Assign) and node.targets[0].id == name]
+    (found,) = [
+        node.value
+        for node in top.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == name
+    ]
     return found
 
 
@@ -40,20 +53,31 @@ def kinds():
     """{kind: its file}, in the order of `MODELS`."""
     top = tree("__init__.py")
     files = {
-        alias.name: node.module.rpartition(".")[2] + ".py" for node in top.body if isinstance(node, ast.ImportFrom) for alias in node.names
+        alias.name: node.module.rpartition(".")[2] + ".py"
+        for node in top.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
     }
     return {key.value: files[key.value] for key in assigned(top, "MODELS").keys}
 
 
 def config(file, name):
     """The names of a config's bases, and its fields: rows (name, default, comment)."""
-    (found,) = [node for node in tree(file).body if isinstance(node, ast.ClassDef) and node.name == name]
+    (found,) = [
+        node for node in tree(file).body if isinstance(node, ast.ClassDef) and node.name == name
+    ]
     lines = (MODELS / file).read_text().splitlines()
     rows = []
     for node in found.body:
         if isinstance(node, ast.AnnAssign):
             comment = re.search(r"\s#\s(.*)$", lines[node.end_lineno - 1][node.end_col_offset :])
-            rows.append((node.target.id, ast.unparse(node.value).replace("'", '"'), comment[1] if comment else ""))
+            rows.append(
+                (
+                    node.target.id,
+                    ast.unparse(node.value).replace("'", '"'),
+                    comment[1] if comment else "",
+                )
+            )
     return [base.id for base in found.bases], rows
 
 
@@ -69,15 +93,22 @@ def linked(text):
 
 
 def table(head, rows):
-    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (head, ["---"] * len(head), *rows)]
+    cells = [
+        [str(cell).replace("|", "\\|") for cell in row]
+        for row in (head, ["---"] * len(head), *rows)
+    ]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def preset_rows(kind):
     for name, preset in PRESETS.items():
         if preset["kind"] == kind:
-            parameters = ", ".join(f"{player} {count:,}" for player, count in preset["parameters"].items())
-            changed = ", ".join(f"`{field}={json.dumps(value)}`" for field, value in preset["model"].items())
+            parameters = ", ".join(
+                f"{player} {count:,}" for player, count in preset["parameters"].items()
+            )
+            changed = ", ".join(
+                f"`{field}={json.dumps(value)}`" for field, value in preset["model"].items()
+            )
             epochs = preset["train"].get("epochs", "")
             yield f"`{name}`", preset["data"].get("dataset", ""), epochs, parameters, changed
 
@@ -104,7 +135,9 @@ def card_of(folder):
 def section(kind, file):
     title, about = ast.get_docstring(tree(file)).split(":", 1)
     bases, fields = config(file, f"{kind}Config")
-    inherited = {name: comment for base in bases for name, _, comment in config(SHARED[base][1], base)[1]}
+    inherited = {
+        name: comment for base in bases for name, _, comment in config(SHARED[base][1], base)[1]
+    }
     cards = [
         card_of(path.parent)
         for path in sorted((ROOT / "saved_models").glob("*/experiment.json"))
@@ -117,11 +150,17 @@ def section(kind, file):
         linked(about.strip()[0].upper() + about.strip()[1:]),
         *(card.strip() for card in cards),
         "What the presets set other than the defaults:",
-        table(("preset", "data set", "epochs", "trainable parameters", "`model.` fields"), preset_rows(kind)),
+        table(
+            ("preset", "data set", "epochs", "trainable parameters", "`model.` fields"),
+            preset_rows(kind),
+        ),
         f"Fields of its own (`model.FIELD=VALUE`){f', beside those of {more}' if more else ''}:",
         table(
             ("field", "default", "meaning"),
-            [(f"`{name}`", f"`{default}`", comment or inherited.get(name, "")) for name, default, comment in fields],
+            [
+                (f"`{name}`", f"`{default}`", comment or inherited.get(name, ""))
+                for name, default, comment in fields
+            ],
         ),
     ]
     return "\n\n".join(parts)
@@ -131,7 +170,10 @@ def shared(name):
     heading, file = SHARED[name]
     _, fields = config(file, name)
     rows = [(f"`{field}`", f"`{default}`", comment) for field, default, comment in fields]
-    return f"### {heading}\n\n`{name}`, in [models/{file}](../tfgan_zoo/models/{file}).\n\n" + table(("field", "default", "meaning"), rows)
+    return (
+        f"### {heading}\n\n`{name}`, in [models/{file}](../tfgan_zoo/models/{file}).\n\n"
+        + table(("field", "default", "meaning"), rows)
+    )
 
 
 INTRODUCTION = """# The systems
@@ -154,7 +196,12 @@ def page():
     titles = [ast.get_docstring(tree(file)).split(":", 1)[0] for file in systems.values()]
     contents = "\n".join(f"- [{title}](#{slug(title)})" for title in [*titles, "Shared fields"])
     sections = [section(kind, file) for kind, file in systems.items()]
-    return "\n\n".join([INTRODUCTION.strip(), contents, *sections, SHARED_FIELDS.strip(), *map(shared, SHARED)]) + "\n"
+    return (
+        "\n\n".join(
+            [INTRODUCTION.strip(), contents, *sections, SHARED_FIELDS.strip(), *map(shared, SHARED)]
+        )
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -26,37 +26,59 @@ import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = os.environ.get("TFGAN_ZOO_FAST") == "1"  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
+FAST = (
+    os.environ.get("TFGAN_ZOO_FAST") == "1"
+)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
 if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")) or os.path.exists("/dev/accel0")
+    on_tpu = any(
+        name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
+    ) or os.path.exists("/dev/accel0")
     if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources", "scikit-learn", "matplotlib", "pillow"]
+        others = [
+            "tensorflow-datasets",
+            "tensorflow-metadata<1.18",
+            "importlib_resources",
+            "scikit-learn",
+            "matplotlib",
+            "pillow",
+        ]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
         subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
     else:  # a TensorFlow that is there stays: it fits the machine's CUDA
         kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        older = (
+            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        )
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run([*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older], check=True)
+        subprocess.run(
+            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
+            check=True,
+        )
 
-from tfgan_zoo import cli
+import tfgan_zoo
+from tfgan_zoo.data import pipeline
+from tfgan_zoo.data.datasets import load_for_experiment
+from tfgan_zoo.inference.latent_walk import interpolate, latent_walk
+from tfgan_zoo.models import dcgan
+from tfgan_zoo.models.adversarial import AdversarialModel
+from tfgan_zoo.quiet import start_tensorflow
+from tfgan_zoo.runs import build_model, read_experiment, read_metrics
+from tfgan_zoo.training.train import train
+from tfgan_zoo.visualize import image_grid
 
-cli.start_tensorflow()  # without its notes
+start_tensorflow()  # without its notes
 
 import numpy as np
 import tensorflow as tf
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 from PIL import Image as Picture
-
-import tfgan_zoo
-from tfgan_zoo import callbacks, data, pictures, presets, training
 
 tf.get_logger().setLevel("ERROR")
 
@@ -71,7 +93,11 @@ def show(*things):
     for thing in things:
         path = inspect.getsourcefile(thing)
         path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(Markdown(f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"))
+        display(
+            Markdown(
+                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
+            )
+        )
 
 
 def draw(sheet, width=720):
@@ -88,14 +114,16 @@ def draw(sheet, width=720):
 
 def look(images, columns=0, width=720):
     """Images uint8 (n, h, w, c) side by side."""
-    draw(pictures.grid(np.stack(images), columns), width)
+    draw(image_grid(np.stack(images), columns), width)
 
 
 def look_back(run, count=4, share=1.0):
     """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
     found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // presets.read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})]:
+    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
+    for path in [
+        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
+    ]:
         print("epoch", int(path.stem.removeprefix("epoch_")))
         page = np.asarray(Picture.open(path))[::times, ::times]
         draw(page[: round(len(page) * share)], 480)
@@ -103,8 +131,13 @@ def look_back(run, count=4, share=1.0):
 
 def curves(panels, x="epoch", log=False):
     """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"), io.BytesIO()
-    for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+    figure, file = (
+        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
+        io.BytesIO(),
+    )
+    for axes, (title, lines) in zip(
+        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
+    ):
         for name, values in lines.items():
             points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
             axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
@@ -119,25 +152,34 @@ def train(name, preset, *changes):
     """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
     run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
     with contextlib.redirect_stderr(sys.stdout):
-        training.train(preset, *changes, run_dir=run)
+        train(preset, *changes, run_dir=run)
     return run
 
 
 def losses_of(run):
     """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = callbacks.read_metrics(run / "metrics.csv")
+    rows = read_metrics(run / "metrics.csv")
     return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
 
 
 def quick(preset, *changes):
     """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
     experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = data.load_for(experiment), experiment.train
-    model = training.make_model(experiment, tf.distribute.get_strategy())
+    images, settings = load_for_experiment(experiment), experiment.train
+    model = build_model(experiment, tf.distribute.get_strategy())
     size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or data.steps_per_epoch(images, size)
-    batches = data.batches(images, experiment.data, settings.seed, size, steps_per_epoch=steps, labels=model.wants_labels)
-    return model, model.fit(batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0).history
+    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
+    batches = pipeline.batches(
+        images,
+        experiment.data,
+        settings.seed,
+        size,
+        steps_per_epoch=steps,
+        labels=model.wants_labels,
+    )
+    return model, model.fit(
+        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
+    ).history
 
 
 # %% [markdown]
@@ -152,7 +194,7 @@ def quick(preset, *changes):
 # Each is a line below.
 
 # %%
-from tfgan_zoo.models import dcgan
+
 
 show(dcgan.generator, dcgan.discriminator)
 
@@ -167,7 +209,7 @@ show(dcgan.generator, dcgan.discriminator)
 preset = choose("dcgan_tiny", "dcgan_digits", "dcgan_mnist")
 changes = choose([], ["model.width=16", "train.epochs=40", "train.sample_every=4"], [])
 experiment = tfgan_zoo.experiment(preset, *changes)
-model = training.make_model(experiment, tf.distribute.get_strategy())
+model = build_model(experiment, tf.distribute.get_strategy())
 for network in (model.generator, model.discriminator):
     print(f"{network.name}: {network.count_params():,} parameters")
     for layer in network.layers:
@@ -179,7 +221,7 @@ for network in (model.generator, model.discriminator):
 # for networks, not another game.
 
 # %%
-from tfgan_zoo.models.adversarial import AdversarialModel
+
 
 show(AdversarialModel.train_step)
 
@@ -219,12 +261,12 @@ look(model.sample(64, seed=1), columns=16)
 # line is shorter, a kind of $z$ that $G$ has never seen. The spherical walk keeps the length.
 
 # %%
-from tfgan_zoo import explore
+
 
 for path in ("spherical", "linear"):
-    z = explore.between(np.asarray(model.latent(2, seed=3)), 9, path)
+    z = interpolate(np.asarray(model.latent(2, seed=3)), 9, path)
     print(path, "- lengths of z on the way:", np.linalg.norm(z, axis=1).round(1))
-look(explore.walk(model, path="spherical", rows=4, steps=14, seed=2), columns=14)
+look(latent_walk(model, path="spherical", rows=4, steps=14, seed=2), columns=14)
 
 # %% [markdown]
 # ## What goes wrong, and how one sees it
@@ -240,8 +282,12 @@ import keras
 
 ones = tf.ones((1, 8, 8, 1))
 for size in (5, 4):
-    painted = keras.layers.Conv2DTranspose(1, size, strides=2, padding="same", kernel_initializer="ones")(ones)[:, 3:-3, 3:-3]
-    print(f"kernel {size}x{size}: pixels are painted {sorted(set(painted.numpy().ravel().astype(int).tolist()))} times")
+    painted = keras.layers.Conv2DTranspose(
+        1, size, strides=2, padding="same", kernel_initializer="ones"
+    )(ones)[:, 3:-3, 3:-3]
+    print(
+        f"kernel {size}x{size}: pixels are painted {sorted(set(painted.numpy().ravel().astype(int).tolist()))} times"
+    )
     look((painted.numpy() * 25).astype(np.uint8), width=100)
 
 # %% [markdown]
@@ -266,7 +312,11 @@ look(deviations, columns=2, width=400)
 
 # %%
 short = [*changes, "model.ema_decay=0", f"train.epochs={choose(1, 12, 2)}"]
-variants = {"recipe": [], "rate 0.005": ["model.learning_rate=0.005"], "no norm in D": ["model.discriminator_norm=none"]}
+variants = {
+    "recipe": [],
+    "rate 0.005": ["model.learning_rate=0.005"],
+    "no norm in D": ["model.discriminator_norm=none"],
+}
 histories = {}
 for name, more in variants.items():
     player, histories[name] = quick(preset, *short, *more)
@@ -276,7 +326,9 @@ for name, more in variants.items():
 # %%
 curves(
     {
-        "real minus fake logit": {name: np.subtract(h["real_logits"], h["fake_logits"]) for name, h in histories.items()},
+        "real minus fake logit": {
+            name: np.subtract(h["real_logits"], h["fake_logits"]) for name, h in histories.items()
+        },
         "G's loss": {name: h["generator"] for name, h in histories.items()},
     }
 )

@@ -25,37 +25,61 @@ import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = os.environ.get("TFGAN_ZOO_FAST") == "1"  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
+FAST = (
+    os.environ.get("TFGAN_ZOO_FAST") == "1"
+)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
 if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")) or os.path.exists("/dev/accel0")
+    on_tpu = any(
+        name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
+    ) or os.path.exists("/dev/accel0")
     if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources", "scikit-learn", "matplotlib", "pillow"]
+        others = [
+            "tensorflow-datasets",
+            "tensorflow-metadata<1.18",
+            "importlib_resources",
+            "scikit-learn",
+            "matplotlib",
+            "pillow",
+        ]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
         subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
     else:  # a TensorFlow that is there stays: it fits the machine's CUDA
         kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        older = (
+            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        )
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run([*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older], check=True)
+        subprocess.run(
+            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
+            check=True,
+        )
 
-from tfgan_zoo import cli
+import tfgan_zoo
+from tfgan_zoo.data import pipeline
+from tfgan_zoo.data.datasets import load_for_experiment
+from tfgan_zoo.features.metric_networks import load_metric_network
+from tfgan_zoo.inference.latent_walk import latent_walk
+from tfgan_zoo.metrics import classes
+from tfgan_zoo.models import cgan
+from tfgan_zoo.models.adversarial import AdversarialModel
+from tfgan_zoo.quiet import start_tensorflow
+from tfgan_zoo.runs import build_model, read_experiment, read_metrics
+from tfgan_zoo.training.train import train
+from tfgan_zoo.visualize import image_grid
 
-cli.start_tensorflow()  # without its notes
+start_tensorflow()  # without its notes
 
 import numpy as np
 import tensorflow as tf
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 from PIL import Image as Picture
-
-import tfgan_zoo
-from tfgan_zoo import callbacks, data, pictures, presets, training
 
 tf.get_logger().setLevel("ERROR")
 
@@ -70,7 +94,11 @@ def show(*things):
     for thing in things:
         path = inspect.getsourcefile(thing)
         path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(Markdown(f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"))
+        display(
+            Markdown(
+                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
+            )
+        )
 
 
 def draw(sheet, width=720):
@@ -87,14 +115,16 @@ def draw(sheet, width=720):
 
 def look(images, columns=0, width=720):
     """Images uint8 (n, h, w, c) side by side."""
-    draw(pictures.grid(np.stack(images), columns), width)
+    draw(image_grid(np.stack(images), columns), width)
 
 
 def look_back(run, count=4, share=1.0):
     """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
     found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // presets.read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})]:
+    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
+    for path in [
+        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
+    ]:
         print("epoch", int(path.stem.removeprefix("epoch_")))
         page = np.asarray(Picture.open(path))[::times, ::times]
         draw(page[: round(len(page) * share)], 480)
@@ -102,8 +132,13 @@ def look_back(run, count=4, share=1.0):
 
 def curves(panels, x="epoch", log=False):
     """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"), io.BytesIO()
-    for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+    figure, file = (
+        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
+        io.BytesIO(),
+    )
+    for axes, (title, lines) in zip(
+        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
+    ):
         for name, values in lines.items():
             points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
             axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
@@ -118,25 +153,34 @@ def train(name, preset, *changes):
     """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
     run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
     with contextlib.redirect_stderr(sys.stdout):
-        training.train(preset, *changes, run_dir=run)
+        train(preset, *changes, run_dir=run)
     return run
 
 
 def losses_of(run):
     """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = callbacks.read_metrics(run / "metrics.csv")
+    rows = read_metrics(run / "metrics.csv")
     return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
 
 
 def quick(preset, *changes):
     """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
     experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = data.load_for(experiment), experiment.train
-    model = training.make_model(experiment, tf.distribute.get_strategy())
+    images, settings = load_for_experiment(experiment), experiment.train
+    model = build_model(experiment, tf.distribute.get_strategy())
     size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or data.steps_per_epoch(images, size)
-    batches = data.batches(images, experiment.data, settings.seed, size, steps_per_epoch=steps, labels=model.wants_labels)
-    return model, model.fit(batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0).history
+    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
+    batches = pipeline.batches(
+        images,
+        experiment.data,
+        settings.seed,
+        size,
+        steps_per_epoch=steps,
+        labels=model.wants_labels,
+    )
+    return model, model.fit(
+        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
+    ).history
 
 
 # %% [markdown]
@@ -153,7 +197,7 @@ def quick(preset, *changes):
 # In code the labels of the real batch go to both networks. It is the step of notebook 1; look for `condition`.
 
 # %%
-from tfgan_zoo.models.adversarial import AdversarialModel
+
 
 show(AdversarialModel.losses)
 
@@ -166,7 +210,7 @@ show(AdversarialModel.losses)
 #   second whether it fits.
 
 # %%
-from tfgan_zoo.models import cgan
+
 
 show(cgan.generator, cgan.discriminator)
 
@@ -182,7 +226,11 @@ preset = choose("cgan_tiny", "cgan_digits", "cgan_mnist")
 small = ["model.width=16", "model.discriminator_condition=projection", "model.ema_decay=0.99"]
 sizes = choose([], [*small, "train.epochs=27", "train.sample_every=3"], [])
 every = choose(2, 3, 1)
-measures = ["train.evaluate_metrics=label_accuracy", "train.evaluate_samples=500", f"train.evaluate_every={every}"]
+measures = [
+    "train.evaluate_metrics=label_accuracy",
+    "train.evaluate_samples=500",
+    f"train.evaluate_every={every}",
+]
 run = train("cgan", preset, *sizes, *measures)
 
 # %%
@@ -190,7 +238,11 @@ h = losses_of(run)
 curves(
     {
         "losses": {"D": h["discriminator"], "G": h["generator"]},
-        "read as the label": {"generated": [(every * (i + 1), value) for i, value in enumerate(h["eval_label_accuracy"])]},
+        "read as the label": {
+            "generated": [
+                (every * (i + 1), value) for i, value in enumerate(h["eval_label_accuracy"])
+            ]
+        },
     }
 )
 
@@ -213,9 +265,9 @@ look(model.generate(z, np.repeat(np.arange(10), 12)), columns=12)
 # corners of this simplex only; what it makes of the inside is its own.
 
 # %%
-from tfgan_zoo import explore
 
-look(explore.walk(model, rows=4, steps=12, seed=0, labels=[3, 8]), columns=12)
+
+look(latent_walk(model, rows=4, steps=12, seed=0, labels=[3, 8]), columns=12)
 
 # %% [markdown]
 # ## What goes wrong, and how one sees it
@@ -226,20 +278,22 @@ look(explore.walk(model, rows=4, steps=12, seed=0, labels=[3, 8]), columns=12)
 # samples may look as good as ever, and the losses as well. Only reading the images finds it out.
 
 # %%
-from tfgan_zoo import features, metrics
 
-classifier = features.load("digits")
+
+classifier = load_metric_network("digits")
 
 
 def shuffled_training(experiment):
     """A model that has seen the images of an experiment with labels of others, and its losses."""
-    images = data.load_for(experiment)
+    images = load_for_experiment(experiment)
     images.labels = np.random.default_rng(0).permutation(images.labels)
-    player = training.make_model(experiment, tf.distribute.get_strategy())
+    player = build_model(experiment, tf.distribute.get_strategy())
     size = experiment.data.batch_size
-    steps = experiment.train.steps_per_epoch or data.steps_per_epoch(images, size)
-    batches = data.batches(images, experiment.data, 0, size, steps_per_epoch=steps, labels=True)
-    return player, player.fit(batches, steps_per_epoch=steps, epochs=experiment.train.epochs, shuffle=False, verbose=0).history
+    steps = experiment.train.steps_per_epoch or pipeline.steps_per_epoch(images, size)
+    batches = pipeline.batches(images, experiment.data, 0, size, steps_per_epoch=steps, labels=True)
+    return player, player.fit(
+        batches, steps_per_epoch=steps, epochs=experiment.train.epochs, shuffle=False, verbose=0
+    ).history
 
 
 short = [*sizes, f"train.epochs={choose(1, 12, 2)}"]
@@ -248,13 +302,18 @@ misled, misled_losses = shuffled_training(tfgan_zoo.experiment(preset, *short))
 asked = np.repeat(np.arange(10), 50)
 for name, player in {"true labels": honest, "shuffled labels": misled}.items():
     images = player.sample(500, seed=0, labels=asked)
-    print(f"{name}: {metrics.label_accuracy(classifier(images)[1], asked):.0%} are read as the label")
+    print(
+        f"{name}: {classes.label_accuracy(classifier(images)[1], asked):.0%} are read as the label"
+    )
     look(images[::50], columns=10)
 
 # %%
 curves(
     {
-        "D's loss": {"true": honest_losses["discriminator"], "shuffled": misled_losses["discriminator"]},
+        "D's loss": {
+            "true": honest_losses["discriminator"],
+            "shuffled": misled_losses["discriminator"],
+        },
         "G's loss": {"true": honest_losses["generator"], "shuffled": misled_losses["generator"]},
     }
 )
@@ -270,15 +329,19 @@ curves(
 # input.
 
 # %%
-plane, _ = quick(preset, *sizes, "model.discriminator_condition=plane", f"train.epochs={choose(1, 24, 2)}")
-real = data.load_for(tfgan_zoo.experiment(preset, *sizes))
+plane, _ = quick(
+    preset, *sizes, "model.discriminator_condition=plane", f"train.epochs={choose(1, 24, 2)}"
+)
+real = load_for_experiment(tfgan_zoo.experiment(preset, *sizes))
 spreads = {
-    "projection": [model.sample(100, seed=1, labels=[label]).std(axis=0).mean() for label in range(10)],
+    "projection": [
+        model.sample(100, seed=1, labels=[label]).std(axis=0).mean() for label in range(10)
+    ],
     "plane": [plane.sample(100, seed=1, labels=[label]).std(axis=0).mean() for label in range(10)],
     "real": [real.images[real.labels == label].std(axis=0).mean() for label in range(10)],
 }
 images = plane.sample(500, seed=0, labels=asked)
-print(f"plane: {metrics.label_accuracy(classifier(images)[1], asked):.0%} are read as the label")
+print(f"plane: {classes.label_accuracy(classifier(images)[1], asked):.0%} are read as the label")
 print("spread by label" + "".join(f"{label:6}" for label in range(10)))
 for name, values in spreads.items():
     print(f"{name:<15}" + "".join(f"{value:6.1f}" for value in values))

@@ -28,37 +28,63 @@ import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = os.environ.get("TFGAN_ZOO_FAST") == "1"  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
+FAST = (
+    os.environ.get("TFGAN_ZOO_FAST") == "1"
+)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
 if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")) or os.path.exists("/dev/accel0")
+    on_tpu = any(
+        name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
+    ) or os.path.exists("/dev/accel0")
     if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources", "scikit-learn", "matplotlib", "pillow"]
+        others = [
+            "tensorflow-datasets",
+            "tensorflow-metadata<1.18",
+            "importlib_resources",
+            "scikit-learn",
+            "matplotlib",
+            "pillow",
+        ]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
         subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
     else:  # a TensorFlow that is there stays: it fits the machine's CUDA
         kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        older = (
+            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        )
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run([*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older], check=True)
+        subprocess.run(
+            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
+            check=True,
+        )
 
-from tfgan_zoo import cli
+import tfgan_zoo
+from tfgan_zoo import losses
+from tfgan_zoo.data import builtin_images, pipeline
+from tfgan_zoo.data.datasets import load_for_experiment
+from tfgan_zoo.data.transforms import resize, resize_longer_side, to_float
+from tfgan_zoo.evaluation.style import StyleComparison
+from tfgan_zoo.models import adain, fast_style
+from tfgan_zoo.models.style_transfer import ImageVariable, Objective, transfer_style
+from tfgan_zoo.models.stylization import CONTENT_LAYERS, STYLE_LAYERS
+from tfgan_zoo.quiet import start_tensorflow
+from tfgan_zoo.runs import build_model, read_experiment, read_metrics
+from tfgan_zoo.saving import hub
+from tfgan_zoo.training.train import train
+from tfgan_zoo.visualize import image_grid
 
-cli.start_tensorflow()  # without its notes
+start_tensorflow()  # without its notes
 
 import numpy as np
 import tensorflow as tf
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 from PIL import Image as Picture
-
-import tfgan_zoo
-from tfgan_zoo import callbacks, data, pictures, presets, training
 
 tf.get_logger().setLevel("ERROR")
 
@@ -73,7 +99,11 @@ def show(*things):
     for thing in things:
         path = inspect.getsourcefile(thing)
         path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(Markdown(f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"))
+        display(
+            Markdown(
+                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
+            )
+        )
 
 
 def draw(sheet, width=720):
@@ -90,14 +120,16 @@ def draw(sheet, width=720):
 
 def look(images, columns=0, width=720):
     """Images uint8 (n, h, w, c) side by side."""
-    draw(pictures.grid(np.stack(images), columns), width)
+    draw(image_grid(np.stack(images), columns), width)
 
 
 def look_back(run, count=4, share=1.0):
     """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
     found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // presets.read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})]:
+    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
+    for path in [
+        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
+    ]:
         print("epoch", int(path.stem.removeprefix("epoch_")))
         page = np.asarray(Picture.open(path))[::times, ::times]
         draw(page[: round(len(page) * share)], 480)
@@ -105,8 +137,13 @@ def look_back(run, count=4, share=1.0):
 
 def curves(panels, x="epoch", log=False):
     """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"), io.BytesIO()
-    for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+    figure, file = (
+        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
+        io.BytesIO(),
+    )
+    for axes, (title, lines) in zip(
+        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
+    ):
         for name, values in lines.items():
             points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
             axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
@@ -121,25 +158,34 @@ def train(name, preset, *changes):
     """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
     run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
     with contextlib.redirect_stderr(sys.stdout):
-        training.train(preset, *changes, run_dir=run)
+        train(preset, *changes, run_dir=run)
     return run
 
 
 def losses_of(run):
     """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = callbacks.read_metrics(run / "metrics.csv")
+    rows = read_metrics(run / "metrics.csv")
     return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
 
 
 def quick(preset, *changes):
     """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
     experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = data.load_for(experiment), experiment.train
-    model = training.make_model(experiment, tf.distribute.get_strategy())
+    images, settings = load_for_experiment(experiment), experiment.train
+    model = build_model(experiment, tf.distribute.get_strategy())
     size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or data.steps_per_epoch(images, size)
-    batches = data.batches(images, experiment.data, settings.seed, size, steps_per_epoch=steps, labels=model.wants_labels)
-    return model, model.fit(batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0).history
+    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
+    batches = pipeline.batches(
+        images,
+        experiment.data,
+        settings.seed,
+        size,
+        steps_per_epoch=steps,
+        labels=model.wants_labels,
+    )
+    return model, model.fit(
+        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
+    ).history
 
 
 # %% [markdown]
@@ -160,13 +206,9 @@ def quick(preset, *changes):
 # %%
 import dataclasses
 
-from tfgan_zoo import stylize
-from tfgan_zoo.data import embedded
-from tfgan_zoo.data.transforms import resize, to_float, to_longer
-
 size = choose(48, 160, 384)
-content = to_longer(embedded.photograph("china"), size)
-styles = {name: embedded.style(name, size) for name in embedded.STYLES}
+content = resize_longer_side(builtin_images.photograph("china"), size)
+styles = {name: builtin_images.style_image(name, size) for name in builtin_images.STYLES}
 height, width = content.shape[:2]
 
 
@@ -182,20 +224,30 @@ side_by_side(content, *styles.values())
 # `relative_error` is 0 for equal things and 1 for nothing at all.
 
 # %%
-from tfgan_zoo import losses
-from tfgan_zoo.models import adain, fast_style, style_transfer, styling
+
 
 config = tfgan_zoo.experiment("gatys").model
-seen = config.look((*styling.STYLE_LAYERS, *styling.CONTENT_LAYERS))
+seen = config.look((*STYLE_LAYERS, *CONTENT_LAYERS))
 mosaic = styles["mosaic"]
 found = {
     name: seen(to_float(image)[None])
-    for name, image in {"mosaic": mosaic, "rolled": np.roll(mosaic, size // 2, axis=1), "strokes": styles["strokes"]}.items()
+    for name, image in {
+        "mosaic": mosaic,
+        "rolled": np.roll(mosaic, size // 2, axis=1),
+        "strokes": styles["strokes"],
+    }.items()
 }
 for name in ("rolled", "strokes"):
-    grams = [losses.relative_error(losses.gram(found[name][layer]), losses.gram(found["mosaic"][layer])) for layer in styling.STYLE_LAYERS]
+    grams = [
+        losses.relative_error(
+            losses.gram_matrix(found[name][layer]), losses.gram_matrix(found["mosaic"][layer])
+        )
+        for layer in STYLE_LAYERS
+    ]
     features = losses.relative_error(found[name]["block4_conv2"], found["mosaic"]["block4_conv2"])
-    print(f"{name:<8} beside the mosaic: Gram matrices {np.mean(grams):.4f}, features in their places {features:.4f}")
+    print(
+        f"{name:<8} beside the mosaic: Gram matrices {np.mean(grams):.4f}, features in their places {features:.4f}"
+    )
 
 # %% [markdown]
 # ## 1. Gatys: the picture is the player
@@ -206,7 +258,7 @@ for name in ("rolled", "strokes"):
 # In the words of this zoo: there is one player, and its weights are the pixels. The optimiser is L-BFGS, as in the paper.
 
 # %%
-show(style_transfer.Objective.losses, style_transfer.Objective.weigh, style_transfer.Canvas, losses.gram)
+show(Objective.losses, Objective.weigh, ImageVariable, losses.gram_matrix)
 
 # %% [markdown]
 # Go. The picture begins as the content, small, and grows: what it is about is settled where a step costs little.
@@ -214,7 +266,7 @@ show(style_transfer.Objective.losses, style_transfer.Objective.weigh, style_tran
 # %%
 history = []
 settings = {"iterations": choose(2, 40, 60), "smallest": choose(32, 96, 128)}
-painting = stylize.paint(
+painting = transfer_style(
     content,
     [mosaic],
     dataclasses.replace(config, **settings),
@@ -237,14 +289,24 @@ curves(
 # shallow and a deep layer: what does a layer still know?
 
 # %%
-alone = {"init": "noise", "smallest": size, "iterations": choose(2, 40, 100), "variation_weight": 0.0}
+alone = {
+    "init": "noise",
+    "smallest": size,
+    "iterations": choose(2, 40, 100),
+    "variation_weight": 0.0,
+}
 variants = {
     "style alone": {"content_weight": 0.0},
     "content alone, block2_conv2": {"style_weight": 0.0, "content_layers": ("block2_conv2",)},
     "content alone, block4_conv2": {"style_weight": 0.0, "content_layers": ("block4_conv2",)},
 }
 print(", ".join(variants))
-side_by_side(*(stylize.paint(content, [mosaic], dataclasses.replace(config, **alone, **changes)).picture for changes in variants.values()))
+side_by_side(
+    *(
+        transfer_style(content, [mosaic], dataclasses.replace(config, **alone, **changes)).picture
+        for changes in variants.values()
+    )
+)
 
 # %% [markdown]
 # A shallow layer keeps nearly the photograph. The deep layer keeps shapes and loses exact colours. Our preset has both as content.
@@ -254,8 +316,11 @@ side_by_side(*(stylize.paint(content, [mosaic], dataclasses.replace(config, **al
 # Only the ratio of the weights matters. From left: content weight 0.05, 0.5, 5.
 
 # %%
-weights = [dataclasses.replace(config, **settings, content_weight=weight) for weight in choose([0.5], [0.05, 0.5, 5.0], [0.05, 0.5, 5.0])]
-side_by_side(*(stylize.paint(content, [styles["strokes"]], each).picture for each in weights))
+weights = [
+    dataclasses.replace(config, **settings, content_weight=weight)
+    for weight in choose([0.5], [0.05, 0.5, 5.0], [0.05, 0.5, 5.0])
+]
+side_by_side(*(transfer_style(content, [styles["strokes"]], each).picture for each in weights))
 
 # %% [markdown]
 # What goes wrong here is mostly this dial: too little content, and the picture is a texture in the style's colours; too much, and it
@@ -274,21 +339,26 @@ show(fast_style.FastStyle.losses)
 # %%
 preset = choose("fast_tiny", "fast_mosaic", "fast_mosaic")
 small = ["model.image_size=64", "model.width=12", "model.blocks=2", "model.style_size=192"]
-run = train("fast", preset, *choose([], [*small, "train.epochs=5", "train.steps_per_epoch=100"], []))
+run = train(
+    "fast", preset, *choose([], [*small, "train.epochs=5", "train.steps_per_epoch=100"], [])
+)
 fast = tfgan_zoo.load(run)
-flower = to_longer(embedded.photograph("flower"), size)
+flower = resize_longer_side(builtin_images.photograph("flower"), size)
 side_by_side(content, fast.stylize(content), flower, fast.stylize(flower))
 
 # %%
 h = losses_of(run)
-print("epoch by epoch: " + ", ".join(f"{name} {[round(value, 3) for value in h[name]]}" for name in ("style", "content")))
+print(
+    "epoch by epoch: "
+    + ", ".join(f"{name} {[round(value, 3) for value in h[name]]}" for name in ("style", "content"))
+)
 
 # %% [markdown]
 # 500 steps of a small network on pieces of 64 pixels: something of the photograph, stripes, and colours that are the mosaic's only in
 # part. The preset takes 2,000 steps with a larger one, five minutes; if it is at hand, this is what it makes:
 
 # %%
-if presets.trained("fast_mosaic"):
+if hub.pretrained_folder("fast_mosaic"):
     trained = tfgan_zoo.load("fast_mosaic")
     side_by_side(trained.stylize(content), trained.stylize(flower))
 
@@ -309,7 +379,13 @@ show(adain.adain, adain.AdaIN.losses)
 # %%
 preset = choose("adain_tiny", "adain_photographs", "adain_photographs")
 small = ["model.image_size=64", "model.style_weight=0.5", "data.batch_size=4"]
-run = train("adain", preset, *choose([], [*small, "train.epochs=6", "train.steps_per_epoch=100", "train.sample_every=6"], []))
+run = train(
+    "adain",
+    preset,
+    *choose(
+        [], [*small, "train.epochs=6", "train.steps_per_epoch=100", "train.sample_every=6"], []
+    ),
+)
 any_style = tfgan_zoo.load(run)
 side_by_side(mosaic, any_style.stylize(content, [mosaic]), any_style.stylize(flower, [mosaic]))
 
@@ -328,7 +404,7 @@ side_by_side(*(any_style.stylize(content, [mosaic], alpha=alpha) for alpha in (0
 # `adain_folder_128` was trained for longer, on 45 photographs and 135 paintings, and knows none of these pictures. Alpha 0, 0.5, 1:
 
 # %%
-if presets.trained("adain_folder_128"):
+if hub.pretrained_folder("adain_folder_128"):
     any_style = tfgan_zoo.load("adain_folder_128")
     side_by_side(*(any_style.stylize(content, [mosaic], alpha=alpha) for alpha in (0.0, 0.5, 1.0)))
 
@@ -339,10 +415,14 @@ if presets.trained("adain_folder_128"):
 # it for a race: the optimiser had this very loss, for this very picture, and the others have one pass.
 
 # %%
-from tfgan_zoo import style_scores
 
-judge = style_scores.Judge(mosaic, seen)
-made = {"Gatys": painting.picture, "fast": fast.stylize(content), "AdaIN": any_style.stylize(content, [mosaic])}
+
+judge = StyleComparison(mosaic, seen)
+made = {
+    "Gatys": painting.picture,
+    "fast": fast.stylize(content),
+    "AdaIN": any_style.stylize(content, [mosaic]),
+}
 print(f"{'':<16}{'style':>8}{'content':>9}{'SSIM':>7}")
 for name, picture in made.items():
     told = judge(picture, content)

@@ -24,37 +24,59 @@ import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = os.environ.get("TFGAN_ZOO_FAST") == "1"  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
+FAST = (
+    os.environ.get("TFGAN_ZOO_FAST") == "1"
+)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
 if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")) or os.path.exists("/dev/accel0")
+    on_tpu = any(
+        name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
+    ) or os.path.exists("/dev/accel0")
     if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources", "scikit-learn", "matplotlib", "pillow"]
+        others = [
+            "tensorflow-datasets",
+            "tensorflow-metadata<1.18",
+            "importlib_resources",
+            "scikit-learn",
+            "matplotlib",
+            "pillow",
+        ]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
         subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
     else:  # a TensorFlow that is there stays: it fits the machine's CUDA
         kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        older = (
+            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        )
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run([*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older], check=True)
+        subprocess.run(
+            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
+            check=True,
+        )
 
-from tfgan_zoo import cli
+import tfgan_zoo
+from tfgan_zoo.data import builtin_images, pipeline
+from tfgan_zoo.data.datasets import load_for_experiment, load_images
+from tfgan_zoo.features.metric_networks import load_metric_network
+from tfgan_zoo.metrics import classifier_score, frechet, kernel, memorization, neighbors, similarity
+from tfgan_zoo.metrics.score import format_table
+from tfgan_zoo.quiet import start_tensorflow
+from tfgan_zoo.runs import build_model, read_experiment, read_metrics
+from tfgan_zoo.training.train import train
+from tfgan_zoo.visualize import image_grid
 
-cli.start_tensorflow()  # without its notes
+start_tensorflow()  # without its notes
 
 import numpy as np
 import tensorflow as tf
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 from PIL import Image as Picture
-
-import tfgan_zoo
-from tfgan_zoo import callbacks, data, pictures, presets, training
 
 tf.get_logger().setLevel("ERROR")
 
@@ -69,7 +91,11 @@ def show(*things):
     for thing in things:
         path = inspect.getsourcefile(thing)
         path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(Markdown(f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"))
+        display(
+            Markdown(
+                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
+            )
+        )
 
 
 def draw(sheet, width=720):
@@ -86,14 +112,16 @@ def draw(sheet, width=720):
 
 def look(images, columns=0, width=720):
     """Images uint8 (n, h, w, c) side by side."""
-    draw(pictures.grid(np.stack(images), columns), width)
+    draw(image_grid(np.stack(images), columns), width)
 
 
 def look_back(run, count=4, share=1.0):
     """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
     found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // presets.read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})]:
+    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
+    for path in [
+        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
+    ]:
         print("epoch", int(path.stem.removeprefix("epoch_")))
         page = np.asarray(Picture.open(path))[::times, ::times]
         draw(page[: round(len(page) * share)], 480)
@@ -101,8 +129,13 @@ def look_back(run, count=4, share=1.0):
 
 def curves(panels, x="epoch", log=False):
     """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"), io.BytesIO()
-    for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+    figure, file = (
+        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
+        io.BytesIO(),
+    )
+    for axes, (title, lines) in zip(
+        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
+    ):
         for name, values in lines.items():
             points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
             axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
@@ -117,25 +150,34 @@ def train(name, preset, *changes):
     """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
     run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
     with contextlib.redirect_stderr(sys.stdout):
-        training.train(preset, *changes, run_dir=run)
+        train(preset, *changes, run_dir=run)
     return run
 
 
 def losses_of(run):
     """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = callbacks.read_metrics(run / "metrics.csv")
+    rows = read_metrics(run / "metrics.csv")
     return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
 
 
 def quick(preset, *changes):
     """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
     experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = data.load_for(experiment), experiment.train
-    model = training.make_model(experiment, tf.distribute.get_strategy())
+    images, settings = load_for_experiment(experiment), experiment.train
+    model = build_model(experiment, tf.distribute.get_strategy())
     size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or data.steps_per_epoch(images, size)
-    batches = data.batches(images, experiment.data, settings.seed, size, steps_per_epoch=steps, labels=model.wants_labels)
-    return model, model.fit(batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0).history
+    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
+    batches = pipeline.batches(
+        images,
+        experiment.data,
+        settings.seed,
+        size,
+        steps_per_epoch=steps,
+        labels=model.wants_labels,
+    )
+    return model, model.fit(
+        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
+    ).history
 
 
 # %% [markdown]
@@ -158,24 +200,28 @@ def quick(preset, *changes):
 # ones. **Density** and **coverage** (Naeem et al. 2020) are the same idea, robust to single outliers.
 
 # %%
-from tfgan_zoo import features, metrics
 
-show(metrics.frechet_distance, metrics.classifier_score, metrics.neighbour_scores)
+
+show(frechet.frechet_distance, classifier_score, neighbors.precision_recall_density_coverage)
 
 # %% [markdown]
 # The network is our digit classifier, which comes with the package.
 
 # %%
 size = choose(16, 28, 28)
-config = tfgan_zoo.DataConfig(dataset=choose("digits", "digits", "mnist"), limit=choose(400, 0, 20_000))
-images = data.load(config, size, 1)
+config = tfgan_zoo.DataConfig(
+    dataset=choose("digits", "digits", "mnist"), limit=choose(400, 0, 20_000)
+)
+images = load_images(config, size, 1)
 order = np.random.default_rng(0).permutation(len(images))
 half = len(images) // 2
 reference, other = images.images[order[:half]], images.images[order[half:]]
 labels = images.labels[order[half:]]
-network = features.load("digits")
+network = load_metric_network("digits")
 seen = network(reference)[0]
-print(f"{half} real images as the reference, {len(other)} others to damage; features of {seen.shape[1]} numbers")
+print(
+    f"{half} real images as the reference, {len(other)} others to damage; features of {seen.shape[1]} numbers"
+)
 
 # %% [markdown]
 # ## Known damage
@@ -197,13 +243,15 @@ print("\n".join(damaged))
 look(np.concatenate([some[:14] for some in damaged.values()]), columns=14)
 
 # %%
-print(f"{'':<22}{'Fréchet':>9}{'KID':>8}{'score':>7}{'precision':>11}{'recall':>8}{'density':>9}{'coverage':>10}")
+print(
+    f"{'':<22}{'Fréchet':>9}{'KID':>8}{'score':>7}{'precision':>11}{'recall':>8}{'density':>9}{'coverage':>10}"
+)
 for name, some in damaged.items():
     found, probabilities = network(some)
-    score = metrics.classifier_score(probabilities)[0]
-    near = metrics.neighbour_scores(seen, found)
+    score = classifier_score(probabilities)[0]
+    near = neighbors.precision_recall_density_coverage(seen, found)
     print(
-        f"{name:<22}{metrics.frechet_distance(seen, found):9.2f}{metrics.kernel_distance(seen, found)[0]:8.2f}{score:7.2f}"
+        f"{name:<22}{frechet.frechet_distance(seen, found):9.2f}{kernel.kernel_distance(seen, found)[0]:8.2f}{score:7.2f}"
         f"{near['precision']:11.2f}{near['recall']:8.2f}{near['density']:9.2f}{near['coverage']:10.2f}"
     )
 
@@ -229,8 +277,12 @@ counts = [n for n in (30, 60, 120, 250, 500, 900, 2500, 10_000) if n <= half]
 pairs = {n: (network(reference[:n])[0], network(other[:n])[0]) for n in counts}
 curves(
     {
-        "Fréchet distance, real to real": {"biased": [(n, metrics.frechet_distance(*pair)) for n, pair in pairs.items()]},
-        "kernel distance, real to real": {"unbiased": [(n, metrics.kernel_distance(*pair)[0]) for n, pair in pairs.items()]},
+        "Fréchet distance, real to real": {
+            "biased": [(n, frechet.frechet_distance(*pair)) for n, pair in pairs.items()]
+        },
+        "kernel distance, real to real": {
+            "unbiased": [(n, kernel.kernel_distance(*pair)[0]) for n, pair in pairs.items()]
+        },
     },
     x="images on either side",
 )
@@ -245,8 +297,10 @@ curves(
 
 # %%
 for name in ("other real images", "30 images, copied", "the training images"):
-    distances, _ = metrics.nearest(damaged[name][:300], reference)
-    print(f"{name:<22} median distance to the nearest training image {np.median(distances):.2f}, nearest {distances.min():.2f}")
+    distances, _ = memorization.nearest_images(damaged[name][:300], reference)
+    print(
+        f"{name:<22} median distance to the nearest training image {np.median(distances):.2f}, nearest {distances.min():.2f}"
+    )
 
 # %% [markdown]
 # ## A model
@@ -262,7 +316,12 @@ measured = [
     f"train.evaluate_samples={choose(50, 500, 2000)}",
     "train.best=frechet_distance",
 ]
-run = train("measured", preset, *choose([], ["model.width=16", "train.epochs=32", "train.sample_every=4"], []), *measured)
+run = train(
+    "measured",
+    preset,
+    *choose([], ["model.width=16", "train.epochs=32", "train.sample_every=4"], []),
+    *measured,
+)
 h = losses_of(run)
 
 
@@ -274,7 +333,9 @@ curves(
     {
         "losses": {"D": h["discriminator"], "G": h["generator"]},
         "Fréchet distance": {"samples": at_epochs(h["eval_frechet_distance"])},
-        "of 1": {name: at_epochs(h[f"eval_{name}"]) for name in ("precision", "recall", "coverage")},
+        "of 1": {
+            name: at_epochs(h[f"eval_{name}"]) for name in ("precision", "recall", "coverage")
+        },
     }
 )
 
@@ -283,11 +344,11 @@ curves(
 # the floor.
 
 # %%
-from tfgan_zoo import scores
+
 
 with contextlib.redirect_stderr(sys.stdout):
     result = tfgan_zoo.evaluate(run, samples=choose(50, 800, 10_000))
-print(scores.table(result))
+print(format_table(result))
 for warning in result["warnings"]:
     print("warning:", warning)
 
@@ -307,13 +368,16 @@ draw(np.asarray(Picture.open(picture))[::3, ::3])
 # worse, a picture that is shifted by one pixel, or one that is blurred?
 
 # %%
-from tfgan_zoo.data import embedded
 
-photo = embedded.photograph("china")[100:228, 200:328]
+
+photo = builtin_images.photograph("china")[100:228, 200:328]
 shifted = np.roll(photo, 1, axis=1)
 soft = tf.nn.avg_pool2d(tf.cast(photo[None], tf.float32), 3, 1, "SAME").numpy()[0].astype(np.uint8)
 for name, found in {"shifted by a pixel": shifted, "blurred": soft}.items():
-    psnr, ssim = metrics.psnr(photo[None], found[None])[0], metrics.ssim(photo[None], found[None])[0]
+    psnr, ssim = (
+        similarity.psnr(photo[None], found[None])[0],
+        similarity.ssim(photo[None], found[None])[0],
+    )
     print(f"{name:<20} PSNR {psnr:.1f} dB   SSIM {ssim:.3f}")
 look([photo, shifted, soft], columns=3, width=450)
 

@@ -23,37 +23,59 @@ import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = os.environ.get("TFGAN_ZOO_FAST") == "1"  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
+FAST = (
+    os.environ.get("TFGAN_ZOO_FAST") == "1"
+)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
 if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")) or os.path.exists("/dev/accel0")
+    on_tpu = any(
+        name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
+    ) or os.path.exists("/dev/accel0")
     if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources", "scikit-learn", "matplotlib", "pillow"]
+        others = [
+            "tensorflow-datasets",
+            "tensorflow-metadata<1.18",
+            "importlib_resources",
+            "scikit-learn",
+            "matplotlib",
+            "pillow",
+        ]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
         subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
     else:  # a TensorFlow that is there stays: it fits the machine's CUDA
         kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        older = (
+            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        )
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run([*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older], check=True)
+        subprocess.run(
+            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
+            check=True,
+        )
 
-from tfgan_zoo import cli
+import tfgan_zoo
+from tfgan_zoo.data import builtin_images, check, pipeline
+from tfgan_zoo.data.datasets import load_evaluation_images, load_for_experiment, load_images
+from tfgan_zoo.models.adversarial import AdversarialModel
+from tfgan_zoo.models.diff_augment import diff_augment
+from tfgan_zoo.quiet import start_tensorflow
+from tfgan_zoo.runs import build_model, read_experiment, read_metrics
+from tfgan_zoo.tools.report import write_report
+from tfgan_zoo.training.train import train
+from tfgan_zoo.visualize import image_grid
 
-cli.start_tensorflow()  # without its notes
+start_tensorflow()  # without its notes
 
 import numpy as np
 import tensorflow as tf
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 from PIL import Image as Picture
-
-import tfgan_zoo
-from tfgan_zoo import callbacks, data, pictures, presets, training
 
 tf.get_logger().setLevel("ERROR")
 
@@ -68,7 +90,11 @@ def show(*things):
     for thing in things:
         path = inspect.getsourcefile(thing)
         path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(Markdown(f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"))
+        display(
+            Markdown(
+                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
+            )
+        )
 
 
 def draw(sheet, width=720):
@@ -85,14 +111,16 @@ def draw(sheet, width=720):
 
 def look(images, columns=0, width=720):
     """Images uint8 (n, h, w, c) side by side."""
-    draw(pictures.grid(np.stack(images), columns), width)
+    draw(image_grid(np.stack(images), columns), width)
 
 
 def look_back(run, count=4, share=1.0):
     """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
     found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // presets.read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})]:
+    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
+    for path in [
+        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
+    ]:
         print("epoch", int(path.stem.removeprefix("epoch_")))
         page = np.asarray(Picture.open(path))[::times, ::times]
         draw(page[: round(len(page) * share)], 480)
@@ -100,8 +128,13 @@ def look_back(run, count=4, share=1.0):
 
 def curves(panels, x="epoch", log=False):
     """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"), io.BytesIO()
-    for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+    figure, file = (
+        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
+        io.BytesIO(),
+    )
+    for axes, (title, lines) in zip(
+        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
+    ):
         for name, values in lines.items():
             points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
             axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
@@ -116,25 +149,34 @@ def train(name, preset, *changes):
     """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
     run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
     with contextlib.redirect_stderr(sys.stdout):
-        training.train(preset, *changes, run_dir=run)
+        train(preset, *changes, run_dir=run)
     return run
 
 
 def losses_of(run):
     """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = callbacks.read_metrics(run / "metrics.csv")
+    rows = read_metrics(run / "metrics.csv")
     return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
 
 
 def quick(preset, *changes):
     """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
     experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = data.load_for(experiment), experiment.train
-    model = training.make_model(experiment, tf.distribute.get_strategy())
+    images, settings = load_for_experiment(experiment), experiment.train
+    model = build_model(experiment, tf.distribute.get_strategy())
     size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or data.steps_per_epoch(images, size)
-    batches = data.batches(images, experiment.data, settings.seed, size, steps_per_epoch=steps, labels=model.wants_labels)
-    return model, model.fit(batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0).history
+    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
+    batches = pipeline.batches(
+        images,
+        experiment.data,
+        settings.seed,
+        size,
+        steps_per_epoch=steps,
+        labels=model.wants_labels,
+    )
+    return model, model.fit(
+        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
+    ).history
 
 
 # %% [markdown]
@@ -144,18 +186,20 @@ def quick(preset, *changes):
 # WebP, of any size. As in real life some are broken, and some are there twice.
 
 # %%
-from tfgan_zoo.data import embedded
+
 
 folder = pathlib.Path("pictures")
 count = choose(12, 120, 400)
-for kind in embedded.STYLES:
+for kind in builtin_images.STYLES:
     (folder / kind).mkdir(parents=True, exist_ok=True)
-    whole = Picture.fromarray(embedded.style(kind, 512, seed=1))
+    whole = Picture.fromarray(builtin_images.style_image(kind, 512, seed=1))
     random = np.random.default_rng(0)
     for i in range(count):
         left, top = random.integers(0, 512 - 96, 2)
         suffix = ("jpg", "png", "webp")[i % 3]
-        whole.crop((left, top, left + 96, top + 96)).save(folder / kind / f"{i:03}.{suffix}", quality=92)
+        whole.crop((left, top, left + 96, top + 96)).save(
+            folder / kind / f"{i:03}.{suffix}", quality=92
+        )
 shutil.copy(folder / "mosaic" / "000.jpg", folder / "mosaic" / "a copy.jpg")
 (folder / "strokes" / "broken.jpg").write_bytes((folder / "strokes" / "000.jpg").read_bytes()[:700])
 print(len(list(folder.rglob("*.*"))), "files")
@@ -166,9 +210,9 @@ print(len(list(folder.rglob("*.*"))), "files")
 # Before any training, look the folder over. `tfgan-zoo data check pictures` on the command line.
 
 # %%
-from tfgan_zoo.data import check
 
-found = check.check(folder)
+
+found = check.check_folder(folder)
 print(check.summary(found))
 
 # %% [markdown]
@@ -178,7 +222,7 @@ print(check.summary(found))
 # %%
 (folder / "strokes" / "broken.jpg").unlink()
 (folder / "mosaic" / "a copy.jpg").unlink()
-print(check.check(folder)["warnings"] or "nothing more to say")
+print(check.check_folder(folder)["warnings"] or "nothing more to say")
 
 # %% [markdown]
 # ## Train
@@ -189,13 +233,25 @@ print(check.check(folder)["warnings"] or "nothing more to say")
 # %%
 folder_data = [f"data.path={folder}", "data.dataset=folder"]
 sizes = choose(
-    ["model.width=4", "model.image_size=16", "data.batch_size=8", "train.epochs=2", "train.steps_per_epoch=2"],
-    ["model.width=16", "model.image_size=32", "data.batch_size=32", "train.epochs=80", "model.learning_rate=5e-4"],
+    [
+        "model.width=4",
+        "model.image_size=16",
+        "data.batch_size=8",
+        "train.epochs=2",
+        "train.steps_per_epoch=2",
+    ],
+    [
+        "model.width=16",
+        "model.image_size=32",
+        "data.batch_size=32",
+        "train.epochs=80",
+        "model.learning_rate=5e-4",
+    ],
     ["train.epochs=300", "data.batch_size=64"],
 )
 sizes += ["model.ema_decay=0.99", "train.sample_every=10"]
 size = tfgan_zoo.experiment("dcgan_folder_64", *sizes).model.image_size
-real = data.load(tfgan_zoo.DataConfig(dataset="folder", path=str(folder)), size, 3)
+real = load_images(tfgan_zoo.DataConfig(dataset="folder", path=str(folder)), size, 3)
 look(real.images[:: len(real) // 36][:36], columns=12)
 
 plain, plain_losses = quick("dcgan_folder_64", *folder_data, *sizes)
@@ -217,10 +273,9 @@ look(plain.sample(36, seed=0), columns=12)
 # L_G = \mathbb{E}\, \mathrm{softplus}\bigl(-l(T(G(z)))\bigr).$$
 
 # %%
-from tfgan_zoo import augment
-from tfgan_zoo.models.adversarial import AdversarialModel
 
-show(AdversarialModel.judge, augment.diff_augment)
+
+show(AdversarialModel.judge, diff_augment)
 
 # %% [markdown]
 # The very same training, with images that are shifted before $D$ looks at them.
@@ -254,8 +309,20 @@ curves(
 # The same folder for a conditional model: the sub-folders are the labels.
 
 # %%
-by_kind = ["model.channels=3", f"model.classes={len(embedded.STYLES)}", "model.discriminator_condition=projection"]
-run = train("own_kinds", "cgan_digits", *folder_data, *sizes, *by_kind, "model.diff_augment=translation", "train.sample_count=30")
+by_kind = [
+    "model.channels=3",
+    f"model.classes={len(builtin_images.STYLES)}",
+    "model.discriminator_condition=projection",
+]
+run = train(
+    "own_kinds",
+    "cgan_digits",
+    *folder_data,
+    *sizes,
+    *by_kind,
+    "model.diff_augment=translation",
+    "train.sample_count=30",
+)
 model = tfgan_zoo.load(run)
 print("rows:", ", ".join(real.classes))
 look(model.sample(36, seed=0, labels=np.repeat(np.arange(3), 12)), columns=12)
@@ -271,10 +338,12 @@ lines = ["path,red,green,blue"]
 for path in sorted(folder.rglob("*.*")):
     with Picture.open(path) as picture:
         mean = np.asarray(picture.convert("RGB")).mean(axis=(0, 1)) / 255
-    lines.append(f"{path.relative_to(folder).as_posix()}," + ",".join(f"{value:.2f}" for value in mean))
+    lines.append(
+        f"{path.relative_to(folder).as_posix()}," + ",".join(f"{value:.2f}" for value in mean)
+    )
 print("\n".join(lines[:4]))
 (folder / "labels.csv").write_text("\n".join(lines) + "\n")
-numbers = data.load(tfgan_zoo.DataConfig(dataset="folder", path=str(folder)), 32, 3)
+numbers = load_images(tfgan_zoo.DataConfig(dataset="folder", path=str(folder)), 32, 3)
 print(numbers.description)
 (folder / "labels.csv").unlink()
 
@@ -288,10 +357,16 @@ print(numbers.description)
 photographs = pathlib.Path("photographs")
 photographs.mkdir(exist_ok=True)
 for i in range(12):
-    Picture.fromarray(embedded.crop(i, 128)).save(photographs / f"{i:02}.jpg", quality=92)
+    Picture.fromarray(builtin_images.photograph_crop(i, 128)).save(
+        photographs / f"{i:02}.jpg", quality=92
+    )
 for derive in ("grey", "edges", "lowres"):
-    one = [f"data.path={photographs}", f"data.derive={derive}", "model.x_channels=1" if derive != "lowres" else "model.x_channels=3"]
-    stills = data.stills_for(tfgan_zoo.experiment("pix2pix_folder_128", *one), "train", 3)
+    one = [
+        f"data.path={photographs}",
+        f"data.derive={derive}",
+        "model.x_channels=1" if derive != "lowres" else "model.x_channels=3",
+    ]
+    stills = load_evaluation_images(tfgan_zoo.experiment("pix2pix_folder_128", *one), "train", 3)
     row = [side for i in range(3) for side in stills.still(i)]
     print(derive)
     look([np.broadcast_to(image, (128, 128, 3)) for image in row], columns=6)
@@ -303,9 +378,9 @@ for derive in ("grey", "edges", "lowres"):
 # somebody.
 
 # %%
-from tfgan_zoo import report
 
-page = report.report(run)
+
+page = write_report(run)
 print(f"{page.relative_to('.')}: {page.stat().st_size / 1000:.0f} kB")
 print("\n".join(sorted(path.name for path in run.iterdir())))
 

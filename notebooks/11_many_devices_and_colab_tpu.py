@@ -23,37 +23,58 @@ import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = os.environ.get("TFGAN_ZOO_FAST") == "1"  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
+FAST = (
+    os.environ.get("TFGAN_ZOO_FAST") == "1"
+)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
 if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")) or os.path.exists("/dev/accel0")
+    on_tpu = any(
+        name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
+    ) or os.path.exists("/dev/accel0")
     if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources", "scikit-learn", "matplotlib", "pillow"]
+        others = [
+            "tensorflow-datasets",
+            "tensorflow-metadata<1.18",
+            "importlib_resources",
+            "scikit-learn",
+            "matplotlib",
+            "pillow",
+        ]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
         subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
     else:  # a TensorFlow that is there stays: it fits the machine's CUDA
         kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        older = (
+            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
+        )
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run([*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older], check=True)
+        subprocess.run(
+            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
+            check=True,
+        )
 
-from tfgan_zoo import cli
+import tfgan_zoo
+from tfgan_zoo.data import pipeline
+from tfgan_zoo.data.datasets import load_for_experiment
+from tfgan_zoo.models.base import ZooModel
+from tfgan_zoo.quiet import start_tensorflow
+from tfgan_zoo.runs import build_model, read_experiment, read_metrics
+from tfgan_zoo.training import distribute
+from tfgan_zoo.training.train import train
+from tfgan_zoo.visualize import image_grid
 
-cli.start_tensorflow()  # without its notes
+start_tensorflow()  # without its notes
 
 import numpy as np
 import tensorflow as tf
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 from PIL import Image as Picture
-
-import tfgan_zoo
-from tfgan_zoo import callbacks, data, pictures, presets, training
 
 tf.get_logger().setLevel("ERROR")
 
@@ -68,7 +89,11 @@ def show(*things):
     for thing in things:
         path = inspect.getsourcefile(thing)
         path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(Markdown(f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"))
+        display(
+            Markdown(
+                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
+            )
+        )
 
 
 def draw(sheet, width=720):
@@ -85,14 +110,16 @@ def draw(sheet, width=720):
 
 def look(images, columns=0, width=720):
     """Images uint8 (n, h, w, c) side by side."""
-    draw(pictures.grid(np.stack(images), columns), width)
+    draw(image_grid(np.stack(images), columns), width)
 
 
 def look_back(run, count=4, share=1.0):
     """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
     found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // presets.read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})]:
+    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
+    for path in [
+        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
+    ]:
         print("epoch", int(path.stem.removeprefix("epoch_")))
         page = np.asarray(Picture.open(path))[::times, ::times]
         draw(page[: round(len(page) * share)], 480)
@@ -100,8 +127,13 @@ def look_back(run, count=4, share=1.0):
 
 def curves(panels, x="epoch", log=False):
     """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"), io.BytesIO()
-    for axes, (title, lines) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+    figure, file = (
+        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
+        io.BytesIO(),
+    )
+    for axes, (title, lines) in zip(
+        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
+    ):
         for name, values in lines.items():
             points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
             axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
@@ -116,41 +148,50 @@ def train(name, preset, *changes):
     """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
     run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
     with contextlib.redirect_stderr(sys.stdout):
-        training.train(preset, *changes, run_dir=run)
+        train(preset, *changes, run_dir=run)
     return run
 
 
 def losses_of(run):
     """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = callbacks.read_metrics(run / "metrics.csv")
+    rows = read_metrics(run / "metrics.csv")
     return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
 
 
 def quick(preset, *changes):
     """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
     experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = data.load_for(experiment), experiment.train
-    model = training.make_model(experiment, tf.distribute.get_strategy())
+    images, settings = load_for_experiment(experiment), experiment.train
+    model = build_model(experiment, tf.distribute.get_strategy())
     size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or data.steps_per_epoch(images, size)
-    batches = data.batches(images, experiment.data, settings.seed, size, steps_per_epoch=steps, labels=model.wants_labels)
-    return model, model.fit(batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0).history
+    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
+    batches = pipeline.batches(
+        images,
+        experiment.data,
+        settings.seed,
+        size,
+        steps_per_epoch=steps,
+        labels=model.wants_labels,
+    )
+    return model, model.fit(
+        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
+    ).history
 
 
 # %% [markdown]
 # ## What is here?
 
 # %%
-from tfgan_zoo import distribute
 
-print(distribute.machine())
+
+print(distribute.describe_machine())
 print("GPUs:", len(tf.config.list_physical_devices("GPU")), "  a TPU:", distribute.has_tpu())
 
 # %% [markdown]
 # `train.strategy=auto` takes a TPU if there is one, else all GPUs, else the CPU. This function is the only place that knows devices.
 
 # %%
-show(distribute.strategy)
+show(distribute.make_strategy)
 
 # %% [markdown]
 # ## Two replicas
@@ -164,7 +205,7 @@ show(distribute.strategy)
 # large. Adam hides the mistake (it does not care about the scale), SGD does not. It is done in one place of the zoo, `descend`:
 
 # %%
-from tfgan_zoo.models.base import ZooModel
+
 
 show(ZooModel.descend)
 
@@ -188,10 +229,12 @@ run = train("replicas", preset, *short, *strategy)
 
 # %%
 experiment = tfgan_zoo.experiment(preset)
-images = data.load_for(experiment)
+images = load_for_experiment(experiment)
 arguments = (images, experiment.data, 0, experiment.data.batch_size)
-whole = next(iter(data.batches(*arguments, steps_per_epoch=4)))
-parts = [next(iter(data.batches(*arguments, steps_per_epoch=4, shard=i, shards=2))) for i in (0, 1)]
+whole = next(iter(pipeline.batches(*arguments, steps_per_epoch=4)))
+parts = [
+    next(iter(pipeline.batches(*arguments, steps_per_epoch=4, shard=i, shards=2))) for i in (0, 1)
+]
 print("global batch", whole.shape, "parts", [part.shape for part in parts])
 print("together they are the global batch:", bool(np.all(tf.concat(parts, 0) == whole)))
 
@@ -208,7 +251,12 @@ show(ZooModel.noise, ZooModel.seed_of)
 # %%
 single = train("one_device", preset, *short, "train.strategy=cpu")
 one, both = losses_of(single), losses_of(run)
-curves({name: {"one device": one[name], "replicas": both[name]} for name in ("discriminator", "generator")})
+curves(
+    {
+        name: {"one device": one[name], "replicas": both[name]}
+        for name in ("discriminator", "generator")
+    }
+)
 
 # %% [markdown]
 # Batch norm is worth a thought: each replica normalises by *its* part. With 64 images on 8 replicas these are 8 images' statistics.
@@ -225,7 +273,9 @@ import json
 for epochs in (2, 4):
     parted = train("stopped", "gan_tiny", f"train.epochs={epochs}", "train.strategy=cpu")
 at_once = train("at_once", "gan_tiny", "train.epochs=4", "train.strategy=cpu")
-digests = [json.loads((each / "result.json").read_text())["weights_sha256"] for each in (parted, at_once)]
+digests = [
+    json.loads((each / "result.json").read_text())["weights_sha256"] for each in (parted, at_once)
+]
 print("the same weights, to the bit:", digests[0] == digests[1])
 
 # %% [markdown]
@@ -240,7 +290,9 @@ import time
 found = {}
 for steps in (1, 4):
     begin = time.perf_counter()
-    model, _ = quick("gan_tiny", f"train.steps_per_execution={steps}", f"train.epochs={choose(2, 40, 40)}")
+    model, _ = quick(
+        "gan_tiny", f"train.steps_per_execution={steps}", f"train.epochs={choose(2, 40, 40)}"
+    )
     found[steps] = model.digest()
     print(f"{steps} steps a call: {time.perf_counter() - begin:.1f} s")
 print("the same weights, to the bit:", found[1] == found[4])
@@ -257,7 +309,9 @@ print("the same weights, to the bit:", found[1] == found[4])
 for xla in ("off", "on"):
     begin = time.perf_counter()
     _, history = quick("gan_tiny", f"train.xla={xla}", f"train.epochs={choose(2, 20, 20)}")
-    print(f"xla {xla:<4} {time.perf_counter() - begin:5.1f} s in all   D's loss at the end {history['discriminator'][-1]:.6f}")
+    print(
+        f"xla {xla:<4} {time.perf_counter() - begin:5.1f} s in all   D's loss at the end {history['discriminator'][-1]:.6f}"
+    )
 
 # %% [markdown]
 # The same loss up to rounding.
@@ -271,7 +325,7 @@ for xla in ("off", "on"):
 # %%
 for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
     experiment = tfgan_zoo.experiment("dcgan_tiny", f"train.precision={precision}")
-    model = training.make_model(experiment, tf.distribute.get_strategy())
+    model = build_model(experiment, tf.distribute.get_strategy())
     layer = next(layer for layer in model.generator.layers if "conv" in layer.name)
     dtypes = f"computes in {layer.compute_dtype:<9} weights {layer.variable_dtype}   images {model(model.latent(2, 0)).dtype.name}"
     print(f"{precision:<15} {dtypes}   {type(model.generator_optimizer).__name__}")
@@ -286,7 +340,11 @@ for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
 
 # %%
 if distribute.has_tpu():
-    on_tpu = ["train.strategy=tpu", "train.precision=mixed_bfloat16", "train.steps_per_execution=28"]
+    on_tpu = [
+        "train.strategy=tpu",
+        "train.precision=mixed_bfloat16",
+        "train.steps_per_execution=28",
+    ]
     run = train("tpu", "dcgan_digits", *on_tpu, "train.epochs=40", "train.sample_every=10")
     look(tfgan_zoo.load(run).sample(32, seed=0), columns=16)
 else:
@@ -314,18 +372,35 @@ def free_ports(count):
     return ports
 
 
-command = ["-m", "tfgan_zoo", "train", "gan_tiny", "train.strategy=multiworker", "--run-dir", "runs/cluster", "--json"]
+command = [
+    "-m",
+    "tfgan_zoo",
+    "train",
+    "gan_tiny",
+    "train.strategy=multiworker",
+    "--run-dir",
+    "runs/cluster",
+    "--json",
+]
 cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
 workers = []
 for index in range(choose(0, 2, 2)):
     configuration = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
     environment = {**os.environ, "TF_CONFIG": configuration, "CUDA_VISIBLE_DEVICES": "-1"}
     workers.append(
-        subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+        subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
     )
 for index, worker in enumerate(workers):
     result = json.loads(worker.communicate(timeout=300)[0])
-    print(f"worker {index}: {result['epochs']} epochs, weights {result['weights_sha256'][:16]}, writes metrics: {'metrics' in result}")
+    print(
+        f"worker {index}: {result['epochs']} epochs, weights {result['weights_sha256'][:16]}, writes metrics: {'metrics' in result}"
+    )
 
 # %% [markdown]
 # Equal weights on both, and the first one alone writes files.

@@ -28,7 +28,11 @@ FOREIGN = re.compile(r"/(?:work|tmp|opt|home|root|usr|mnt|var|Users)/")  # paths
 
 def sources(names=()):
     """The sources, or those that the names begin with."""
-    found = [path for path in sorted(HERE.glob("[0-9][0-9]_*.py")) if not names or path.stem.startswith(tuple(names))]
+    found = [
+        path
+        for path in sorted(HERE.glob("[0-9][0-9]_*.py"))
+        if not names or path.stem.startswith(tuple(names))
+    ]
     if not found:
         raise SystemExit(f"no notebook begins with {', '.join(names)}")
     return found
@@ -36,7 +40,9 @@ def sources(names=()):
 
 def badge(name):
     """The line that opens a notebook in Colab."""
-    return BADGE.format(place=f"{REPOSITORY.removeprefix('https://github.com/')}/blob/main/notebooks/{name}.ipynb")
+    return BADGE.format(
+        place=f"{REPOSITORY.removeprefix('https://github.com/')}/blob/main/notebooks/{name}.ipynb"
+    )
 
 
 def with_setup(text):
@@ -99,7 +105,9 @@ def with_text(source):
     if code(notebook) != code(before):
         raise SystemExit(f"{source.name} has other code than its notebook: it has to run again")
     outputs = [cell for cell in before.cells if cell.cell_type == "code"]
-    for cell, old in zip([cell for cell in notebook.cells if cell.cell_type == "code"], outputs, strict=True):
+    for cell, old in zip(
+        [cell for cell in notebook.cells if cell.cell_type == "code"], outputs, strict=True
+    ):
         cell.outputs, cell.execution_count = old.outputs, old.execution_count
     return notebook
 
@@ -114,10 +122,20 @@ def complaints(name, notebook):
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if output.output_type == "error" or output.get("name") == "stderr":
-                found.append(f"{cell.id} has {output.get('text') or output.get('evalue')!r} as its {output.get('name', 'error')}")
+                found.append(
+                    f"{cell.id} has {output.get('text') or output.get('evalue')!r} as its {output.get('name', 'error')}"
+                )
         if cell.cell_type == "code" and cell.execution_count is None:
             found.append(f"{cell.id} has not been run")
-        if FOREIGN.search(str([output for output in cell.get("outputs", ()) if "image/png" not in output.get("data", {})])):
+        if FOREIGN.search(
+            str(
+                [
+                    output
+                    for output in cell.get("outputs", ())
+                    if "image/png" not in output.get("data", {})
+                ]
+            )
+        ):
             found.append(f"{cell.id} tells of a path of the machine")
         if FOREIGN.search(cell.source.replace("/dev/", "")):
             found.append(f"{cell.id} names a path of the machine")
@@ -130,10 +148,18 @@ def complaints(name, notebook):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="what names of notebooks begin with (default: all)")
-    parser.add_argument("--sources", action="store_true", help="only put setup_cell.py into the sources")
-    parser.add_argument("--text", action="store_true", help="only take over text that has changed, run nothing")
-    parser.add_argument("--fast", action="store_true", help="run in the tests' form, and write nothing")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="what names of notebooks begin with (default: all)"
+    )
+    parser.add_argument(
+        "--sources", action="store_true", help="only put setup_cell.py into the sources"
+    )
+    parser.add_argument(
+        "--text", action="store_true", help="only take over text that has changed, run nothing"
+    )
+    parser.add_argument(
+        "--fast", action="store_true", help="run in the tests' form, and write nothing"
+    )
     options = parser.parse_args()
     wrong = False
     for source in sources(options.names):
@@ -152,7 +178,12 @@ def main():
         if not options.fast:
             nbformat.write(notebook, source.with_suffix(".ipynb"))
         size = len(nbformat.writes(notebook))
-        print(f"{source.stem}: {time.time() - begin:.0f} s, {size / 1000:.0f} kB", *found, sep="\n    ", flush=True)
+        print(
+            f"{source.stem}: {time.time() - begin:.0f} s, {size / 1000:.0f} kB",
+            *found,
+            sep="\n    ",
+            flush=True,
+        )
         wrong = wrong or bool(found)
     sys.exit(wrong)
 

@@ -15,8 +15,12 @@ HERE = pathlib.Path(__file__).parent
 
 def archive(folder, path):
     """A zip of a preset's folder that is the same wherever it is made; returns its SHA-256."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:  # compression differs between versions of zlib
-        for name in sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()):
+    with zipfile.ZipFile(
+        path, "w", zipfile.ZIP_STORED
+    ) as file:  # compression differs between versions of zlib
+        for name in sorted(
+            each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()
+        ):
             entry = zipfile.ZipInfo(f"{folder.name}/{name}")
             entry.create_system = 3  # of Unix; Python says where it runs
             file.writestr(entry, (folder / name).read_bytes())
@@ -29,18 +33,24 @@ def main():
     parser.add_argument("--archives", type=pathlib.Path, metavar="DIR")
     options = parser.parse_args()
     if options.runs:
-        from tfgan_zoo import export, presets
+        from tfgan_zoo.runs import read_experiment
+        from tfgan_zoo.saving.saved_model import export
 
         for run in options.runs:
-            folder = export.export(run, HERE / presets.read_experiment(run).preset, replace=True, compact=True)
-            print(f"{folder.name}: {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 2**20:.1f} MiB")
+            folder = export(run, HERE / read_experiment(run).preset, replace=True, compact=True)
+            print(
+                f"{folder.name}: {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 2**20:.1f} MiB"
+            )
     if options.archives:
-        from tfgan_zoo import published
+        from tfgan_zoo.saving import hub
 
         options.archives.mkdir(parents=True, exist_ok=True)
         folders = sorted(path.parent for path in HERE.glob("*/saved_model.pb"))
-        found = {folder.name: archive(folder, options.archives / f"{folder.name}.zip") for folder in folders}
-        published.INDEX.write_text(json.dumps(found, indent=2) + "\n")
+        found = {
+            folder.name: archive(folder, options.archives / f"{folder.name}.zip")
+            for folder in folders
+        }
+        hub.CHECKSUM_FILE.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import run_cli
+from helpers import run_cli
 from PIL import Image
 
 from tfgan_zoo import cli, presets
@@ -19,7 +19,9 @@ SHORT = ["train.epochs=1", "train.steps_per_epoch=20", "train.sample_count=4"]
 def run(tmp_path_factory):
     """A finished run, and what the command printed."""
     folder = tmp_path_factory.mktemp("cli") / "run"
-    done = run_cli("train", "dcgan_tiny", *SHORT, "model.learning_rate=0.01", "--run-dir", folder, "--json")
+    done = run_cli(
+        "train", "dcgan_tiny", *SHORT, "model.learning_rate=0.01", "--run-dir", folder, "--json"
+    )
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -38,22 +40,38 @@ def test_tensorflows_chatter_does_not_bury_ours(run):
     _, done = run
     lines = done.stderr.splitlines()
     assert any(line.startswith("epoch 1/1") for line in lines)
-    assert not [line for line in lines if "oneDNN" in line or "cuda" in line.lower() or "WARNING" in line or "absl" in line], done.stderr
+    assert not [
+        line
+        for line in lines
+        if "oneDNN" in line or "cuda" in line.lower() or "WARNING" in line or "absl" in line
+    ], done.stderr
     assert len(lines) < 12
 
 
 def test_train_prints_where_everything_is(tmp_path):
     done = run_cli("train", "dcgan_tiny", *SHORT, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for path in ("samples/epoch_0001.png", "losses.png", "saved_model", "model.keras", "metrics.csv"):
+    for path in (
+        "samples/epoch_0001.png",
+        "losses.png",
+        "saved_model",
+        "model.keras",
+        "metrics.csv",
+    ):
         assert f"runs/dcgan_tiny/{path}" in done.stdout
         assert (tmp_path / "runs/dcgan_tiny" / path).exists()
 
 
 def test_sample_from_a_run_and_from_its_saved_model_agree(run, tmp_path):
     folder, _ = run
-    for name, source, seed in [("a", folder, 1), ("b", folder / "saved_model", 1), ("c", folder, 2)]:
-        done = run_cli("sample", source, "-n", 9, "--seed", seed, "-o", tmp_path / f"{name}.png", "--json")
+    for name, source, seed in [
+        ("a", folder, 1),
+        ("b", folder / "saved_model", 1),
+        ("c", folder, 2),
+    ]:
+        done = run_cli(
+            "sample", source, "-n", 9, "--seed", seed, "-o", tmp_path / f"{name}.png", "--json"
+        )
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["n"] == 9
     a, b, c = (np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in "abc")
@@ -79,7 +97,9 @@ def test_saved_model_cli_reads_the_signatures(run):
     folder, _ = run
     program = "from tensorflow.python.tools.saved_model_cli import main; main()"
     shown = subprocess.run(
-        [sys.executable, "-c", program, "show", "--dir", str(folder / "saved_model"), "--all"], capture_output=True, text=True
+        [sys.executable, "-c", program, "show", "--dir", str(folder / "saved_model"), "--all"],
+        capture_output=True,
+        text=True,
     ).stdout
     assert "signature_def['serving_default']" in shown
     assert "signature_def['sample']" in shown
@@ -91,15 +111,24 @@ def test_saved_model_cli_reads_the_signatures(run):
 def test_list_names_every_preset_and_is_quick():
     begin = time.time()
     done = run_cli("list", "--json")
-    assert time.time() - begin < 3  # TensorFlow alone takes longer to import than this on a busy machine
+    assert (
+        time.time() - begin < 3
+    )  # TensorFlow alone takes longer to import than this on a busy machine
     rows = json.loads(done.stdout)
     assert [row["preset"] for row in rows] == list(presets.PRESETS)
-    assert all(row["parameters"] > 0 for row in rows if row["model"] != "StyleTransfer")  # which has pixels alone
+    assert all(
+        row["parameters"] > 0 for row in rows if row["model"] != "StyleTransfer"
+    )  # which has pixels alone
     assert "dcgan_mnist" in run_cli("list").stdout
 
 
 @pytest.mark.parametrize(
-    "statement", ["import tfgan_zoo", "from tfgan_zoo import PRESETS", "import tfgan_zoo.cli; tfgan_zoo.cli.main(['list'])"]
+    "statement",
+    [
+        "import tfgan_zoo",
+        "from tfgan_zoo import PRESETS",
+        "import tfgan_zoo.cli; tfgan_zoo.cli.main(['list'])",
+    ],
 )
 def test_light_imports_leave_tensorflow_out(statement):
     code = f"{statement}\nimport sys; assert not [m for m in ('tensorflow', 'keras', 'sklearn', 'matplotlib') if m in sys.modules]"
@@ -126,8 +155,14 @@ def test_dry_run_writes_nothing(tmp_path):
         (["train", "dcgan_digit"], "did you mean dcgan_digits"),
         (["train", "dcgan_tiny", "train.epoch=3"], "did you mean epochs"),
         (["train", "dcgan_tiny", "trian.epochs=3"], "did you mean train"),
-        (["train", "dcgan_tiny", "train.epochs=many"], "a value of type int is needed, received 'train.epochs=many'"),
-        (["train", "dcgan_tiny", "epochs"], "an override has the form section.field=value, received 'epochs'"),
+        (
+            ["train", "dcgan_tiny", "train.epochs=many"],
+            "a value of type int is needed, received 'train.epochs=many'",
+        ),
+        (
+            ["train", "dcgan_tiny", "epochs"],
+            "an override has the form section.field=value, received 'epochs'",
+        ),
         (["train", "dcgan_tiny", "train.strategy=mirored"], "did you mean mirrored"),
         (
             ["train", "dcgan_tiny", "data.batch_size=2000", "train.steps_per_epoch=0"],
@@ -137,9 +172,18 @@ def test_dry_run_writes_nothing(tmp_path):
         (["train", "dcgan_folder_64", "data.path=nowhere"], "nowhere"),
         (["train", "dcgan_tiny", "train.strategy=multiworker"], "TF_CONFIG"),
         (["train", "dcgan_tiny", "train.strategy=tpu"], "no TPU"),
-        (["train", "dcgan_tiny", "train.strategy=mirrored", "train.replicas=3"], "multiple of the 3 replicas, received batch_size=16"),
-        (["sample", "dcgan_tiny"], "is not trained here; train it with: tfgan-zoo train dcgan_tiny"),
-        (["sample", "no/such/thing"], "a run directory, a SavedModel or a trained preset is needed"),
+        (
+            ["train", "dcgan_tiny", "train.strategy=mirrored", "train.replicas=3"],
+            "multiple of the 3 replicas, received batch_size=16",
+        ),
+        (
+            ["sample", "dcgan_tiny"],
+            "is not trained here; train it with: tfgan-zoo train dcgan_tiny",
+        ),
+        (
+            ["sample", "no/such/thing"],
+            "a run directory, a SavedModel or a trained preset is needed",
+        ),
         (["sample", "dcgan_tiny", "-n", "0"], "at least 1"),
         (["sample", "dcgan_tiny", "-o", "out.txt"], "must be an image file"),
         (["export", "no/such/run"], "a run directory (with experiment.json) is needed"),
@@ -161,7 +205,14 @@ def test_wrong_use_is_one_plain_line_and_exit_code_2(arguments, message, tmp_pat
 
 
 def test_failures_are_one_line_and_exit_code_1(tmp_path):
-    done = run_cli("train", "dcgan_tiny", *SHORT, "model.objective=wasserstein", "model.learning_rate=1e30", cwd=tmp_path)
+    done = run_cli(
+        "train",
+        "dcgan_tiny",
+        *SHORT,
+        "model.objective=wasserstein",
+        "model.learning_rate=1e30",
+        cwd=tmp_path,
+    )
     assert done.returncode == 1
     assert "became" in done.stderr.splitlines()[-1] and "at step" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -185,21 +236,38 @@ def latent_runs(tmp_path_factory):
 
 
 def test_sample_labels_gives_a_row_a_class(latent_runs, tmp_path):
-    done = run_cli("sample", latent_runs / "cgan_tiny", "--labels", "0-3,8", "-n", 10, "--json", cwd=tmp_path)
+    done = run_cli(
+        "sample", latent_runs / "cgan_tiny", "--labels", "0-3,8", "-n", 10, "--json", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["labels"] == [0, 1, 2, 3, 8]
     width, height = Image.open(tmp_path / "samples.png").size
     assert width < height  # 2 columns, 5 rows
-    again = run_cli("sample", latent_runs / "cgan_tiny/saved_model", "--labels", "0-3,8", "-n", 10, "-o", "b.png", cwd=tmp_path)
+    again = run_cli(
+        "sample",
+        latent_runs / "cgan_tiny/saved_model",
+        "--labels",
+        "0-3,8",
+        "-n",
+        10,
+        "-o",
+        "b.png",
+        cwd=tmp_path,
+    )
     assert again.returncode == 0, again.stderr
-    a, b = (np.asarray(Image.open(tmp_path / name)).astype(int) for name in ("samples.png", "b.png"))
+    a, b = (
+        np.asarray(Image.open(tmp_path / name)).astype(int) for name in ("samples.png", "b.png")
+    )
     assert np.abs(a - b).max() <= 1
 
 
 @pytest.mark.parametrize(
     "arguments, reason",
     [
-        (["sample", "cgan_tiny", "--labels", "0-9", "-n", "7"], "-n must be a multiple of the 10 labels"),
+        (
+            ["sample", "cgan_tiny", "--labels", "0-9", "-n", "7"],
+            "-n must be a multiple of the 10 labels",
+        ),
         (["sample", "cgan_tiny", "--labels", "9-0"], "must be classes such as 0-9 or 3,8"),
         (["sample", "cgan_tiny", "--labels", "12"], "integers from 0 to 9"),
         (["sample", "vae_tiny", "--labels", "1"], "not conditional"),
@@ -219,14 +287,34 @@ def test_wrong_use_of_the_latent_commands(latent_runs, arguments, reason):
 
 
 def test_interpolate_writes_a_grid_or_an_animation(latent_runs, tmp_path):
-    for path, extra in (("spherical", []), ("linear", ["-o", "walk.gif"]), ("traversal", ["-o", "traversal.png"])):
-        done = run_cli("interpolate", latent_runs / "vae_tiny", "--path", path, "--rows", 3, "--steps", 4, *extra, cwd=tmp_path)
+    for path, extra in (
+        ("spherical", []),
+        ("linear", ["-o", "walk.gif"]),
+        ("traversal", ["-o", "traversal.png"]),
+    ):
+        done = run_cli(
+            "interpolate",
+            latent_runs / "vae_tiny",
+            "--path",
+            path,
+            "--rows",
+            3,
+            "--steps",
+            4,
+            *extra,
+            cwd=tmp_path,
+        )
         assert done.returncode == 0, done.stderr
-    sheet, traversal = Image.open(tmp_path / "interpolation.png"), Image.open(tmp_path / "traversal.png")
+    sheet, traversal = (
+        Image.open(tmp_path / "interpolation.png"),
+        Image.open(tmp_path / "traversal.png"),
+    )
     assert sheet.width > sheet.height and traversal.size == sheet.size
     with Image.open(tmp_path / "walk.gif") as animation:
         assert animation.n_frames == 6  # there and back
-    done = run_cli("interpolate", latent_runs / "cgan_tiny", "--labels", "3,8", "--json", cwd=tmp_path)
+    done = run_cli(
+        "interpolate", latent_runs / "cgan_tiny", "--labels", "3,8", "--json", cwd=tmp_path
+    )
     assert json.loads(done.stdout)["path"] == "labels"
 
 
@@ -236,7 +324,14 @@ def test_reconstruct_the_data_set_or_files(latent_runs, tmp_path):
     assert json.loads(done.stdout)["n"] == 5
     Image.new("RGB", (40, 30), "red").save(tmp_path / "mine.jpg")
     for source in ("vae_tiny", "vae_tiny/saved_model"):
-        done = run_cli("reconstruct", latent_runs / source, tmp_path / "mine.jpg", "-o", "mine.png", cwd=tmp_path)
+        done = run_cli(
+            "reconstruct",
+            latent_runs / source,
+            tmp_path / "mine.jpg",
+            "-o",
+            "mine.png",
+            cwd=tmp_path,
+        )
         assert done.returncode == 0, done.stderr
         assert "1 images in mine.png" in done.stdout
     sheet = Image.open(tmp_path / "mine.png")

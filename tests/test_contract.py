@@ -9,17 +9,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import LATENT, TINY, TRANSLATION, arrays, batches, fit, images, make
+from helpers import LATENT, TINY, TRANSLATION, arrays, batches, fit, images, make
 
-from tfgan_zoo import distribute, export, presets
+from tfgan_zoo import presets
 from tfgan_zoo.models import MODELS
-from tfgan_zoo.models.latent import join
+from tfgan_zoo.models.latent import network_inputs
+from tfgan_zoo.saving.exported import load_exported
+from tfgan_zoo.saving.saved_model import max_difference, save_signatures
+from tfgan_zoo.training import distribute
 
 
 def inputs_of(model, n):
     """What the trained model is called with."""
     if hasattr(model, "sample"):
-        return join(model.latent(n, seed=0), *model.condition(None, n))
+        return network_inputs(model.latent(n, seed=0), *model.condition(None, n))
     return arrays(model, n)[0] if hasattr(model, "translate") else arrays(model, n)
 
 
@@ -32,12 +35,21 @@ def test_call_gives_images_in_range(tiny):
     assert -1 <= float(tf.reduce_min(out)) < float(tf.reduce_max(out)) <= 1
 
 
-@pytest.mark.parametrize("name", [name for name in presets.PRESETS if presets.PRESETS[name]["parameters"]])
+@pytest.mark.parametrize(
+    "name", [name for name in presets.PRESETS if presets.PRESETS[name]["parameters"]]
+)
 def test_parameter_counts_are_the_golden_ones(name):
-    downloads = presets.PRESETS[name]["model"].get("features") == "imagenet"  # which counts as much as random weights do
-    experiment = presets.experiment(name, *(["model.features=random", "model.features_width=64"] if downloads else []))
+    downloads = (
+        presets.PRESETS[name]["model"].get("features") == "imagenet"
+    )  # which counts as much as random weights do
+    experiment = presets.experiment(
+        name, *(["model.features=random", "model.features_width=64"] if downloads else [])
+    )
     model = MODELS[experiment.kind](experiment.model)
-    counts = {player: sum(math.prod(v.shape) for v in variables) for player, variables in model.player_variables().items()}
+    counts = {
+        player: sum(math.prod(v.shape) for v in variables)
+        for player, variables in model.player_variables().items()
+    }
     assert counts == presets.PRESETS[name]["parameters"]
 
 
@@ -45,12 +57,17 @@ def test_every_weight_of_a_player_moves_and_only_those(tiny):
     model = make(tiny)
     batch = model.batch_of(tf.nest.map_structure(tf.constant, arrays(model, 16)))
     players = model.player_variables()
-    assert len({id(v) for variables in players.values() for v in variables}) == sum(map(len, players.values()))
+    assert len({id(v) for variables in players.values() for v in variables}) == sum(
+        map(len, players.values())
+    )
     for mover in players:
         before = {name: [v.numpy() for v in variables] for name, variables in players.items()}
         model.descend(lambda: model.losses(batch), only=[mover])
         for name, variables in players.items():
-            moved = [not np.array_equal(old, v.numpy()) for old, v in zip(before[name], variables, strict=True)]
+            moved = [
+                not np.array_equal(old, v.numpy())
+                for old, v in zip(before[name], variables, strict=True)
+            ]
             assert all(moved) if name == mover else not any(moved), (mover, name)
 
 
@@ -63,7 +80,9 @@ def test_losses_are_finite_and_have_the_promised_names(tiny):
         "fast_tiny": {"generator", "style", "content", "variation"},
         "adain_tiny": {"decoder", "style", "content"},
     }
-    assert history.keys() == names.get(tiny, {"generator", "discriminator", "real_logits", "fake_logits"})
+    assert history.keys() == names.get(
+        tiny, {"generator", "discriminator", "real_logits", "fake_logits"}
+    )
     assert np.isfinite(list(history.values())).all()
 
 
@@ -73,19 +92,28 @@ def test_reported_losses_are_means_over_the_epoch(tiny):
     each = [model.train_step(batch) for batch in real.take(4)]
     reported = fit(make(tiny))
     for name in reported:
-        np.testing.assert_allclose(reported[name][0], np.mean([float(losses[name]) for losses in each]), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            reported[name][0],
+            np.mean([float(losses[name]) for losses in each]),
+            rtol=1e-4,
+            atol=1e-5,
+        )
 
 
 def test_graph_equals_eager(tiny):
     graph, eager = make(tiny), make(tiny, run_eagerly=True)
-    if tiny not in LATENT:  # one step of SGD: narrow networks with instance norm blow up rounding errors fiftyfold in each
+    if (
+        tiny not in LATENT
+    ):  # one step of SGD: narrow networks with instance norm blow up rounding errors fiftyfold in each
         for model, eagerly in ((graph, False), (eager, True)):
             sgd = {f"{player}_optimizer": keras.optimizers.SGD(1e-3) for player in model.players()}
             model.compile(xla="off", run_eagerly=eagerly, **sgd)
     steps = 1 if tiny not in LATENT else 4
     assert_close(fit(graph, steps), fit(eager, steps))
     # AdaIN divides by deviations, of dead channels by next to nothing: its gradients have the larger rounding errors
-    assert_same_weights(graph, eager, atol=1e-4 if tiny == "adain_tiny" else 1e-6 if tiny in TRANSLATION else 1e-5)
+    assert_same_weights(
+        graph, eager, atol=1e-4 if tiny == "adain_tiny" else 1e-6 if tiny in TRANSLATION else 1e-5
+    )
 
 
 def test_xla_equals_plain(tiny):
@@ -97,7 +125,9 @@ def test_xla_equals_plain(tiny):
 def test_step_lowers_to_one_hlo_module_with_static_shapes(tiny):
     model = make(tiny)
     step = tf.function(model.train_step, jit_compile=True)
-    hlo = step.experimental_get_compiler_ir(tf.nest.map_structure(tf.constant, arrays(model, 16)))(stage="hlo")
+    hlo = step.experimental_get_compiler_ir(tf.nest.map_structure(tf.constant, arrays(model, 16)))(
+        stage="hlo"
+    )
     assert hlo.count("HloModule") == 1
     assert "<=" not in hlo.splitlines()[0]  # a bounded dynamic dimension is written as <=n
 
@@ -114,7 +144,7 @@ def test_two_replicas_equal_one(xla):
     """Same global batch, plain SGD, no batch norm and no dropout; the replicas' noise is their own, so the test fixes it."""
 
     def trained(replicas):
-        strategy = distribute.strategy("mirrored", replicas)
+        strategy = distribute.make_strategy("mirrored", replicas)
         noise = tf.constant(np.random.default_rng(1).normal(size=(16, 8)).astype("float32"))
         with strategy.scope():
             model = make(
@@ -124,10 +154,16 @@ def test_two_replicas_equal_one(xla):
                 generator_optimizer=keras.optimizers.SGD(0.5),
                 discriminator_optimizer=keras.optimizers.SGD(0.5),
             )
-            for layer in model.generator.layers:  # with fixed statistics batch norm treats each image alone
+            for (
+                layer
+            ) in model.generator.layers:  # with fixed statistics batch norm treats each image alone
                 if isinstance(layer, keras.layers.BatchNormalization):
                     layer.trainable = False
-            model.compile(xla=xla, generator_optimizer=keras.optimizers.SGD(0.5), discriminator_optimizer=keras.optimizers.SGD(0.5))
+            model.compile(
+                xla=xla,
+                generator_optimizer=keras.optimizers.SGD(0.5),
+                discriminator_optimizer=keras.optimizers.SGD(0.5),
+            )
 
         def shared_noise(shape, stream, distribution="normal"):
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -144,15 +180,21 @@ def test_two_replicas_equal_one(xla):
 
 @pytest.mark.parametrize("xla", ["off", "on"])
 def test_a_gradient_that_overflows_on_one_replica_skips_the_step_on_both(xla):
-    with distribute.strategy("mirrored", 2).scope():
+    with distribute.make_strategy("mirrored", 2).scope():
         model = make("dcgan_tiny", dtype="mixed_float16", xla=xla)
     losses = model.losses
 
     def overflowing(batch, turn=0):
         found = losses(batch, turn)
         first = tf.distribute.get_replica_context().replica_id_in_sync_group
-        huge = tf.where(tf.logical_and(model.step.value == 0, tf.equal(first, 1)), float("inf"), 0.0)
-        return {**found, "generator": found["generator"] + huge * tf.reduce_sum(model.generator.trainable_variables[0])}
+        huge = tf.where(
+            tf.logical_and(model.step.value == 0, tf.equal(first, 1)), float("inf"), 0.0
+        )
+        return {
+            **found,
+            "generator": found["generator"]
+            + huge * tf.reduce_sum(model.generator.trainable_variables[0]),
+        }
 
     model.losses = overflowing
     before = model.generator.get_weights()
@@ -172,8 +214,11 @@ def test_two_replicas_of_a_translator_equal_one(translation_tiny, xla):
     fixed += ["model.pool_size=0"] if translation_tiny == "cyclegan_tiny" else ["model.dropout=0"]
     trained = []
     for replicas in (1, 2):
-        with distribute.strategy("mirrored", replicas).scope():
-            sgd = {f"{player}_optimizer": keras.optimizers.SGD(1e-3) for player in ("generator", "discriminator")}
+        with distribute.make_strategy("mirrored", replicas).scope():
+            sgd = {
+                f"{player}_optimizer": keras.optimizers.SGD(1e-3)
+                for player in ("generator", "discriminator")
+            }
             trained.append(make(translation_tiny, *fixed, xla=xla, **sgd))
     assert_close(fit(trained[0], steps=1), fit(trained[1], steps=1))
     assert_same_weights(*trained, atol=1e-6)
@@ -182,25 +227,38 @@ def test_two_replicas_of_a_translator_equal_one(translation_tiny, xla):
 @pytest.mark.parametrize("xla", ["off", "on"])
 @pytest.mark.parametrize("steps_per_execution", [1, 2])
 def test_mirrored_replicas_stay_equal(tiny, xla, steps_per_execution):
-    strategy = distribute.strategy("mirrored", 2)
+    strategy = distribute.make_strategy("mirrored", 2)
     with strategy.scope():
-        ema = ["model.ema_decay=0.9"] if hasattr(presets.experiment(tiny).model, "ema_decay") else []
+        ema = (
+            ["model.ema_decay=0.9"] if hasattr(presets.experiment(tiny).model, "ema_decay") else []
+        )
         model = make(tiny, *ema, xla=xla, steps_per_execution=steps_per_execution)
     history = fit(model, steps=2)
     assert np.isfinite(list(history.values())).all()
     assert int(model.step.numpy()) == 2
-    histories = [weight.path for pool in ("pool_x", "pool_y") if hasattr(model, pool) for weight in getattr(model, pool).weights]
-    for weight in [weight for weight in model.weights if weight.path not in histories]:  # each replica has a history of its own
+    histories = [
+        weight.path
+        for pool in ("pool_x", "pool_y")
+        if hasattr(model, pool)
+        for weight in getattr(model, pool).weights
+    ]
+    for weight in [
+        weight for weight in model.weights if weight.path not in histories
+    ]:  # each replica has a history of its own
         copies = [copy.numpy() for copy in strategy.experimental_local_results(weight.value)]
         assert len(copies) == 2
         np.testing.assert_array_equal(*copies, err_msg=weight.path)
 
 
 def test_noise_differs_by_replica_step_and_stream_and_repeats_by_seed():
-    strategy = distribute.strategy("mirrored", 2)
+    strategy = distribute.make_strategy("mirrored", 2)
     with strategy.scope():
         model = make("dcgan_tiny", seed=3)
-    draw = tf.function(lambda stream: strategy.experimental_local_results(strategy.run(lambda: model.noise((4, 8), stream))))
+    draw = tf.function(
+        lambda stream: strategy.experimental_local_results(
+            strategy.run(lambda: model.noise((4, 8), stream))
+        )
+    )
     first, second = (copy.numpy() for copy in draw("z"))
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(first, draw("z")[0].numpy())
@@ -227,10 +285,10 @@ def test_mixed_precision_trains_and_exports_float32_and_uint8(tiny, policy, tmp_
     assert np.isfinite(list(fit(model).values())).all()
     assert all(variable.dtype == "float32" for variable in model.trainable_variables)
     assert model(inputs_of(model, 2)).dtype == tf.float32
-    export.save(model, tmp_path / "saved")
-    exported = export.load_exported(tmp_path / "saved")
+    save_signatures(model, tmp_path / "saved")
+    exported = load_exported(tmp_path / "saved")
     assert exported.probe().dtype == model.probe().dtype == np.uint8
-    assert export.difference(model, exported) <= 1
+    assert max_difference(model, exported) <= 1
 
 
 def test_keras_file_round_trips_optimizers_and_training_goes_on_alike(tiny, tmp_path):
@@ -251,14 +309,14 @@ def test_keras_file_round_trips_optimizers_and_training_goes_on_alike(tiny, tmp_
 
 def test_experiment_goes_through_json(tiny):
     experiment = presets.experiment(tiny, "train.seed=7", "model.learning_rate=1e-3")
-    assert presets.from_json(json.loads(experiment.to_json())) == experiment
+    assert presets.experiment_from_dict(json.loads(experiment.to_json())) == experiment
 
 
 def test_saved_translator_runs_with_tensorflow_alone(translation_tiny, tmp_path):
     """At a size that no network needs, in every direction."""
     model = make(translation_tiny)
     fit(model, steps=1)
-    export.save(model, tmp_path / "saved")
+    save_signatures(model, tmp_path / "saved")
     image = np.random.default_rng(0).integers(0, 256, (2, 45, 70, 3), np.uint8)
     np.save(tmp_path / "image.npy", image)
     code = f"""
@@ -271,7 +329,12 @@ names = ["translate", *{[f"translate_{direction}" for direction in model.directi
 np.savez({str(tmp_path / "out.npz")!r}, **{{name: model.signatures[name](images=image)["images"].numpy() for name in names}})
 assert "tfgan_zoo" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={"PATH": "", "HOME": str(tmp_path)})
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": "", "HOME": str(tmp_path)},
+    )
     out = np.load(tmp_path / "out.npz")
     np.testing.assert_array_equal(out["translate"], out["translate_xy"])
     for direction in model.directions:
@@ -283,10 +346,14 @@ assert "tfgan_zoo" not in sys.modules
 def test_saved_model_runs_with_tensorflow_alone(latent_tiny, tmp_path):
     model = make(latent_tiny)
     fit(model, steps=1)
-    export.save(model, tmp_path / "saved")
+    save_signatures(model, tmp_path / "saved")
     z = model.latent(5, 1).numpy()
     np.save(tmp_path / "z.npy", z)
-    labels, five = (", labels=tf.constant([3, 8])", ", labels=tf.constant([3, 8, 3, 8, 3])") if model.classes else ("", "")
+    labels, five = (
+        (", labels=tf.constant([3, 8])", ", labels=tf.constant([3, 8, 3, 8, 3])")
+        if model.classes
+        else ("", "")
+    )
     code = f"""
 import os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -297,7 +364,12 @@ images = model.signatures["serving_default"](z=tf.constant(np.load({str(tmp_path
 np.savez({str(tmp_path / "out.npz")!r}, a=sample(6, 1), b=sample(6, 1), c=sample(6, 2), images=images)
 assert "tfgan_zoo" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={"PATH": "", "HOME": str(tmp_path)})
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": "", "HOME": str(tmp_path)},
+    )
     out = np.load(tmp_path / "out.npz")
     chosen = [3, 8] if model.classes else None
     np.testing.assert_array_equal(out["a"], out["b"])
@@ -306,14 +378,20 @@ assert "tfgan_zoo" not in sys.modules
     assert np.abs(out["a"].astype(int) - model.sample(6, seed=1, labels=chosen)).max() <= 1
     condition = model.condition([3, 8, 3, 8, 3] if model.classes else None, 5)
     assert out["images"].shape[0] == 5
-    assert np.abs(out["images"].astype(int) - np.round((model(join(z, *condition)).numpy() + 1) * 127.5)).max() <= 1
+    assert (
+        np.abs(
+            out["images"].astype(int)
+            - np.round((model(network_inputs(z, *condition)).numpy() + 1) * 127.5)
+        ).max()
+        <= 1
+    )
 
 
 def test_saved_stylizer_runs_with_tensorflow_alone(stylize_tiny, tmp_path):
     """At sizes that no network needs; of one image the same comes out as among others."""
     model = make(stylize_tiny)
     fit(model, steps=1)
-    export.save(model, tmp_path / "saved")
+    save_signatures(model, tmp_path / "saved")
     random = np.random.default_rng(0)
     inputs = {"images": random.integers(0, 256, (2, 45, 70, 3), np.uint8)}
     if model.styles_wanted:
@@ -329,40 +407,68 @@ inputs = np.load({str(tmp_path / "in.npz")!r})
 np.save({str(tmp_path / "out.npy")!r}, model.signatures["stylize"](**{{name: tf.constant(inputs[name]) for name in inputs}})["images"])
 assert "tfgan_zoo" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={"PATH": "", "HOME": str(tmp_path)})
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": "", "HOME": str(tmp_path)},
+    )
     found = np.load(tmp_path / "out.npy")
     more = [list(styles), 0.5, [3, 1]] if model.styles_wanted else []
     assert found.dtype == np.uint8 and found.shape == (2, 45, 70, 3)
-    assert np.abs(found.astype(int) - [model.stylize(image, *more) for image in inputs["images"]]).max() <= 1
+    assert (
+        np.abs(
+            found.astype(int) - [model.stylize(image, *more) for image in inputs["images"]]
+        ).max()
+        <= 1
+    )
 
 
 def test_plain_keras_use_with_arrays_and_labels(tiny):
     model = make(tiny)
     x = images(model, 32)
     paired = hasattr(model.config, "data_kind")
-    y = images(model, 32, seed=1) if paired else np.zeros(32, "int64") if model.wants_labels else None
+    y = (
+        images(model, 32, seed=1)
+        if paired
+        else np.zeros(32, "int64")
+        if model.wants_labels
+        else None
+    )
     history = model.fit(x, y, batch_size=16, epochs=1, verbose=0).history
     assert int(model.step.numpy()) == 2
     assert np.isfinite(list(history.values())).all()
-    labelled = tf.data.Dataset.from_tensor_slices((x, y if paired else np.zeros(32, "int64"))).batch(10)  # and a last batch of 2
+    labelled = tf.data.Dataset.from_tensor_slices(
+        (x, y if paired else np.zeros(32, "int64"))
+    ).batch(10)  # and a last batch of 2
     model.fit(labelled, verbose=0, shuffle=False)
     assert int(model.step.numpy()) == 6
 
 
 def test_integer_images_are_refused(tiny):
     model = make(tiny)
-    with pytest.raises(ValueError, match=r"images must be float32 in \[-1, 1\], received.* dtype=uint8"):
-        model.fit(tf.data.Dataset.from_tensors((np.zeros((4, 16, 16, 1), "uint8"), np.zeros(4, "int64"))), verbose=0, shuffle=False)
+    with pytest.raises(
+        ValueError, match=r"images must be float32 in \[-1, 1\], received.* dtype=uint8"
+    ):
+        model.fit(
+            tf.data.Dataset.from_tensors((np.zeros((4, 16, 16, 1), "uint8"), np.zeros(4, "int64"))),
+            verbose=0,
+            shuffle=False,
+        )
 
 
 def test_every_model_has_a_tiny_preset():
-    assert {presets.PRESETS[name]["kind"] for name in TINY} == set(MODELS) - {"StyleTransfer"}  # whose one player is the picture
+    assert {presets.PRESETS[name]["kind"] for name in TINY} == set(MODELS) - {
+        "StyleTransfer"
+    }  # whose one player is the picture
 
 
 def assert_close(history_a, history_b):
     assert history_a.keys() == history_b.keys()
     for name in history_a:
-        np.testing.assert_allclose(history_a[name], history_b[name], rtol=2e-4, atol=2e-4, err_msg=name)
+        np.testing.assert_allclose(
+            history_a[name], history_b[name], rtol=2e-4, atol=2e-4, err_msg=name
+        )
 
 
 def assert_same_weights(a, b, atol):

@@ -2,7 +2,6 @@
 
 import ast
 import importlib.util
-import pathlib
 import re
 import shlex
 import subprocess
@@ -13,15 +12,22 @@ import keras
 import numpy as np
 import pytest
 import test_project
-from conftest import images, module_of
+from helpers import ROOT, images, module_of
 
-from tfgan_zoo import cli, data, losses
+from tfgan_zoo import cli, losses
 from tfgan_zoo.config import DataConfig
+from tfgan_zoo.data import datasets
 
-ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-LINKED = [ROOT / "README.md", *PAGES, *sorted((ROOT / "saved_models").glob("*/README.md")), *sorted((ROOT / "notebooks").glob("*.py"))]
-CONTRIBUTING, SERVING = ((ROOT / name).read_text() for name in ("CONTRIBUTING.md", "docs/serving.md"))
+LINKED = [
+    ROOT / "README.md",
+    *PAGES,
+    *sorted((ROOT / "saved_models").glob("*/README.md")),
+    *sorted((ROOT / "notebooks").glob("*.py")),
+]
+CONTRIBUTING, SERVING = (
+    (ROOT / name).read_text() for name in ("CONTRIBUTING.md", "docs/serving.md")
+)
 
 
 def name_of(path):
@@ -53,7 +59,9 @@ def anchors(path):
 
 @pytest.mark.parametrize("path", LINKED, ids=name_of)
 def test_links_and_pictures_lead_somewhere(path):
-    targets = re.findall(r"\]\(([^)\s]+)\)", prose(path)) + re.findall(r"""(?:src|href)=["']([^"']+)""", prose(path))
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose(path)) + re.findall(
+        r"""(?:src|href)=["']([^"']+)""", prose(path)
+    )
     for target in targets:
         if re.match(r"https?:", target):
             continue
@@ -66,15 +74,21 @@ def test_links_and_pictures_lead_somewhere(path):
 
 def commands(text):
     """Every command line of ours in a page, in blocks and in the text."""
-    lines = [line for block in blocks(text, "sh") for line in block.replace("\\\n", " ").splitlines()]
+    lines = [
+        line for block in blocks(text, "sh") for line in block.replace("\\\n", " ").splitlines()
+    ]
     inline = re.findall(r"`(tfgan-zoo \w+ [^`]+)`", text)
-    return inline + [part for line in lines for part in re.findall(r"(?:^|/|&& )(tfgan-zoo [^&|#]+)", line)]
+    return inline + [
+        part for line in lines for part in re.findall(r"(?:^|/|&& )(tfgan-zoo [^&|#]+)", line)
+    ]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_commands_are_ones_that_we_have(path):
     for line in commands(path.read_text()):
-        if path.name == "CONTRIBUTING.md":  # whose walks have presets that the reader is about to write
+        if (
+            path.name == "CONTRIBUTING.md"
+        ):  # whose walks have presets that the reader is about to write
             cli.parser().parse_args(shlex.split(line)[1:])
         else:
             test_project.test_readme_commands_are_ones_that_we_have(line)
@@ -85,18 +99,28 @@ def test_the_examples_of_serving_run(tmp_path, monkeypatch):
     """In order, as a reader would; but for what needs a run, or packages that are not here."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "saved_models").symlink_to(ROOT / "saved_models")
-    (convert,) = [line for line in "".join(blocks(SERVING, "sh")).splitlines() if line.startswith("python -m tf2onnx")]
+    (convert,) = [
+        line
+        for line in "".join(blocks(SERVING, "sh")).splitlines()
+        if line.startswith("python -m tf2onnx")
+    ]
     here, ran = {}, 0
     for code in blocks(SERVING):
         tree = ast.parse(code)
         found = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
-        names = {name.split(".")[0] for node in found for name in [getattr(node, "module", None) or node.names[0].name]}
+        names = {
+            name.split(".")[0]
+            for node in found
+            for name in [getattr(node, "module", None) or node.names[0].name]
+        }
         if "runs/" in code or not all(importlib.util.find_spec(name) for name in names):
             continue
         if "model.onnx" in code:
             if not importlib.util.find_spec("tf2onnx"):
                 continue
-            subprocess.run([sys.executable, *shlex.split(convert)[1:]], check=True, capture_output=True)
+            subprocess.run(
+                [sys.executable, *shlex.split(convert)[1:]], check=True, capture_output=True
+            )
         exec(compile(tree, "docs/serving.md", "exec"), here)
         if "images" in here:
             assert here["images"].dtype == np.uint8 and here["images"].shape[1:] == (28, 28, 1)
@@ -117,7 +141,10 @@ def test_the_model_to_add_trains(tmp_path):
     presets = ast.literal_eval(walk('{\n    "gmmn_digits"'))
     for preset in presets.values():
         model = gmmn.GMMN(gmmn.GMMNConfig(**preset["model"]))
-        counts = {player: sum(int(np.prod(v.shape)) for v in found) for player, found in model.player_variables().items()}
+        counts = {
+            player: sum(int(np.prod(v.shape)) for v in found)
+            for player, found in model.player_variables().items()
+        }
         assert counts == preset["parameters"]
     model.compile()
     keras.utils.set_random_seed(0)
@@ -128,9 +155,13 @@ def test_the_model_to_add_trains(tmp_path):
 
 
 def test_the_data_set_to_add_loads():
-    here = dict(vars(data))
+    here = dict(vars(datasets))
     exec(walk("def load_shapes"), here)
-    test = {"np": np, "DataConfig": DataConfig, "data": types.SimpleNamespace(load=here["load_shapes"])}
+    test = {
+        "np": np,
+        "DataConfig": DataConfig,
+        "data": types.SimpleNamespace(load=here["load_shapes"]),
+    }
     exec(walk("def test_shapes"), test)
     test["test_shapes_are_what_their_labels_say"]()
 
@@ -140,7 +171,9 @@ def test_the_loss_to_add_has_its_numbers():
     exec(walk("def pearson"), here)
     logits = module_of(ROOT / "tests" / "test_losses.py")
     ((discriminator, generator),) = ast.literal_eval(walk('{"pearson": (')).values()
-    np.testing.assert_allclose(here["pearson_discriminator"](logits.REAL, logits.FAKE), discriminator, rtol=1e-6)
+    np.testing.assert_allclose(
+        here["pearson_discriminator"](logits.REAL, logits.FAKE), discriminator, rtol=1e-6
+    )
     np.testing.assert_allclose(here["pearson_generator"](logits.FAKE), generator, rtol=1e-6)
 
 

@@ -1,6 +1,5 @@
 """Spectral normalization against NumPy's SVD, dropout against its probabilities; two replicas in a process."""
 
-import pathlib
 import subprocess
 import sys
 
@@ -8,14 +7,26 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import ROOT
 
-from tfgan_zoo import layers
-from tfgan_zoo.config import UserError
+from tfgan_zoo.errors import UserError
+from tfgan_zoo.layers import (
+    BatchNormalization,
+    Cropping2D,
+    Dropout,
+    InstanceNormalization,
+    SpectralNormalization,
+    UpsamplingConv2DTranspose,
+    replica_id,
+)
 
 WRAPPED = {
     "dense": (lambda: keras.layers.Dense(3, use_bias=False), (5, 7)),
     "conv": (lambda: keras.layers.Conv2D(3, 2, padding="same", use_bias=False), (2, 4, 4, 5)),
-    "transposed": (lambda: keras.layers.Conv2DTranspose(3, 4, strides=2, padding="same", use_bias=False), (2, 4, 4, 5)),
+    "transposed": (
+        lambda: keras.layers.Conv2DTranspose(3, 4, strides=2, padding="same", use_bias=False),
+        (2, 4, 4, 5),
+    ),
 }
 
 
@@ -23,7 +34,7 @@ def normalized(kind, **options):
     keras.utils.set_random_seed(1)
     make, shape = WRAPPED[kind]
     x = tf.random.stateless_normal(shape, (1, 2))
-    layer = layers.SpectralNormalization(make(), **options)
+    layer = SpectralNormalization(make(), **options)
     layer(x)
     return layer, x
 
@@ -43,7 +54,9 @@ def test_sigma_is_the_largest_singular_value_and_the_kernel_stays(kind):
         y = layer(x, training=True)
     np.testing.assert_array_equal(layer.layer.kernel, kernel)
     np.testing.assert_allclose(layer.sigma(), largest_singular_value(layer), rtol=1e-4)
-    np.testing.assert_allclose(y, layer.layer(x) / largest_singular_value(layer), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        y, layer.layer(x) / largest_singular_value(layer), rtol=1e-3, atol=1e-5
+    )
     assert layer.u.shape == (3, 1)
 
 
@@ -63,25 +76,36 @@ def test_only_training_moves_u():
     np.testing.assert_array_equal(layer.u, u)
     layer(x, training=True)
     assert np.abs(layer.u.numpy() - u).max() > 1e-3
-    assert [w.name for w in layer.trainable_variables] == ["bias", "kernel"] and [w.name for w in layer.non_trainable_variables] == ["u"]
+    assert [w.name for w in layer.trainable_variables] == ["bias", "kernel"] and [
+        w.name for w in layer.non_trainable_variables
+    ] == ["u"]
 
 
 @pytest.mark.parametrize("kind", WRAPPED)
 def test_gradient_is_that_of_kernel_over_sigma(kind):
-    layer, x = normalized(kind, iterations=300)  # converged: then d sigma / d kernel = v u^T, as by finite differences
+    layer, x = normalized(
+        kind, iterations=300
+    )  # converged: then d sigma / d kernel = v u^T, as by finite differences
     weights = tf.random.stateless_normal(layer(x).shape, (5, 6))
 
     def loss(kernel):
         layer.layer.kernel.assign(kernel)
-        return float(np.sum(np.asarray(layer.layer(x), np.float64) * weights) / largest_singular_value(layer))
+        return float(
+            np.sum(np.asarray(layer.layer(x), np.float64) * weights) / largest_singular_value(layer)
+        )
 
     with tf.GradientTape() as tape:
         value = tf.reduce_sum(layer(x) * weights)
     gradient = tape.gradient(value, layer.layer.kernel.value).numpy()
-    kernel, direction = layer.layer.kernel.numpy(), np.random.default_rng(0).normal(size=gradient.shape).astype("float32")
+    kernel, direction = (
+        layer.layer.kernel.numpy(),
+        np.random.default_rng(0).normal(size=gradient.shape).astype("float32"),
+    )
     numeric = (loss(kernel + 1e-3 * direction) - loss(kernel - 1e-3 * direction)) / 2e-3
     np.testing.assert_allclose(np.sum(gradient * direction), numeric, rtol=1e-2, atol=1e-3)
-    np.testing.assert_allclose(np.sum(gradient * kernel), 0.0, atol=1e-3)  # the scale of W does not matter
+    np.testing.assert_allclose(
+        np.sum(gradient * kernel), 0.0, atol=1e-3
+    )  # the scale of W does not matter
 
 
 def test_bias_is_ours_and_optional():
@@ -100,68 +124,88 @@ def test_unsuitable_layers_are_refused():
         keras.layers.Conv2D(3, 2, use_bias=False, data_format="channels_first"),
     ):
         with pytest.raises(UserError, match="received"):
-            layers.SpectralNormalization(layer)
+            SpectralNormalization(layer)
     with pytest.raises(UserError, match="received iterations=0"):
         normalized("dense", iterations=0)
     with pytest.raises(UserError, match=r"received rate=1.0"):
-        layers.Dropout(1.0, seed=0)
+        Dropout(1.0, seed=0)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_keeps_sigma_in_float32(policy):
-    layer = layers.SpectralNormalization(keras.layers.Conv2D(3, 2, use_bias=False, dtype=policy), dtype=policy)
+    layer = SpectralNormalization(
+        keras.layers.Conv2D(3, 2, use_bias=False, dtype=policy), dtype=policy
+    )
     y = tf.function(lambda x: layer(x, training=True), jit_compile=True)(tf.ones((2, 4, 4, 5)))
-    assert y.dtype == tf.as_dtype(policy[6:]) and layer.sigma().dtype == tf.float32 == layer.u.value.dtype
-    dropped = layers.Dropout(0.5, seed=1, dtype=policy)(tf.ones((4, 9)), training=True)
+    assert (
+        y.dtype == tf.as_dtype(policy[6:])
+        and layer.sigma().dtype == tf.float32 == layer.u.value.dtype
+    )
+    dropped = Dropout(0.5, seed=1, dtype=policy)(tf.ones((4, 9)), training=True)
     assert dropped.dtype == y.dtype and set(np.unique(tf.cast(dropped, tf.float32))) == {0.0, 2.0}
 
 
 def test_save_and_load(tmp_path):
-    model = keras.Sequential([keras.Input((4, 4, 5)), layers.Dropout(0.5, seed=3), normalized("transposed", iterations=2)[0]])
+    model = keras.Sequential(
+        [keras.Input((4, 4, 5)), Dropout(0.5, seed=3), normalized("transposed", iterations=2)[0]]
+    )
     x = tf.ones((2, 4, 4, 5))
     for _ in range(3):
         model(x, training=True)
     model.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras")
     dropout, spectral = loaded.layers
-    assert dropout.counter.numpy() == 3 and (dropout.rate, dropout.seed, spectral.iterations, spectral.use_bias) == (0.5, 3, 2, True)
+    assert dropout.counter.numpy() == 3 and (
+        dropout.rate,
+        dropout.seed,
+        spectral.iterations,
+        spectral.use_bias,
+    ) == (0.5, 3, 2, True)
     np.testing.assert_array_equal(loaded(x), model(x))
-    np.testing.assert_array_equal(loaded(x, training=True), model(x, training=True))  # resumed: the same next mask
+    np.testing.assert_array_equal(
+        loaded(x, training=True), model(x, training=True)
+    )  # resumed: the same next mask
     np.testing.assert_array_equal(spectral.u, model.layers[1].u)
 
 
 def test_dropout_rate_scale_and_draws():
-    layer, x = layers.Dropout(0.3, seed=7), tf.fill((100, 400), 7.0)
+    layer, x = Dropout(0.3, seed=7), tf.fill((100, 400), 7.0)
     first, second = layer(x, training=True).numpy(), layer(x, training=True).numpy()
     assert layer.counter.numpy() == 2
     np.testing.assert_allclose(np.unique(first), [0.0, 10.0], rtol=1e-6)
     np.testing.assert_allclose((first == 0).mean(), 0.3, atol=0.01)
-    np.testing.assert_allclose(((first == 0) & (second == 0)).mean(), 0.09, atol=0.01)  # independent draws
+    np.testing.assert_allclose(
+        ((first == 0) & (second == 0)).mean(), 0.09, atol=0.01
+    )  # independent draws
     layer.counter.assign(0)
     np.testing.assert_array_equal(layer(x, training=True), first)
-    np.testing.assert_array_equal(tf.function(lambda x: layer(x, training=True), jit_compile=True)(x), second)
-    assert (layers.Dropout(0.3, seed=8)(x, training=True).numpy() != first).mean() > 0.3
+    np.testing.assert_array_equal(
+        tf.function(lambda x: layer(x, training=True), jit_compile=True)(x), second
+    )
+    assert (Dropout(0.3, seed=8)(x, training=True).numpy() != first).mean() > 0.3
     assert layer.counter.numpy() == 2 and not layer.trainable_variables
 
 
 def test_dropout_does_nothing_outside_of_training():
-    layer, x = layers.Dropout(0.9, seed=7), tf.ones((10, 10))
+    layer, x = Dropout(0.9, seed=7), tf.ones((10, 10))
     np.testing.assert_array_equal(layer(x), x)
     np.testing.assert_array_equal(layer(x, training=False), x)
     assert layer.counter.numpy() == 0
-    np.testing.assert_array_equal(layers.Dropout(0.0, seed=7)(x, training=True), x)
+    np.testing.assert_array_equal(Dropout(0.0, seed=7)(x, training=True), x)
 
 
 def test_replica_id_outside_of_replicas():
-    assert layers.replica_id().dtype == tf.int32 and layers.replica_id().numpy() == 0
+    assert replica_id().dtype == tf.int32 and replica_id().numpy() == 0
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
-        assert layers.replica_id().numpy() == 0
+        assert replica_id().numpy() == 0
 
 
 def results_and_gradients(layer, x):
     """What a layer makes of x in training, and the gradients of a weighted sum of it."""
     shape = layer.compute_output_shape(x.shape)
-    weights = tf.reshape(tf.sin(tf.range(np.prod(shape), dtype=tf.float32)), shape)  # XLA would draw other random ones
+    weights = tf.reshape(
+        tf.sin(tf.range(np.prod(shape), dtype=tf.float32)), shape
+    )  # XLA would draw other random ones
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = layer(x, training=True)
@@ -173,55 +217,77 @@ def results_and_gradients(layer, x):
 def test_batch_norm_refuses_what_its_kernel_has_not():
     for options in ({"axis": 1}, {"scale": False}, {"center": False}, {"synchronized": True}):
         with pytest.raises(UserError, match="batch norm here has axis=-1"):
-            layers.BatchNormalization(**options)
+            BatchNormalization(**options)
 
 
 @pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("mixed_float16", 1e-2), ("mixed_bfloat16", 6e-2)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float32", 1e-4), ("mixed_float16", 1e-2), ("mixed_bfloat16", 6e-2)]
+)
 @pytest.mark.parametrize("shape", [(4, 6, 5, 3), (8, 3), (1, 1, 1, 3)])
 def test_fused_batch_norm_is_keras_own(shape, dtype, tolerance, jit):
     x = 3.0 * tf.random.stateless_normal(shape, (1, 2)) + 1.0
-    options = {"momentum": 0.9, "epsilon": 1e-5, "gamma_initializer": keras.initializers.RandomNormal(1.0, 0.5, seed=1), "dtype": dtype}
-    found, wanted = (kind(**options) for kind in (layers.BatchNormalization, keras.layers.BatchNormalization))
+    options = {
+        "momentum": 0.9,
+        "epsilon": 1e-5,
+        "gamma_initializer": keras.initializers.RandomNormal(1.0, 0.5, seed=1),
+        "dtype": dtype,
+    }
+    found, wanted = (
+        kind(**options) for kind in (BatchNormalization, keras.layers.BatchNormalization)
+    )
     for layer in (found, wanted):
         layer.build(shape)
     learn = tf.function(lambda x: results_and_gradients(found, x), jit_compile=jit, autograph=False)
     for _ in range(2):
-        ours, theirs = [*learn(x), *found.get_weights()], [*results_and_gradients(wanted, x), *wanted.get_weights()]
+        ours, theirs = (
+            [*learn(x), *found.get_weights()],
+            [*results_and_gradients(wanted, x), *wanted.get_weights()],
+        )
         for a, b in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(tf.cast(a, tf.float32), tf.cast(b, tf.float32), rtol=tolerance, atol=tolerance)
+            np.testing.assert_allclose(
+                tf.cast(a, tf.float32), tf.cast(b, tf.float32), rtol=tolerance, atol=tolerance
+            )
     if dtype != "float32":
         return
     np.testing.assert_allclose(found(x), wanted(x), rtol=1e-5, atol=1e-5)
     assert np.abs(found.moving_mean.numpy()).min() > 0.01
     found.trainable = wanted.trainable = False  # frozen: the moving statistics are taken, and stay
     before = found.get_weights()
-    np.testing.assert_allclose(found(x, training=True), wanted(x, training=True), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        found(x, training=True), wanted(x, training=True), rtol=1e-5, atol=1e-5
+    )
     np.testing.assert_array_equal(found.moving_mean, before[-2])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_instance_norm_of_few_images_at_once_and_of_many(dtype):
     """Few have a kernel of their own, so compare with what each image gets among many, and with NumPy."""
-    layer = layers.InstanceNormalization(affine=True, dtype=dtype)
+    layer = InstanceNormalization(affine=True, dtype=dtype)
     layer.build((None, 7, 6, 3))
     layer.gamma.assign([0.5, 1.0, 2.0])
     layer.beta.assign([1.0, 0.0, -1.0])
     x = 3.0 * tf.random.stateless_normal((8, 7, 6, 3), (1, 2)) + 1.0
     many, few = layer(x), tf.concat([layer(part) for part in tf.split(x, (1, 3, 4))], 0)
     tolerance = {"float32": 1e-5, "mixed_float16": 5e-3, "mixed_bfloat16": 4e-2}[dtype]
-    np.testing.assert_allclose(tf.cast(few, tf.float32), tf.cast(many, tf.float32), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(
+        tf.cast(few, tf.float32), tf.cast(many, tf.float32), rtol=tolerance, atol=tolerance
+    )
     values = x.numpy()
-    wanted = (values - values.mean((1, 2), keepdims=True)) / np.sqrt(values.var((1, 2), keepdims=True) + 1e-5)
+    wanted = (values - values.mean((1, 2), keepdims=True)) / np.sqrt(
+        values.var((1, 2), keepdims=True) + 1e-5
+    )
     wanted = wanted * layer.gamma.numpy() + layer.beta.numpy()
-    np.testing.assert_allclose(tf.cast(few, tf.float32), wanted, rtol=2 * tolerance, atol=2 * tolerance)
+    np.testing.assert_allclose(
+        tf.cast(few, tf.float32), wanted, rtol=2 * tolerance, atol=2 * tolerance
+    )
     assert many.dtype == few.dtype == layer.compute_dtype
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
 def test_doubling_in_training_is_doubling(use_bias):
     x = tf.random.stateless_normal((2, 5, 4, 3), (1, 2))
-    layer = layers.DoublingConv2DTranspose(6, use_bias=use_bias, bias_initializer="ones")
+    layer = UpsamplingConv2DTranspose(6, use_bias=use_bias, bias_initializer="ones")
     outside = layer(x)
     assert outside.shape == (2, 10, 8, 6) == layer.compute_output_shape(x.shape)
     np.testing.assert_allclose(layer(x, training=True), outside, rtol=1e-4, atol=1e-5)
@@ -232,7 +298,9 @@ def test_doubling_in_training_is_doubling(use_bias):
     plain.build(x.shape)
     plain.set_weights(layer.get_weights())
     cropped = keras.Sequential([plain, keras.layers.Cropping2D(((1, 0), (1, 0)))])
-    for a, b in zip(results_and_gradients(layer, x), results_and_gradients(cropped, x), strict=True):
+    for a, b in zip(
+        results_and_gradients(layer, x), results_and_gradients(cropped, x), strict=True
+    ):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
     again = type(layer).from_config(layer.get_config())
     again.build(x.shape)
@@ -243,7 +311,9 @@ def test_doubling_in_training_is_doubling(use_bias):
 @pytest.mark.parametrize("cropping", [((0, 1), (0, 1)), ((2, 1), (0, 3))])
 def test_cropping_is_keras_own(cropping):
     x = tf.random.stateless_normal((2, 6, 7, 3), (1, 2))
-    both = [results_and_gradients(kind(cropping), x) for kind in (layers.Cropping2D, keras.layers.Cropping2D)]
+    both = [
+        results_and_gradients(kind(cropping), x) for kind in (Cropping2D, keras.layers.Cropping2D)
+    ]
     for a, b in zip(*both, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -284,6 +354,8 @@ np.testing.assert_allclose(dense.sigma(), np.linalg.svd(dense.layer.kernel.numpy
 
 
 def test_state_moves_under_xla_on_two_replicas():
-    root = pathlib.Path(__file__).parent.parent
-    done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], cwd=root, capture_output=True, text=True, timeout=300)
+    root = ROOT
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_REPLICAS], cwd=root, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-3000:]

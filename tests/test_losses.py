@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfgan_zoo import losses
-from tfgan_zoo.config import UserError
+from tfgan_zoo.errors import UserError
 
 REAL, FAKE = tf.constant([-5.0, 1.4, 12.5, 2.7]), tf.constant([10.0, 4.4, -5.5, 3.6])
 GOLDEN = {  # name: (discriminator, generator)
@@ -33,9 +33,13 @@ def test_every_objective_has_a_golden_value():
 
 def test_label_smoothing_is_one_sided():
     for name in ("non_saturating", "minimax"):
-        np.testing.assert_allclose(losses.OBJECTIVES[name].discriminator(REAL, FAKE, 0.125), 6.19637, rtol=1e-5)
+        np.testing.assert_allclose(
+            losses.OBJECTIVES[name].discriminator(REAL, FAKE, 0.125), 6.19637, rtol=1e-5
+        )
     # mean((real - 0.9)^2) / 2 = (5.9^2 + .5^2 + 11.6^2 + 1.8^2) / 8; mean(fake^2) / 2 = (100 + 19.36 + 30.25 + 12.96) / 8
-    np.testing.assert_allclose(losses.least_squares_discriminator(REAL, FAKE, 0.1), 172.86 / 8 + 162.57 / 8, rtol=1e-5)
+    np.testing.assert_allclose(
+        losses.least_squares_discriminator(REAL, FAKE, 0.1), 172.86 / 8 + 162.57 / 8, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -51,15 +55,22 @@ def test_minimax_saturates_and_non_saturating_does_not(dtype):
     logits = tf.constant([-20.0, -20.0], dtype)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(logits)
-        saturating, not_saturating = losses.minimax_generator(logits), losses.non_saturating_generator(logits)
-    np.testing.assert_allclose(tape.gradient(saturating, logits) * 2, [-np.exp(-20.0)] * 2, atol=1e-8)
+        saturating, not_saturating = (
+            losses.minimax_generator(logits),
+            losses.non_saturating_generator(logits),
+        )
+    np.testing.assert_allclose(
+        tape.gradient(saturating, logits) * 2, [-np.exp(-20.0)] * 2, atol=1e-8
+    )
     np.testing.assert_allclose(tape.gradient(not_saturating, logits) * 2, [-1.0, -1.0], atol=1e-3)
 
 
 def test_extreme_logits_stay_finite():
     huge = tf.constant([-1e4, 1e4])
     for objective in losses.OBJECTIVES.values():
-        assert np.isfinite(objective.discriminator(huge, -huge)) and np.isfinite(objective.generator(huge))
+        assert np.isfinite(objective.discriminator(huge, -huge)) and np.isfinite(
+            objective.generator(huge)
+        )
 
 
 def quadratic(weights):
@@ -68,12 +79,21 @@ def quadratic(weights):
 
 
 def test_gradient_penalty_by_hand():
-    real, fake = tf.random.stateless_normal((3, 4), (0, 1)), tf.random.stateless_normal((3, 4), (0, 2))
+    real, fake = (
+        tf.random.stateless_normal((3, 4), (0, 1)),
+        tf.random.stateless_normal((3, 4), (0, 2)),
+    )
     alpha = tf.constant([[0.0], [0.3], [1.0]])
-    np.testing.assert_allclose(losses.gradient_penalty(lambda x: 2 * x, real, fake, alpha), 9.0, rtol=1e-5)  # (|(2, 2, 2, 2)| - 1)^2
-    np.testing.assert_allclose(losses.gradient_penalty(lambda x: 2 * x, real, fake, alpha, target=4.0), 0.0, atol=1e-9)
+    np.testing.assert_allclose(
+        losses.gradient_penalty(lambda x: 2 * x, real, fake, alpha), 9.0, rtol=1e-5
+    )  # (|(2, 2, 2, 2)| - 1)^2
+    np.testing.assert_allclose(
+        losses.gradient_penalty(lambda x: 2 * x, real, fake, alpha, target=4.0), 0.0, atol=1e-9
+    )
     # alpha weighs the real image: D = x^2 has slope 2 |.25 * 8 + .75 * 4| = 10
-    single = losses.gradient_penalty(tf.square, tf.constant([[8.0]]), tf.constant([[4.0]]), tf.constant([[0.25]]))
+    single = losses.gradient_penalty(
+        tf.square, tf.constant([[8.0]]), tf.constant([[4.0]]), tf.constant([[0.25]])
+    )
     np.testing.assert_allclose(single, 81.0, rtol=1e-5)
     # one slope for each image: |(6, 8)| = 10 and 0, so ((10 - 1)^2 + (0 - 1)^2) / 2
     pair = tf.reshape(tf.constant([3.0, 4.0, 0.0, 0.0]), (2, 2, 1, 1))
@@ -84,7 +104,9 @@ def test_gradient_penalty_by_hand():
 def test_r1_by_hand():
     for shape in [(2, 2), (2, 1, 2, 1), (2, 1, 1, 2, 1)]:
         real = tf.reshape(tf.constant([3.0, 4.0, 1.0, 0.0]), shape)
-        np.testing.assert_allclose(losses.r1_penalty(quadratic(1.0), real), 0.5 * (100.0 + 4.0) / 2, rtol=1e-6)
+        np.testing.assert_allclose(
+            losses.r1_penalty(quadratic(1.0), real), 0.5 * (100.0 + 4.0) / 2, rtol=1e-6
+        )
 
 
 def test_penalties_have_the_right_second_gradient():
@@ -103,7 +125,11 @@ def test_penalties_have_the_right_second_gradient():
     wgan = 2 * (norm - 1) * np.array([36.0, 128.0]) / norm
     for gradient in second_gradient(lambda critic: losses.r1_penalty(critic, x)):
         np.testing.assert_allclose(gradient, [36.0, 128.0], rtol=1e-5)
-    for gradient in second_gradient(lambda critic: losses.gradient_penalty(critic, x, -x, tf.ones((1, 1)))):
+    for gradient in second_gradient(
+        lambda critic: losses.gradient_penalty(critic, x, -x, tf.ones((1, 1)))
+    ):
         np.testing.assert_allclose(gradient, wgan, rtol=1e-5)
-    for gradient in second_gradient(lambda critic: losses.gradient_penalty(critic, 0 * x, 0 * x, tf.ones((1, 1)))):
+    for gradient in second_gradient(
+        lambda critic: losses.gradient_penalty(critic, 0 * x, 0 * x, tf.ones((1, 1)))
+    ):
         assert np.isfinite(gradient).all()  # the root at 0

@@ -25,7 +25,9 @@ def test_adam_moves_as_the_paper_says(xla):
     step = tf.function(lambda gradient: adam.apply([gradient], [variable]), jit_compile=xla)
     for gradient in gradients.astype("float32"):
         step(tf.constant(gradient))
-    np.testing.assert_allclose(variable.numpy(), by_hand(start, gradients, 0.05, 0.5, 0.9), atol=2e-6)
+    np.testing.assert_allclose(
+        variable.numpy(), by_hand(start, gradients, 0.05, 0.5, 0.9), atol=2e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,9 @@ def test_adam_equals_keras_own(options):
             adam.apply([tf.constant(gradient)], [variable])
         adam.finalize_variable_values([variable])
         found.append(variable.numpy())
-    np.testing.assert_allclose(*found, atol=1e-5)  # 1 - 0.999 has five digits in float32, which Keras takes in float64
+    np.testing.assert_allclose(
+        *found, atol=1e-5
+    )  # 1 - 0.999 has five digits in float32, which Keras takes in float64
     assert not np.allclose(found[0], 1)
 
 
@@ -72,7 +76,9 @@ def test_adam_takes_the_sparse_gradients_of_embeddings():
 
 
 def test_adam_is_stored_by_its_name():
-    adam = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(Adam(0.1, beta_1=0.5)))
+    adam = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(Adam(0.1, beta_1=0.5))
+    )
     assert type(adam) is Adam and adam.beta_1 == 0.5
 
 
@@ -91,6 +97,12 @@ def test_adam_on_replicas_skips_a_step_that_overflows(kind):
 
     for gradient in ([16.0, -8.0, 4.0], [float("nan")] * 3, [-1.0, 2.0, 3.0]):
         step(tf.constant(gradient))
-    gradients = np.array([[2.0, -1.0, 0.5], [-1 / 4, 2 / 4, 3 / 4]])  # summed over two replicas, the scale being 16, then 8
-    np.testing.assert_allclose(variable.numpy(), by_hand(np.ones(3), gradients, 0.1, beta_2=0.9), atol=1e-5)
-    assert [int(each.numpy()) for each in (scaled.inner_optimizer.iterations, scaled.dynamic_scale)] == [2, 8]
+    gradients = np.array(
+        [[2.0, -1.0, 0.5], [-1 / 4, 2 / 4, 3 / 4]]
+    )  # summed over two replicas, the scale being 16, then 8
+    np.testing.assert_allclose(
+        variable.numpy(), by_hand(np.ones(3), gradients, 0.1, beta_2=0.9), atol=1e-5
+    )
+    assert [
+        int(each.numpy()) for each in (scaled.inner_optimizer.iterations, scaled.dynamic_scale)
+    ] == [2, 8]

@@ -1,69 +1,54 @@
+# ruff: noqa: F401, F403
 """tfgan_zoo: classic image-generating networks in Keras 3 on TensorFlow, to learn from, train and ship.
 
-Importing this package is quick: TensorFlow is imported when a name that needs it is first used.
+Importing this package is quick. TensorFlow is imported when a name that needs it is first used.
 """
 
 import importlib
 import os
+from typing import TYPE_CHECKING
+
+from tfgan_zoo.presets import PRESETS
+
+if TYPE_CHECKING:  # what editors and type checkers see
+    from tfgan_zoo.config import DataConfig, Experiment, ModelConfig, TrainConfig
+    from tfgan_zoo.data.datasets import DATASETS
+    from tfgan_zoo.errors import UserError
+    from tfgan_zoo.evaluation import evaluate
+    from tfgan_zoo.models import *
+    from tfgan_zoo.presets import experiment
+    from tfgan_zoo.saving.exported import load
+    from tfgan_zoo.training.train import train
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # before anything imports keras
 
 __version__ = "0.1.0"
 
-HOMES = {
-    "tfgan_zoo.models": [
-        "MODELS",
-        *("GAN", "GANConfig", "DCGAN", "DCGANConfig", "CGAN", "CGANConfig", "VAE", "VAEConfig"),
-        *("Pix2Pix", "Pix2PixConfig", "CycleGAN", "CycleGANConfig"),
-        *("StyleTransfer", "StyleTransferConfig", "FastStyle", "FastStyleConfig", "AdaIN", "AdaINConfig"),
-    ],
-    "tfgan_zoo.presets": ["PRESETS", "experiment"],
-    "tfgan_zoo.config": ["DataConfig", "Experiment", "TrainConfig", "UserError"],
-    "tfgan_zoo.data": ["DATASETS"],
-    "tfgan_zoo.training": ["train"],
-    "tfgan_zoo.export": ["load"],
-    "tfgan_zoo.evaluation": ["evaluate"],
+MODEL_NAMES = dict.fromkeys(preset["kind"] for preset in PRESETS.values())
+MODULES = {  # public name: the module that defines it
+    **dict.fromkeys(["MODELS", *MODEL_NAMES, *(f"{name}Config" for name in MODEL_NAMES)], "models"),
+    **dict.fromkeys(["DataConfig", "Experiment", "ModelConfig", "TrainConfig"], "config"),
+    "PRESETS": "presets",
+    "experiment": "presets",
+    "DATASETS": "data.datasets",
+    "UserError": "errors",
+    "train": "training.train",
+    "load": "saving.exported",
+    "evaluate": "evaluation",
 }
-SUBMODULES = [
-    "augment",
-    "benchmark",
-    "card",
-    "config",
-    "data",
-    "demo",
-    "distribute",
-    "evaluation",
-    "explore",
-    "export",
-    "features",
-    "fidelity",
-    "flops",
-    "formats",
-    "layers",
-    "losses",
-    "metrics",
-    "models",
-    "optimizers",
-    "presets",
-    "published",
-    "report",
-    "scores",
-    "style_scores",
-    "stylize",
-    "torch_weights",
-    "training",
-    "translate",
-]
-__all__ = [name for names in HOMES.values() for name in names] + ["__version__"]
+__all__ = ["__version__", *MODULES]
 
 
 def __getattr__(name):
-    for module, names in HOMES.items():
-        if name in names:
-            globals()[name] = getattr(importlib.import_module(module), name)
-            return globals()[name]
-    if name in SUBMODULES:
+    if name in MODULES:
+        module = importlib.import_module(f"tfgan_zoo.{MODULES[name]}")
+        globals()[name] = getattr(module, name)
+        return globals()[name]
+    try:
         return importlib.import_module(f"tfgan_zoo.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"tfgan_zoo.{name}":
+            raise
     raise AttributeError(f"module 'tfgan_zoo' has no attribute {name!r}")
 
 

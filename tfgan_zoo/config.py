@@ -1,41 +1,29 @@
 """What an experiment is made of: frozen dataclasses, their JSON form, and `section.field=value` overrides."""
 
 import dataclasses
-import difflib
 import json
 import types
 import typing
 
-PREPROCESS = ("resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none")  # of images for translation
+from tfgan_zoo.errors import UserError, check_at_least, check_choice, suggestion
+
+PREPROCESS = (
+    "resize_and_crop",
+    "crop",
+    "scale_width",
+    "scale_width_and_crop",
+    "none",
+)  # of images for translation
 LATENT_PATHS = ("spherical", "linear", "traversal", "manifold")  # walks that `explore` offers
 
 
-class UserError(ValueError):
-    """A mistake that the user can mend: the message is one plain line, the command line prints no traceback."""
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Base of every model's configuration: what the other stages need to know about the model."""
 
-
-def first_line(error):
-    """What an exception says, for a list of several: readers of broken files raise all sorts of things, some without a word."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-def check_choice(name, value, choices):
-    """Raises `UserError` with the nearest choice unless `value` is one of `choices`."""
-    if value not in choices:
-        raise UserError(f"{name} must be one of {', '.join(map(str, choices))}{nearest(value, choices)}, received {name}={value!r}")
-
-
-def check_at_least(minimum, **fields):
-    """Raises `UserError` unless every named number is at least `minimum`."""
-    for name, value in fields.items():
-        if not value >= minimum:
-            raise UserError(f"{name} must be at least {minimum}, received {name}={value!r}")
-
-
-def nearest(word, choices):
-    """` (did you mean ...?)` for a misspelt word, or nothing."""
-    close = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=2)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
+    task: typing.ClassVar[str]  # generate, translate or stylize
+    data_kind: typing.ClassVar[str] = "images"  # or pairs, or domains (unpaired images)
+    trains: typing.ClassVar[bool] = True  # False: each image is optimized by itself
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +40,23 @@ class DataConfig:
     zoom: float = 0.0  # enlarge by up to this fraction and crop at random
     binarize: str = "none"  # static: pixels become black or white once, resampled: in every epoch, each with its grey as probability
     binarize_seed: int = 0  # of the static binarisation
-    path_y: str = ""  # translation: the folder of the second domain, if data.path is the first alone
-    direction: str = "xy"  # translation: xy from the first domain (A, left, labels) to the second, yx back
+    path_y: str = (
+        ""  # translation: the folder of the second domain, if data.path is the first alone
+    )
+    direction: str = (
+        "xy"  # translation: xy from the first domain (A, left, labels) to the second, yx back
+    )
     derive: str = ""  # translation: make x from single photographs y: grey, edges, or lowres (a quarter of the size)
-    preprocess: str = "resize_and_crop"  # translation: or crop, scale_width, scale_width_and_crop, none
+    preprocess: str = (
+        "resize_and_crop"  # translation: or crop, scale_width, scale_width_and_crop, none
+    )
     resize: str = "bicubic"  # translation: with antialias; or nearest
-    load_size: int = 0  # translation: pixels before the crop; 0: 286 / 256 of the model's image_size
-    holdout: float = 0.1  # translation: the share of a folder that is kept for tests if it has none of its own
+    load_size: int = (
+        0  # translation: pixels before the crop; 0: 286 / 256 of the model's image_size
+    )
+    holdout: float = (
+        0.1  # translation: the share of a folder that is kept for tests if it has none of its own
+    )
     cache_gb: float = 4.0  # decoded images up to this size are kept in memory; more are decoded again in every epoch
 
     def __post_init__(self):
@@ -73,8 +71,17 @@ class DataConfig:
         if not 0 <= self.holdout < 1:
             raise UserError(f"data.holdout must be in [0, 1), received holdout={self.holdout!r}")
         if self.binarize == "static" and (self.rotate or self.zoom):
-            raise UserError(f"rotated or enlarged pixels are not black and white: use data.binarize=resampled, received {self.binarize!r}")
-        check_at_least(0, binarize_seed=self.binarize_seed, limit=self.limit, rotate=self.rotate, zoom=self.zoom, cache_gb=self.cache_gb)
+            raise UserError(
+                f"rotated or enlarged pixels are not black and white: use data.binarize=resampled, received {self.binarize!r}"
+            )
+        check_at_least(
+            0,
+            binarize_seed=self.binarize_seed,
+            limit=self.limit,
+            rotate=self.rotate,
+            zoom=self.zoom,
+            cache_gb=self.cache_gb,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,24 +93,38 @@ class TrainConfig:
     seed: int = 0  # decides initial weights, data order, augmentation and noise
     xla: str = "auto"  # auto: on for GPU and TPU, off on CPU, where it is slower
     strategy: str = "auto"  # auto, cpu, mirrored, multiworker (TF_CONFIG) or tpu
-    replicas: int = 0  # mirrored: devices to use, 0: all; on a machine without GPUs so many logical CPUs
+    replicas: int = (
+        0  # mirrored: devices to use, 0: all; on a machine without GPUs so many logical CPUs
+    )
     precision: str = "float32"
-    steps_per_execution: int = 1  # steps per call into the graph; larger saves overhead on fast devices
+    steps_per_execution: int = (
+        1  # steps per call into the graph; larger saves overhead on fast devices
+    )
     sample_every: int = 1  # epochs between sample grids
     sample_count: int = 64  # images in a sample grid
-    evaluate_every: int = 0  # epochs between evaluations, whose scores go into metrics.csv as eval_...; 0: none
+    evaluate_every: int = (
+        0  # epochs between evaluations, whose scores go into metrics.csv as eval_...; 0: none
+    )
     evaluate_metrics: str = ""  # of these metrics (see tfgan-zoo evaluate), with commas between; "": frechet, or l1 for translation
     evaluate_samples: int = 2000  # generated for an evaluation
-    evaluate_features: str = "auto"  # the feature network: digits, inception, or the path of a Keras model
+    evaluate_features: str = (
+        "auto"  # the feature network: digits, inception, or the path of a Keras model
+    )
     best: str = ""  # the score by which the best epoch is kept in RUN/best, e.g. frechet_distance
     patience: int = 0  # stop after so many evaluations in a row without a better one; 0: never
     tensorboard: bool = False  # write TensorBoard logs too (needs the extra tensorboard)
 
     def __post_init__(self):
         check_choice("train.xla", self.xla, ("auto", "on", "off"))
-        check_choice("train.strategy", self.strategy, ("auto", "cpu", "mirrored", "multiworker", "tpu"))
-        check_choice("train.precision", self.precision, ("float32", "mixed_bfloat16", "mixed_float16"))
-        check_at_least(0, steps_per_epoch=self.steps_per_epoch, replicas=self.replicas, seed=self.seed)
+        check_choice(
+            "train.strategy", self.strategy, ("auto", "cpu", "mirrored", "multiworker", "tpu")
+        )
+        check_choice(
+            "train.precision", self.precision, ("float32", "mixed_bfloat16", "mixed_float16")
+        )
+        check_at_least(
+            0, steps_per_epoch=self.steps_per_epoch, replicas=self.replicas, seed=self.seed
+        )
         check_at_least(1, epochs=self.epochs, steps_per_execution=self.steps_per_execution)
         check_at_least(0, evaluate_every=self.evaluate_every, patience=self.patience)
         check_at_least(50, evaluate_samples=self.evaluate_samples)
@@ -123,17 +144,19 @@ class Experiment:
     @property
     def data_kind(self):
         """What the model learns from: "images", "pairs" of images, or "domains", two heaps of images."""
-        return getattr(self.model, "data_kind", "images")
+        return self.model.data_kind
 
     @property
     def task(self):
         """What the model is for: "generate", "translate" or "stylize"."""
-        return getattr(self.model, "task", "generate")
+        return self.model.task
 
     def check_trains(self):
         """Refuses what is not trained."""
-        if not getattr(self.model, "trains", True):
-            raise UserError(f"there is nothing to train: use tfgan-zoo stylize --preset {self.preset}, received {self.preset!r}")
+        if not self.model.trains:
+            raise UserError(
+                f"there is nothing to train: use tfgan-zoo stylize --preset {self.preset}, received {self.preset!r}"
+            )
 
     def to_json(self):
         return json.dumps(dataclasses.asdict(self), indent=2)
@@ -151,21 +174,34 @@ class Experiment:
             >>> Experiment("p", "GAN", DataConfig()).override("data.batch_size=32", "train.xla=off").data.batch_size
             32
         """
-        changes = {"model": {}, "data": {}, "train": {}}  # made all at once, since fields may need each other
+        changes = {
+            "model": {},
+            "data": {},
+            "train": {},
+        }  # made all at once, since fields may need each other
         for assignment in assignments:
             target, equals, text = assignment.partition("=")
             section, dot, field = target.partition(".")
             if not (equals and dot):
-                raise UserError(f"an override has the form section.field=value, received {assignment!r}")
+                raise UserError(
+                    f"an override has the form section.field=value, received {assignment!r}"
+                )
             check_choice("section", section, changes)
             config = getattr(self, section)
-            fields = {f.name: typing.get_type_hints(type(config))[f.name] for f in dataclasses.fields(config)}
+            fields = {
+                f.name: typing.get_type_hints(type(config))[f.name]
+                for f in dataclasses.fields(config)
+            }
             if field not in fields:
                 raise UserError(
-                    f"{section} has no field {field!r}{nearest(field, fields)}; it has {', '.join(fields)}, received {assignment!r}"
+                    f"{section} has no field {field!r}{suggestion(field, fields)}; it has {', '.join(fields)}, received {assignment!r}"
                 )
-            changes[section][field] = parse(text, fields[field], assignment)
-        changed = {section: dataclasses.replace(getattr(self, section), **values) for section, values in changes.items() if values}
+            changes[section][field] = parse_value(text, fields[field], assignment)
+        changed = {
+            section: dataclasses.replace(getattr(self, section), **values)
+            for section, values in changes.items()
+            if values
+        }
         return dataclasses.replace(self, **changed)
 
     def differences(self, other):
@@ -181,40 +217,47 @@ def from_dict(config_class, values):
     Raises:
         UserError: unknown names, or values of the wrong type.
     """
-    hints = typing.get_type_hints(config_class)
+    types = typing.get_type_hints(config_class)
+    hints = {field.name: types[field.name] for field in dataclasses.fields(config_class)}
     unknown = [name for name in values if name not in hints]
     if unknown:
-        raise UserError(f"{config_class.__name__} has no field {unknown[0]!r}{nearest(unknown[0], hints)}; it has {', '.join(hints)}")
+        raise UserError(
+            f"{config_class.__name__} has no field {unknown[0]!r}{suggestion(unknown[0], hints)}; it has {', '.join(hints)}"
+        )
     for name, value in values.items():
-        if not fits(value, hints[name]):
-            raise UserError(f"{config_class.__name__}.{name} must be {type_name(hints[name])}, received {name}={value!r}")
+        if not matches_type(value, hints[name]):
+            raise UserError(
+                f"{config_class.__name__}.{name} must be {type_name(hints[name])}, received {name}={value!r}"
+            )
     tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return config_class(**{**values, **tuples})
 
 
-def parse(text, wanted, source):
+def parse_value(text, wanted, source):
     """The value of type `wanted` that `text` spells."""
     if wanted is str:
         return text
     words = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
     try:
-        value = words[text.lower()] if wanted is bool and text.lower() in words else json.loads(text)
+        value = (
+            words[text.lower()] if wanted is bool and text.lower() in words else json.loads(text)
+        )
     except json.JSONDecodeError:
         value = text
     if isinstance(value, list):
         value = tuple(value)
-    if not fits(value, wanted):
+    if not matches_type(value, wanted):
         raise UserError(f"a value of type {type_name(wanted)} is needed, received {source!r}")
     return float(value) if wanted is float else value
 
 
-def fits(value, wanted):
+def matches_type(value, wanted):
     origin = typing.get_origin(wanted)
     if origin in (typing.Union, types.UnionType):
-        return any(fits(value, option) for option in typing.get_args(wanted))
+        return any(matches_type(value, option) for option in typing.get_args(wanted))
     if origin is tuple:
         inner = typing.get_args(wanted)[0]
-        return isinstance(value, (tuple, list)) and all(fits(item, inner) for item in value)
+        return isinstance(value, (tuple, list)) and all(matches_type(item, inner) for item in value)
     if wanted is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if wanted is int:
@@ -223,7 +266,11 @@ def fits(value, wanted):
 
 
 def type_name(wanted):
-    return getattr(wanted, "__name__", str(wanted)) if typing.get_origin(wanted) is None else str(wanted)
+    return (
+        getattr(wanted, "__name__", str(wanted))
+        if typing.get_origin(wanted) is None
+        else str(wanted)
+    )
 
 
 def flatten(nested, prefix=""):

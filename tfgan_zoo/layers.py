@@ -6,13 +6,21 @@ import contextvars
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError, check_at_least, check_choice
+from tfgan_zoo.errors import UserError, check_at_least, check_choice
 
 
 def replica_state(name, shape, dtype, initializer="zeros"):
     """A non-trainable weight of which every replica moves its own copy, also inside a compiled step; the first one's is saved."""
     placement = {"synchronization": "on_read", "aggregation": "only_first_replica"}
-    return keras.Variable(keras.initializers.get(initializer), shape, dtype, trainable=False, autocast=False, name=name, **placement)
+    return keras.Variable(
+        keras.initializers.get(initializer),
+        shape,
+        dtype,
+        trainable=False,
+        autocast=False,
+        name=name,
+        **placement,
+    )
 
 
 def replica_id():
@@ -49,16 +57,20 @@ class Dropout(keras.layers.Layer):
         self.counter = replica_state("counter", (), "int64")
 
     def call(self, x, training=False):
-        draw = DRAW.get()
+        draw = DROPOUT_SEED.get()
         if self.rate == 0.0 or (not training and draw is None):
             return x
         if training:
             count = tf.convert_to_tensor(self.counter)
             self.counter.assign(count + 1)
-            key = tf.random.stateless_uniform((2,), (self.seed, count), 0, 2**30, tf.int32) + tf.stack([0, replica_id()])
+            key = tf.random.stateless_uniform(
+                (2,), (self.seed, count), 0, 2**30, tf.int32
+            ) + tf.stack([0, replica_id()])
         else:
             key = tf.stack([self.seed, tf.cast(draw, tf.int32)])
-        draws = tf.random.stateless_uniform(tf.shape(x), key, 0, 2**24, tf.int32)  # XLA draws the same integers
+        draws = tf.random.stateless_uniform(
+            tf.shape(x), key, 0, 2**24, tf.int32
+        )  # XLA draws the same integers
         kept = draws >= round(self.rate * 2**24)
         return tf.where(kept, x / tf.cast(1.0 - self.rate, x.dtype), tf.zeros_like(x))
 
@@ -69,17 +81,17 @@ class Dropout(keras.layers.Layer):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
-DRAW = contextvars.ContextVar("draw", default=None)  # of the dropout outside of training
+DROPOUT_SEED = contextvars.ContextVar("draw", default=None)  # of the dropout outside of training
 
 
 @contextlib.contextmanager
-def dropping(draw):
+def dropout_at_inference(draw):
     """Dropout is active within, also outside of training; equal draws (an integer or an int32 scalar) drop alike, None drops nothing."""
-    token = DRAW.set(draw)
+    token = DROPOUT_SEED.set(draw)
     try:
         yield
     finally:
-        DRAW.reset(token)
+        DROPOUT_SEED.reset(token)
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
@@ -103,25 +115,44 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     def __init__(self, layer, iterations=1, use_bias=True, **kwargs):
         super().__init__(layer, **kwargs)
-        if type(layer) not in (keras.layers.Dense, keras.layers.Conv2D, keras.layers.Conv2DTranspose):
-            raise UserError(f"spectral normalization is for Dense, Conv2D and Conv2DTranspose, received layer={layer!r}")
+        if type(layer) not in (
+            keras.layers.Dense,
+            keras.layers.Conv2D,
+            keras.layers.Conv2DTranspose,
+        ):
+            raise UserError(
+                f"spectral normalization is for Dense, Conv2D and Conv2DTranspose, received layer={layer!r}"
+            )
         if layer.use_bias or layer.activation is not keras.activations.linear:
-            raise UserError(f"a normalized layer must have use_bias=False and no activation, received layer={layer.get_config()}")
-        check_choice("data_format", getattr(layer, "data_format", "channels_last"), ("channels_last",))
+            raise UserError(
+                f"a normalized layer must have use_bias=False and no activation, received layer={layer.get_config()}"
+            )
+        check_choice(
+            "data_format", getattr(layer, "data_format", "channels_last"), ("channels_last",)
+        )
         check_at_least(1, iterations=iterations)
         self.iterations, self.use_bias = iterations, use_bias
 
     def build(self, input_shape):
         super().build(input_shape)
-        self.outputs_axis = -2 if isinstance(self.layer, keras.layers.Conv2DTranspose) else -1  # its kernel is (h, w, out, in)
+        self.outputs_axis = (
+            -2 if isinstance(self.layer, keras.layers.Conv2DTranspose) else -1
+        )  # its kernel is (h, w, out, in)
         outputs = self.layer.kernel.shape[self.outputs_axis]
         self.u = replica_state("u", (outputs, 1), "float32", "random_normal")
-        self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros") if self.use_bias else None
+        self.bias = (
+            self.add_weight(name="bias", shape=(outputs,), initializer="zeros")
+            if self.use_bias
+            else None
+        )
 
     def sigma(self, training=False):
         """The largest singular value of the kernel by power iteration from the stored u, a float32 scalar."""
         kernel = tf.cast(self.layer.kernel, tf.float32)
-        w = tf.reshape(tf.linalg.matrix_transpose(kernel) if self.outputs_axis == -2 else kernel, (-1, self.u.shape[0]))
+        w = tf.reshape(
+            tf.linalg.matrix_transpose(kernel) if self.outputs_axis == -2 else kernel,
+            (-1, self.u.shape[0]),
+        )
         fixed, u = tf.stop_gradient(w), tf.convert_to_tensor(self.u)
         for _ in range(self.iterations):
             v = tf.math.l2_normalize(fixed @ u)
@@ -143,7 +174,7 @@ class SpectralNormalization(keras.layers.Wrapper):
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
-class Constant(keras.layers.Layer):
+class LearnedScalar(keras.layers.Layer):
     """One number of the network's own, whatever the input: (n, ...) -> (1,) float32, trainable unless `trainable=False`."""
 
     def __init__(self, value, **kwargs):
@@ -151,7 +182,9 @@ class Constant(keras.layers.Layer):
         self.value = value
 
     def build(self, input_shape):
-        self.weight = self.add_weight(name="value", shape=(1,), initializer=keras.initializers.Constant(self.value))
+        self.weight = self.add_weight(
+            name="value", shape=(1,), initializer=keras.initializers.Constant(self.value)
+        )
 
     def call(self, x):
         return tf.convert_to_tensor(self.weight)
@@ -185,7 +218,9 @@ class InstanceNormalization(keras.layers.Layer):
             self.beta = self.add_weight(name="beta", shape=input_shape[-1:], initializer="zeros")
 
     def call(self, x):
-        return normalized(x, self.epsilon, *((self.gamma, self.beta) if self.affine else ()))
+        return normalize_per_image(
+            x, self.epsilon, *((self.gamma, self.beta) if self.affine else ())
+        )
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -194,12 +229,18 @@ class InstanceNormalization(keras.layers.Layer):
         return {**super().get_config(), "epsilon": self.epsilon, "affine": self.affine}
 
 
-def normalized(x, epsilon, gamma=1.0, beta=0.0):
+def normalize_per_image(x, epsilon, gamma=1.0, beta=0.0):
     """gamma (x - mean) / sqrt(variance + epsilon) + beta, the pixels of each image and channel alone; always by float32 statistics."""
     n, channels = x.shape[0], x.shape[-1]
-    gamma, beta = (tf.broadcast_to(tf.cast(each, tf.float32), (channels,)) for each in (gamma, beta))
-    if n in range(1, 5):  # batch norm of one image is instance norm, and on CPU 1.2 to 4 times as fast as moments
-        return tf.concat([fused_batch_norm(each, gamma, beta, epsilon).y for each in tf.split(x, n)], 0)
+    gamma, beta = (
+        tf.broadcast_to(tf.cast(each, tf.float32), (channels,)) for each in (gamma, beta)
+    )
+    if n in range(
+        1, 5
+    ):  # batch norm of one image is instance norm, and on CPU 1.2 to 4 times as fast as moments
+        return tf.concat(
+            [fused_batch_norm(each, gamma, beta, epsilon).y for each in tf.split(x, n)], 0
+        )
     values = tf.cast(x, tf.float32)
     mean, variance = tf.nn.moments(values, (1, 2), keepdims=True)
     return tf.cast((values - mean) * tf.math.rsqrt(variance + epsilon) * gamma + beta, x.dtype)
@@ -208,7 +249,15 @@ def normalized(x, epsilon, gamma=1.0, beta=0.0):
 def fused_batch_norm(x, gamma, beta, epsilon):
     """One kernel for all: (n, h, w, c) -> `y`, `batch_mean` and `batch_variance`, which has n h w - 1 in its denominator."""
     nothing = tf.zeros((0,))
-    return tf.raw_ops.FusedBatchNormV3(x=x, scale=gamma, offset=beta, mean=nothing, variance=nothing, epsilon=epsilon, is_training=True)
+    return tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=gamma,
+        offset=beta,
+        mean=nothing,
+        variance=nothing,
+        epsilon=epsilon,
+        is_training=True,
+    )
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
@@ -226,7 +275,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         super().__init__(**kwargs)
         check_choice("at_test", at_test, ("running", "image"))
         if self.axis != -1 or not self.scale or not self.center or self.synchronized:
-            raise UserError(f"batch norm here has axis=-1, scale and center, and is not synchronized, received {kwargs}")
+            raise UserError(
+                f"batch norm here has axis=-1, scale and center, and is not synchronized, received {kwargs}"
+            )
         self.at_test = at_test
 
     def call(self, x, training=False):
@@ -234,15 +285,20 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return self.learn(x)
         if self.at_test == "running":
             return super().call(x, training=False)
-        return normalized(x, self.epsilon, self.gamma, self.beta)
+        return normalize_per_image(x, self.epsilon, self.gamma, self.beta)
 
     def learn(self, x):
         """Normalises by the batch's statistics, which the moving ones follow."""
         gamma, beta = (tf.cast(each, tf.float32) for each in (self.gamma, self.beta))
-        found = fused_batch_norm(x if x.shape.rank == 4 else x[:, None, None, :], gamma, beta, self.epsilon)
+        found = fused_batch_norm(
+            x if x.shape.rank == 4 else x[:, None, None, :], gamma, beta, self.epsilon
+        )
         count = tf.cast(tf.size(x), tf.float32) / x.shape[-1]
         variance = found.batch_variance * (count - 1.0) / count
-        for moving, value in ((self.moving_mean, found.batch_mean), (self.moving_variance, variance)):
+        for moving, value in (
+            (self.moving_mean, found.batch_mean),
+            (self.moving_variance, variance),
+        ):
             moving.assign(self.momentum * moving + (1.0 - self.momentum) * value)
         return found.y if x.shape.rank == 4 else found.y[:, 0, 0, :]
 
@@ -259,7 +315,9 @@ class ReflectionPadding(keras.layers.Layer):
         self.size = size
 
     def call(self, x):
-        return tf.pad(x, ((0, 0), (self.size, self.size), (self.size, self.size), (0, 0)), "REFLECT")
+        return tf.pad(
+            x, ((0, 0), (self.size, self.size), (self.size, self.size), (0, 0)), "REFLECT"
+        )
 
     def compute_output_shape(self, input_shape):
         n, height, width, channels = input_shape
@@ -270,7 +328,7 @@ class ReflectionPadding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
-class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
+class UpsamplingConv2DTranspose(keras.layers.Conv2DTranspose):
     """A 3x3 transposed convolution of stride 2 without the first row and column: (n, h, w, c) -> (n, 2 h, 2 w, filters).
 
     In training they are not computed in the first place; otherwise they are cut off, since formats for export do not know such padding.
@@ -285,7 +343,9 @@ class DoublingConv2DTranspose(keras.layers.Conv2DTranspose):
         n, height, width, _ = keras.ops.shape(x)
         shape, padding = (n, 2 * height, 2 * width, self.filters), ((0, 0), (1, 0), (1, 0), (0, 0))
         y = tf.nn.conv2d_transpose(x, tf.convert_to_tensor(self.kernel), shape, 2, padding)
-        return self.activation(tf.nn.bias_add(y, tf.convert_to_tensor(self.bias)) if self.use_bias else y)
+        return self.activation(
+            tf.nn.bias_add(y, tf.convert_to_tensor(self.bias)) if self.use_bias else y
+        )
 
     def compute_output_shape(self, input_shape):
         n, height, width, _ = input_shape
@@ -300,129 +360,3 @@ class Cropping2D(keras.layers.Cropping2D):
         (top, bottom), (left, right) = self.cropping
         _, height, width, _ = keras.ops.shape(x)
         return tf.slice(x, (0, top, left, 0), (-1, height - top - bottom, width - left - right, -1))
-
-
-# --- DCGAN's blocks (Radford et al. 2015, arXiv 1511.06434, section 3), which later papers build on
-
-
-def pyramid(image_size, width):
-    """The maps from the image inwards as (size, channels): halved (and rounded up) until at most 5 pixels, channels doubled each time
-    up to 8 * width; for 64 pixels and width 128: (32, 128), (16, 256), (8, 512), (4, 1024); for 28: 14, 7, 4.
-
-    Raises:
-        UserError: a size outside 16 ... 128.
-    """
-    if not 16 <= image_size <= 128:
-        raise UserError(f"image_size must be from 16 to 128, received image_size={image_size}")
-    maps, size = [], image_size
-    while size > 5:
-        size = -(-size // 2)
-        maps.append((size, width * min(2 ** len(maps), 8)))
-    return maps
-
-
-def weighted(layer, *args, spectral=False, use_bias=True, **options):
-    """A layer with the paper's initial weights, N(0, 0.02) (section 4), and spectral normalisation if asked for."""
-    options["kernel_initializer"] = keras.initializers.RandomNormal(stddev=0.02)
-    if spectral:
-        return SpectralNormalization(layer(*args, use_bias=False, **options), use_bias=use_bias)
-    return layer(*args, use_bias=use_bias, **options)
-
-
-def batch_norm():
-    gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
-    return BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
-
-
-def project(x, size, width):
-    """(n, d) -> (n, size, size, width): "project and reshape" (Figure 1), no bias since a norm follows."""
-    return keras.layers.Reshape((size, size, width))(weighted(keras.layers.Dense, size * size * width, use_bias=False)(x))
-
-
-def transposed_convolution(x, width, kernel_size, size, use_bias=True):
-    """(n, s, s, c) -> (n, size, size, width), size = 2 s or 2 s - 1."""
-    odd = 2 * x.shape[1] - size
-    x = weighted(keras.layers.Conv2DTranspose, width, kernel_size, strides=2, padding="same", use_bias=use_bias)(x)
-    return Cropping2D(((0, odd), (0, odd)))(x) if odd else x
-
-
-def convolution(x, width, kernel_size, norm):
-    """(n, s, s, c) -> (n, s / 2, s / 2, width), with norm "batch", "none" or "spectral"."""
-    options = {"strides": 2, "padding": "same", "use_bias": norm != "batch", "spectral": norm == "spectral"}
-    x = weighted(keras.layers.Conv2D, width, kernel_size, **options)(x)
-    return batch_norm()(x) if norm == "batch" else x
-
-
-# --- the blocks of Pix2Pix and CycleGAN, with the authors' padding: their weights fit (see torch_weights.py)
-
-
-def norm(kind, at_test="running"):
-    """A norm for one image at a time: "instance", without parameters; or "batch" (see `BatchNormalization` for `at_test`)."""
-    if kind == "instance":
-        return InstanceNormalization()
-    gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
-    return BatchNormalization(at_test, momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
-
-
-def halving(width, use_bias=True):
-    """A 4x4 convolution: (n, h, w, c) -> (n, h / 2, w / 2, width), h and w even."""
-    return weighted(keras.layers.Conv2D, width, 4, strides=2, padding="same", use_bias=use_bias)
-
-
-def padded(x, layer, size, padding=keras.layers.ZeroPadding2D):
-    """A convolution without padding of its own, after `size` pixels on every side."""
-    return layer(padding(size)(x))
-
-
-def doubling(x, width, kernel_size, upsampling, use_bias=True):
-    """(n, h, w, c) -> (n, 2 h, 2 w, width) by a transposed convolution of 3x3 or 4x4, or by "resize": nearest neighbours, then 3x3.
-
-    The second has no checkerboard pattern to begin with (Odena et al. 2016, Deconvolution and Checkerboard Artifacts).
-    """
-    if upsampling == "resize":
-        x = keras.layers.UpSampling2D(2)(x)
-        return padded(x, weighted(keras.layers.Conv2D, width, 3, use_bias=use_bias), 1, ReflectionPadding)
-    if kernel_size == 4:
-        return weighted(keras.layers.Conv2DTranspose, width, 4, strides=2, padding="same", use_bias=use_bias)(x)
-    return weighted(DoublingConv2DTranspose, width, use_bias=use_bias)(x)
-
-
-FIELDS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}  # pixels that a logit of the PatchGAN sees: its convolutions of stride 2
-
-
-def patch_discriminator(channels, width, receptive_field, norm_kind, name, slope=0.2):
-    """PatchGAN: image (n, h, w, channels) in [-1, 1] -> a logit for every patch, (n, h', w', 1); 256 pixels and field 70: 30x30.
-
-    Args:
-        channels: of the input, a condition's included.
-        width: channels of the first convolution.
-        receptive_field: 1 (PixelGAN), 16, 34, 70, 142 or 286 pixels.
-        norm_kind: "batch" or "instance".
-        name: of the network.
-        slope: of the leaky ReLUs.
-
-    Returns:
-        A built `keras.Model` for any image size.
-
-    Reference:
-        Isola et al. 2016, Image-to-Image Translation with Conditional Adversarial Networks, arXiv 1611.07004, section 6.1.2.
-    """
-    check_choice("receptive_field", receptive_field, FIELDS)
-    biased = norm_kind == "instance"  # batch norm has a bias of its own
-    layers = FIELDS[receptive_field]
-
-    image = keras.Input((None, None, channels), name="image")
-    if not layers:  # 1x1 convolutions only
-        x = keras.layers.LeakyReLU(slope)(weighted(keras.layers.Conv2D, width, 1)(image))
-        x = norm(norm_kind)(weighted(keras.layers.Conv2D, 2 * width, 1, use_bias=biased)(x))
-        x = weighted(keras.layers.Conv2D, 1, 1, use_bias=biased)(keras.layers.LeakyReLU(slope)(x))
-    else:
-        x = keras.layers.LeakyReLU(slope)(halving(width)(image))  # (n, 128, 128, 64), no norm
-        for layer in range(1, layers):
-            x = norm(norm_kind)(halving(width * min(2**layer, 8), biased)(x))  # (n, 64, 64, 128), (n, 32, 32, 256)
-            x = keras.layers.LeakyReLU(slope)(x)
-        last = weighted(keras.layers.Conv2D, width * min(2**layers, 8), 4, use_bias=biased)
-        x = keras.layers.LeakyReLU(slope)(norm(norm_kind)(padded(x, last, 1)))  # (n, 31, 31, 512)
-        x = padded(x, weighted(keras.layers.Conv2D, 1, 4), 1)  # (n, 30, 30, 1)
-    logits = keras.layers.Activation("linear", dtype="float32", name="logits")(x)
-    return keras.Model(image, logits, name=name)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError
+from tfgan_zoo.errors import UserError
 
 
 def non_saturating_discriminator(real_logits, fake_logits, label_smoothing=0.0):
@@ -23,7 +23,9 @@ def non_saturating_discriminator(real_logits, fake_logits, label_smoothing=0.0):
         Goodfellow et al. 2014, Generative Adversarial Networks, arXiv 1406.2661, equation 1.
     """
     real, fake, target = as_float(real_logits), as_float(fake_logits), real_target(label_smoothing)
-    return tf.reduce_mean(tf.nn.softplus(real) - target * real) + tf.reduce_mean(tf.nn.softplus(fake))
+    return tf.reduce_mean(tf.nn.softplus(real) - target * real) + tf.reduce_mean(
+        tf.nn.softplus(fake)
+    )
 
 
 def non_saturating_generator(fake_logits):
@@ -52,8 +54,10 @@ def least_squares_generator(fake_logits):
 
 def hinge_discriminator(real_logits, fake_logits, label_smoothing=0.0):
     """mean max(0, 1 - real) + mean max(0, 1 + fake) (Lim & Ye 2017, arXiv 1705.02894); label_smoothing must be 0."""
-    refuse_smoothing("hinge", label_smoothing)
-    return tf.reduce_mean(tf.nn.relu(1.0 - as_float(real_logits))) + tf.reduce_mean(tf.nn.relu(1.0 + as_float(fake_logits)))
+    check_no_smoothing("hinge", label_smoothing)
+    return tf.reduce_mean(tf.nn.relu(1.0 - as_float(real_logits))) + tf.reduce_mean(
+        tf.nn.relu(1.0 + as_float(fake_logits))
+    )
 
 
 def hinge_generator(fake_logits):
@@ -63,7 +67,7 @@ def hinge_generator(fake_logits):
 
 def wasserstein_discriminator(real_logits, fake_logits, label_smoothing=0.0):
     """mean fake - mean real (Arjovsky et al. 2017, arXiv 1701.07875); label_smoothing must be 0."""
-    refuse_smoothing("wasserstein", label_smoothing)
+    check_no_smoothing("wasserstein", label_smoothing)
     return tf.reduce_mean(as_float(fake_logits)) - tf.reduce_mean(as_float(real_logits))
 
 
@@ -97,7 +101,9 @@ def gradient_penalty(critic, real, fake, alpha, target=1.0):
         Gulrajani et al. 2017, Improved Training of Wasserstein GANs, arXiv 1704.00028, equation 3.
     """
     real, fake, alpha = as_float(real), as_float(fake), as_float(alpha)
-    norms = tf.sqrt(squared_slopes(critic, alpha * real + (1.0 - alpha) * fake) + 1e-12)  # the root has no slope at 0
+    norms = tf.sqrt(
+        squared_slopes(critic, alpha * real + (1.0 - alpha) * fake) + 1e-12
+    )  # the root has no slope at 0
     return tf.reduce_mean(tf.square(norms - target))
 
 
@@ -120,13 +126,17 @@ def as_float(x):
 
 def real_target(label_smoothing):
     if not 0.0 <= label_smoothing < 1.0:
-        raise UserError(f"label_smoothing must be in [0, 1), received label_smoothing={label_smoothing!r}")
+        raise UserError(
+            f"label_smoothing must be in [0, 1), received label_smoothing={label_smoothing!r}"
+        )
     return 1.0 - label_smoothing
 
 
-def refuse_smoothing(objective, label_smoothing):
+def check_no_smoothing(objective, label_smoothing):
     if label_smoothing:
-        raise UserError(f"the {objective} objective has no labels to smooth, received label_smoothing={label_smoothing!r}")
+        raise UserError(
+            f"the {objective} objective has no labels to smooth, received label_smoothing={label_smoothing!r}"
+        )
 
 
 # --- likelihoods and divergences of variational models, in nats: one number an image (or a latent dimension)
@@ -150,7 +160,11 @@ def gaussian_log_likelihood(x, mean, log_sigma):
         log_sigma: the standard deviation's logarithm, of a shape that broadcasts.
     """
     x, mean, log_sigma = as_float(x), as_float(mean), as_float(log_sigma)
-    density = -0.5 * tf.square((x - mean) * tf.exp(-log_sigma)) - log_sigma - 0.5 * math.log(2.0 * math.pi)
+    density = (
+        -0.5 * tf.square((x - mean) * tf.exp(-log_sigma))
+        - log_sigma
+        - 0.5 * math.log(2.0 * math.pi)
+    )
     return tf.reduce_sum(density, axis=range(1, density.shape.rank))
 
 
@@ -182,7 +196,7 @@ def absolute_error(a, b):
     return tf.reduce_mean(tf.abs(as_float(a) - as_float(b)))
 
 
-def gram(features, weights=None):
+def gram_matrix(features, weights=None):
     """G = F^T F / (h w), how often which channels fire together: (n, h, w, c) -> (n, c, c) (Gatys et al. 2016, equation 3).
 
     The mean over positions, not the sum, so that it means the same at every size.
@@ -196,20 +210,24 @@ def gram(features, weights=None):
     shape = tf.shape(f)
     flat = tf.reshape(f, (shape[0], -1, f.shape[-1]))
     if weights is None:
-        return squared(flat) / tf.cast(shape[1] * shape[2], tf.float32)
+        return gram_of_flat(flat) / tf.cast(shape[1] * shape[2], tf.float32)
     return tf.matmul(flat * tf.reshape(weights, (1, -1, 1)), flat, transpose_a=True)
 
 
 @tf.custom_gradient
-def squared(flat):
+def gram_of_flat(flat):
     """F^T F, (n, p, c) -> (n, c, c); its gradient takes one product, where that of a product of two takes two."""
-    return tf.matmul(flat, flat, transpose_a=True), lambda upstream: tf.matmul(flat, upstream + tf.linalg.matrix_transpose(upstream))
+    return tf.matmul(flat, flat, transpose_a=True), lambda upstream: tf.matmul(
+        flat, upstream + tf.linalg.matrix_transpose(upstream)
+    )
 
 
 def relative_error(found, target):
     """mean (found - target)^2 / mean target^2: 0 where they agree, 1 for nothing at all, whatever the layer, network or size."""
     found, target = as_float(found), as_float(target)
-    return tf.reduce_mean(tf.square(found - target)) / tf.maximum(tf.reduce_mean(tf.square(target)), 1e-12)
+    return tf.reduce_mean(tf.square(found - target)) / tf.maximum(
+        tf.reduce_mean(tf.square(target)), 1e-12
+    )
 
 
 def total_variation(images):

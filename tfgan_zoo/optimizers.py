@@ -1,6 +1,7 @@
 """Keras' Adam with TensorFlow's fused kernel."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -17,7 +18,8 @@ class Adam(keras.optimizers.Adam):
             return super().update_step(gradient, variable, learning_rate)
         index, dtype = self._get_variable_index(variable), variable.dtype
         variable, m, v = (
-            each.value if isinstance(each, keras.Variable) else each for each in (variable, self._momentums[index], self._velocities[index])
+            each.value if isinstance(each, keras.Variable) else each
+            for each in (variable, self._momentums[index], self._velocities[index])
         )
         beta_1, beta_2 = tf.constant(self.beta_1, dtype), tf.constant(self.beta_2, dtype)
         step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, dtype)
@@ -33,3 +35,53 @@ class Adam(keras.optimizers.Adam):
             epsilon=tf.constant(self.epsilon, dtype),
             grad=tf.convert_to_tensor(tf.cast(gradient, dtype)),  # an embedding's is sparse
         )
+
+
+FIRST_STEP = 0.1  # of L-BFGS, which knows no curvature yet: the largest change of a pixel
+
+
+def lbfgs(model, memory=10):
+    """The pictures on the way of L-BFGS (Nocedal & Wright, Numerical Optimization, algorithm 7.5), each with its losses.
+
+    Pixels stay in [-1, 1]: a pixel at the border that wants to go beyond rests (as in Bertsekas 1982), and a step is cut off there. Our
+    own, since SciPy's L-BFGS-B took twice as long for its steps as the network for the gradient; a test compares their results.
+    """
+
+    def value_and_gradient(x):
+        losses, gradient = model.value_and_gradient(tf.constant(x))
+        return losses, np.array(gradient)
+
+    x, pairs = (
+        model.start.numpy(),
+        [],
+    )  # of (change of x, change of the gradient, 1 / their product)
+    losses, gradient = value_and_gradient(x)
+    while True:
+        rests = ((x <= -1) & (gradient > 0)) | ((x >= 1) & (gradient < 0))
+        direction, factors = np.where(rests, 0, gradient), []
+        for s, y, rho in reversed(pairs):
+            factors.append(rho * np.vdot(s, direction))
+            direction = direction - factors[-1] * y
+        if pairs:
+            s, y, rho = pairs[-1]
+            direction = direction / (rho * np.vdot(y, y))
+        for (s, y, rho), factor in zip(pairs, reversed(factors), strict=True):
+            direction = direction + (factor - rho * np.vdot(y, direction)) * s
+        direction = np.where(rests, 0, direction)
+        if pairs and np.vdot(direction, gradient) <= 0:  # not downhill: begin anew
+            pairs.clear()
+            continue
+        rate = 1.0 if pairs else FIRST_STEP / max(np.abs(direction).max(), 1e-30)
+        for _ in range(10):  # backtracking, until the loss falls enough (Armijo)
+            new = np.clip(x - rate * direction, -1, 1)
+            new_losses, new_gradient = value_and_gradient(new)
+            if float(new_losses["image"]) <= float(losses["image"]) + 1e-4 * np.vdot(
+                gradient, new - x
+            ):
+                break
+            rate /= 2
+        s, y = new - x, new_gradient - gradient
+        curved = np.vdot(s, y) > 1e-10 * np.vdot(y, y)
+        pairs = [*pairs[-memory + 1 :], (s, y, 1 / np.vdot(s, y))] if curved else []
+        x, losses, gradient = new, new_losses, new_gradient
+        yield x, losses

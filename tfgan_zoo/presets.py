@@ -1,30 +1,44 @@
 """Every hyper-parameter of the zoo on one page: a preset states only what differs from the paper's defaults in the model's file
 (and always the image's size). `parameters` are golden: a test builds every preset and counts."""
 
-import json
-import os
-import pathlib
-
-from tfgan_zoo.config import DataConfig, Experiment, TrainConfig, UserError, check_choice, from_dict
+from tfgan_zoo.config import DataConfig, Experiment, TrainConfig, from_dict
+from tfgan_zoo.errors import check_choice
 
 PRESETS = {
     "adain_folder_256": {
         "kind": "AdaIN",
         "model": {"image_size": 256, "features": "imagenet"},
-        "data": {"dataset": "folder", "batch_size": 8, "flip": True, "load_size": 512, "preprocess": "scale_width_and_crop"},
+        "data": {
+            "dataset": "folder",
+            "batch_size": 8,
+            "flip": True,
+            "load_size": 512,
+            "preprocess": "scale_width_and_crop",
+        },
         "train": {"epochs": 100, "sample_count": 8},
         "parameters": {"decoder": 3_505_219},
     },
     "adain_folder_128": {  # in minutes on a CPU, and without a download
         "kind": "AdaIN",
-        "model": {"image_size": 128, "features": "small", "pooling": "average", "learning_rate": 1e-3, "style_weight": 3.0},
+        "model": {
+            "image_size": 128,
+            "features": "small",
+            "pooling": "average",
+            "learning_rate": 1e-3,
+            "style_weight": 3.0,
+        },
         "data": {"dataset": "folder", "batch_size": 8, "flip": True, "load_size": 160},
         "train": {"epochs": 30, "steps_per_epoch": 100, "sample_count": 8, "sample_every": 5},
         "parameters": {"decoder": 219_667},
     },
     "adain_photographs": {
         "kind": "AdaIN",
-        "model": {"image_size": 128, "features": "small", "pooling": "average", "learning_rate": 1e-3},
+        "model": {
+            "image_size": 128,
+            "features": "small",
+            "pooling": "average",
+            "learning_rate": 1e-3,
+        },
         "data": {"dataset": "photographs", "batch_size": 8, "flip": True},
         "train": {"epochs": 100, "sample_count": 8, "sample_every": 10},
         "parameters": {"decoder": 219_667},
@@ -45,7 +59,13 @@ PRESETS = {
     },
     "fast_mosaic": {
         "kind": "FastStyle",
-        "model": {"image_size": 128, "width": 16, "features": "small", "pooling": "average", "style": "mosaic"},
+        "model": {
+            "image_size": 128,
+            "width": 16,
+            "features": "small",
+            "pooling": "average",
+            "style": "mosaic",
+        },
         "data": {"dataset": "photographs", "batch_size": 4, "flip": True},
         "train": {"epochs": 20, "sample_count": 8},
         "parameters": {"generator": 424_899},
@@ -60,7 +80,12 @@ PRESETS = {
     "gatys": {
         "kind": "StyleTransfer",
         # a second, finer layer of content: of random weights, if one takes these, the deep one alone sees little
-        "model": {"image_size": 512, "features": "small", "content_layers": ["block2_conv2", "block4_conv2"], "content_weight": 0.5},
+        "model": {
+            "image_size": 512,
+            "features": "small",
+            "content_layers": ["block2_conv2", "block4_conv2"],
+            "content_weight": 0.5,
+        },
         "data": {},
         "train": {},
         "parameters": {},
@@ -89,7 +114,14 @@ PRESETS = {
     },
     "gan_tiny": {
         "kind": "GAN",
-        "model": {"image_size": 16, "channels": 1, "latent_dim": 8, "width": 16, "maxout_units": 8, "maxout_pieces": 2},
+        "model": {
+            "image_size": 16,
+            "channels": 1,
+            "latent_dim": 8,
+            "width": 16,
+            "maxout_units": 8,
+            "maxout_pieces": 2,
+        },
         "data": {"dataset": "digits", "batch_size": 16},
         "train": {"epochs": 2, "steps_per_epoch": 4, "sample_count": 16},
         "parameters": {"generator": 4_768, "discriminator": 4_265},
@@ -118,7 +150,13 @@ PRESETS = {
     },
     "dcgan_fashion_mnist": {
         "kind": "DCGAN",
-        "model": {"image_size": 28, "channels": 1, "width": 32, "learning_rate": 1e-3, "ema_decay": 0.999},
+        "model": {
+            "image_size": 28,
+            "channels": 1,
+            "width": 32,
+            "learning_rate": 1e-3,
+            "ema_decay": 0.999,
+        },
         "data": {"dataset": "fashion_mnist", "batch_size": 64, "flip": True},
         "train": {"epochs": 25},
         "parameters": {"generator": 462_049, "discriminator": 259_265},
@@ -160,14 +198,26 @@ PRESETS = {
     },
     "cgan_mnist": {
         "kind": "CGAN",
-        "model": {"image_size": 28, "channels": 1, "width": 32, "learning_rate": 1e-3, "ema_decay": 0.999},
+        "model": {
+            "image_size": 28,
+            "channels": 1,
+            "width": 32,
+            "learning_rate": 1e-3,
+            "ema_decay": 0.999,
+        },
         "data": {"dataset": "mnist", "batch_size": 64},
         "train": {"epochs": 12, "sample_count": 100},
         "parameters": {"generator": 564_949, "discriminator": 267_905},
     },
     "cgan_fashion_mnist": {
         "kind": "CGAN",
-        "model": {"image_size": 28, "channels": 1, "width": 32, "learning_rate": 1e-3, "ema_decay": 0.999},
+        "model": {
+            "image_size": 28,
+            "channels": 1,
+            "width": 32,
+            "learning_rate": 1e-3,
+            "ema_decay": 0.999,
+        },
         "data": {"dataset": "fashion_mnist", "batch_size": 64, "flip": True},
         "train": {"epochs": 25, "sample_count": 100},
         "parameters": {"generator": 564_949, "discriminator": 267_905},
@@ -181,7 +231,14 @@ PRESETS = {
     },
     "cyclegan_facades_synthetic": {
         "kind": "CycleGAN",
-        "model": {"image_size": 64, "width": 32, "blocks": 6, "receptive_field": 34, "constant_epochs": 20, "decay_epochs": 20},
+        "model": {
+            "image_size": 64,
+            "width": 32,
+            "blocks": 6,
+            "receptive_field": 34,
+            "constant_epochs": 20,
+            "decay_epochs": 20,
+        },
         "data": {"dataset": "facades_synthetic", "batch_size": 1, "flip": True},
         "train": {"epochs": 40, "sample_count": 8},
         "parameters": {"generator": 3_930_118, "discriminator": 335_298},
@@ -217,14 +274,26 @@ PRESETS = {
     },
     "pix2pix_facades_synthetic": {
         "kind": "Pix2Pix",
-        "model": {"image_size": 128, "downs": 7, "width": 16, "constant_epochs": 8, "decay_epochs": 8},
+        "model": {
+            "image_size": 128,
+            "downs": 7,
+            "width": 16,
+            "constant_epochs": 8,
+            "decay_epochs": 8,
+        },
         "data": {"dataset": "facades_synthetic", "batch_size": 1, "limit": 2000, "flip": True},
         "train": {"epochs": 16, "sample_count": 8, "evaluate_every": 1, "best": "l1"},
         "parameters": {"generator": 2_617_507, "discriminator": 176_081},
     },
     "pix2pix_folder_128": {
         "kind": "Pix2Pix",
-        "model": {"image_size": 128, "downs": 7, "width": 32, "constant_epochs": 50, "decay_epochs": 50},
+        "model": {
+            "image_size": 128,
+            "downs": 7,
+            "width": 32,
+            "constant_epochs": 50,
+            "decay_epochs": 50,
+        },
         "data": {"dataset": "folder", "batch_size": 1, "flip": True},
         "train": {"epochs": 100, "sample_count": 8, "evaluate_every": 1, "best": "l1"},
         "parameters": {"generator": 10_461_507, "discriminator": 696_225},
@@ -256,7 +325,14 @@ PRESETS = {
     },
     "pix2pix_tiny": {
         "kind": "Pix2Pix",
-        "model": {"image_size": 64, "downs": 6, "width": 4, "receptive_field": 34, "constant_epochs": 1, "decay_epochs": 1},
+        "model": {
+            "image_size": 64,
+            "downs": 6,
+            "width": 4,
+            "receptive_field": 34,
+            "constant_epochs": 1,
+            "decay_epochs": 1,
+        },
         "data": {"dataset": "facades_synthetic", "batch_size": 4, "limit": 16, "flip": True},
         "train": {"epochs": 2, "steps_per_epoch": 4, "sample_count": 4},
         "parameters": {"generator": 115_115, "discriminator": 3_253},
@@ -314,10 +390,12 @@ def experiment(name, *overrides):
     """
     check_choice("preset", name, PRESETS)
     preset = PRESETS[name]
-    return from_json({"preset": name, **{key: preset[key] for key in ("kind", "model", "data", "train")}}).override(*overrides)
+    return experiment_from_dict(
+        {"preset": name, **{key: preset[key] for key in ("kind", "model", "data", "train")}}
+    ).override(*overrides)
 
 
-def from_json(values):
+def experiment_from_dict(values):
     """An experiment from the dict form of experiment.json, complete or not: what is missing has its default."""
     from tfgan_zoo.models import MODELS  # imports TensorFlow
 
@@ -329,27 +407,3 @@ def from_json(values):
         data=from_dict(DataConfig, values.get("data", {})),
         train=from_dict(TrainConfig, values.get("train", {})),
     )
-
-
-def is_run(path):
-    """Whether a path is a run directory; an exported SavedModel has an experiment.json too."""
-    path = pathlib.Path(path)
-    return (path / "experiment.json").is_file() and not (path / "saved_model.pb").is_file()
-
-
-def read_experiment(run):
-    """The experiment of a run directory or an exported SavedModel."""
-    path = pathlib.Path(run) / "experiment.json"
-    try:
-        return from_json(json.loads(path.read_text()))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON ({error})") from None
-
-
-def trained(name):
-    """The folder of a trained preset's SavedModel, or None: looked for in $TFGAN_ZOO_SAVED_MODELS, ./saved_models and the checkout."""
-    checkout = pathlib.Path(__file__).parent.parent / "saved_models"
-    for place in (os.environ.get("TFGAN_ZOO_SAVED_MODELS"), "saved_models", checkout):
-        if place and name in PRESETS and (pathlib.Path(place) / name / "saved_model.pb").is_file():
-            return pathlib.Path(place) / name
-    return None

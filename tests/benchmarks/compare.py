@@ -35,8 +35,14 @@ SETUPS = {
     "CGAN": ("cgan_mnist", ()),
     "VAE": ("vae_mnist", ()),
     "Pix2Pix": ("pix2pix_folder_256", ()),
-    "CycleGAN": ("cyclegan_folder_256", ("model.image_size=128", "model.width=32", "model.blocks=6")),
-    "FastStyle": ("fast_folder_256", ("model.features=random", "model.features_width=64", "data.batch_size=1")),
+    "CycleGAN": (
+        "cyclegan_folder_256",
+        ("model.image_size=128", "model.width=32", "model.blocks=6"),
+    ),
+    "FastStyle": (
+        "fast_folder_256",
+        ("model.features=random", "model.features_width=64", "data.batch_size=1"),
+    ),
     "Gatys": ("gatys", ()),
 }
 FORMS = ("ours", "tutorial", "pytorch")
@@ -73,8 +79,13 @@ def ours(kind, config, batch):
 
     model = MODELS[kind](config)
     model.compile()
-    function, iterator = model.make_train_function(), iter(tf.data.Dataset.from_tensors(batch).repeat())
-    return lambda: function(iterator), {name: sum(v.numpy().size for v in found) for name, found in model.player_variables().items()}
+    function, iterator = (
+        model.make_train_function(),
+        iter(tf.data.Dataset.from_tensors(batch).repeat()),
+    )
+    return lambda: function(iterator), {
+        name: sum(v.numpy().size for v in found) for name, found in model.player_variables().items()
+    }
 
 
 def prepare(form, kind, values, batch, single):
@@ -83,7 +94,9 @@ def prepare(form, kind, values, batch, single):
         import pytorch
         import torch
 
-        step, counts, variant = pytorch.make(kind, types.SimpleNamespace(**values), batch, int(single))
+        step, counts, variant = pytorch.make(
+            kind, types.SimpleNamespace(**values), batch, int(single)
+        )
         return step, counts, f"torch {torch.__version__}, {kind}: {variant}"
     import keras
     import tensorflow as tf
@@ -94,7 +107,9 @@ def prepare(form, kind, values, batch, single):
     from tfgan_zoo.models import MODELS
 
     known = {field.name for field in dataclasses.fields(MODELS[kind].Config)}
-    config = from_dict(MODELS[kind].Config, {name: value for name, value in values.items() if name in known})
+    config = from_dict(
+        MODELS[kind].Config, {name: value for name, value in values.items() if name in known}
+    )
     if form == "ours":
         maker = ours
     else:
@@ -172,7 +187,9 @@ def compare_steps(kind, forms, rounds, steps, single):
     workers = {}
     for form in forms:
         extra = for_pytorch(kind, config) if form == "pytorch" else {}
-        workers[form] = Worker(f"{kind}, {form}", work, form, kind, {**values, **extra}, batch, single)
+        workers[form] = Worker(
+            f"{kind}, {form}", work, form, kind, {**values, **extra}, batch, single
+        )
     parameters = workers["ours"].remark[0]
     for form, worker in workers.items():
         if worker.remark[0] != parameters:
@@ -184,7 +201,11 @@ def compare_steps(kind, forms, rounds, steps, single):
             seconds[form].append(workers[form].ask(steps) / steps)
     for worker in workers.values():
         worker.end()
-    ratios = {form: [a / b for a, b in zip(seconds[form], seconds["ours"], strict=True)] for form in forms if form != "ours"}
+    ratios = {
+        form: [a / b for a, b in zip(seconds[form], seconds["ours"], strict=True)]
+        for form in forms
+        if form != "ours"
+    }
     return {
         "model": kind,
         "preset": " ".join((preset, *overrides)),
@@ -192,7 +213,9 @@ def compare_steps(kind, forms, rounds, steps, single):
         "parameters": parameters,
         "rounds": rounds,
         "steps": steps,
-        "milliseconds": {form: middle([1000 * each for each in found]) for form, found in seconds.items()},
+        "milliseconds": {
+            form: middle([1000 * each for each in found]) for form, found in seconds.items()
+        },
         "ratios": {form: middle(found) for form, found in ratios.items()},
         "remarks": [worker.remark[1] for worker in workers.values()],
     }
@@ -202,11 +225,15 @@ def for_pytorch(kind, config):
     """What PyTorch's side cannot know by itself, since it does not import TensorFlow."""
     if kind != "FastStyle":
         return {}
+    from tfgan_zoo.data.builtin_images import load_style_image
     from tfgan_zoo.models import fast_style
-    from tfgan_zoo.models.styling import picture
 
-    style = picture(config.style, config.style_size)[None] / np.float32(127.5) - 1
-    return {"style_image": style, "style_layers": fast_style.STYLE_LAYERS, "content_layer": fast_style.CONTENT_LAYER}
+    style = load_style_image(config.style, config.style_size)[None] / np.float32(127.5) - 1
+    return {
+        "style_image": style,
+        "style_layers": fast_style.STYLE_LAYERS,
+        "content_layer": fast_style.CONTENT_LAYER,
+    }
 
 
 # --- Gatys
@@ -217,13 +244,12 @@ def work_gatys_ours(connection, config, content, style, single):
     import keras
     import tensorflow as tf
 
-    from tfgan_zoo import stylize
-    from tfgan_zoo.models.style_transfer import Objective
+    from tfgan_zoo.models.style_transfer import Objective, feature_layers, transfer_style
 
     if single:
         one_thread(tf)
     now = clock(single)
-    look = config.look(stylize.layers_of(config))
+    look = config.look(feature_layers(config))
     weights = {layer.name: layer.get_weights() for layer in look.network.layers if layer.weights}
     connection.send((weights, f"tensorflow {tf.__version__}, keras {keras.__version__}"))
     while connection.recv():
@@ -233,7 +259,7 @@ def work_gatys_ours(connection, config, content, style, single):
             if tuple(size) == content.shape[:2]:
                 curve.append((now() - begin, losses["image"]))  # noqa: B023 (used up before they change)
 
-        stylize.paint(content, [style], config, objective=Objective(config, look), progress=see)
+        transfer_style(content, [style], config, objective=Objective(config, look), progress=see)
         connection.send(curve)
 
 
@@ -254,14 +280,21 @@ def work_gatys_pytorch(connection, values, weights, content, style, single):
 def compare_gatys(rounds, single):
     """Seconds until the same loss."""
     from tfgan_zoo import presets
-    from tfgan_zoo.data import embedded, transforms
+    from tfgan_zoo.data import builtin_images, transforms
 
     config = dataclasses.replace(presets.experiment("gatys").model, features="random")
-    content = transforms.to_longer(embedded.photograph("china"), GATYS["size"])
-    style = transforms.to_longer(embedded.style("mosaic", 512), GATYS["size"])
+    content = transforms.resize_longer_side(builtin_images.photograph("china"), GATYS["size"])
+    style = transforms.resize_longer_side(builtin_images.style_image("mosaic", 512), GATYS["size"])
     we = Worker("Gatys, ours", work_gatys_ours, config, content, style, single)
     batches = [image[None] / np.float32(127.5) - 1 for image in (content, style)]
-    they = Worker("Gatys, pytorch", work_gatys_pytorch, dataclasses.asdict(config), we.remark[0], *batches, single)
+    they = Worker(
+        "Gatys, pytorch",
+        work_gatys_pytorch,
+        dataclasses.asdict(config),
+        we.remark[0],
+        *batches,
+        single,
+    )
     seconds, never = {"ours": [], "pytorch_lbfgs": [], "pytorch_adam": []}, set()
     for _ in range(rounds):
         curves = {"pytorch_lbfgs": they.ask(("lbfgs", GATYS["iterations"], None))}
@@ -274,14 +307,20 @@ def compare_gatys(rounds, single):
             never |= set() if reached else {form}
     for worker in (we, they):
         worker.end()
-    ratios = {form: [a / b for a, b in zip(found, seconds["ours"], strict=True)] for form, found in seconds.items() if form != "ours"}
+    ratios = {
+        form: [a / b for a, b in zip(found, seconds["ours"], strict=True)]
+        for form, found in seconds.items()
+        if form != "ours"
+    }
     return {
         "model": "Gatys",
         "preset": "gatys model.features=random",
         "loss": target,
         "never": sorted(never),  # came as low: their seconds are those until they gave up
         "rounds": rounds,
-        "milliseconds": {form: middle([1000 * each for each in found]) for form, found in seconds.items()},
+        "milliseconds": {
+            form: middle([1000 * each for each in found]) for form, found in seconds.items()
+        },
         "ratios": {form: middle(found) for form, found in ratios.items()},
         "remarks": [we.remark[1], they.remark[1]],
     }
@@ -291,7 +330,9 @@ def compare_gatys(rounds, single):
 
 
 def spread(found, digits):
-    return f"{found['median']:.{digits}f} ({found['lower']:.{digits}f} to {found['upper']:.{digits}f})"
+    return (
+        f"{found['median']:.{digits}f} ({found['lower']:.{digits}f} to {found['upper']:.{digits}f})"
+    )
 
 
 def row(found):
@@ -299,19 +340,37 @@ def row(found):
     if found["model"] == "Gatys":
         name, cells = f"Gatys, until loss {found['loss']:.3f}", ["", ""]
         more = {form: "more than " if form in found["never"] else "" for form in ratio}
-        cells[1] = ", ".join(f"{name} {more[form]}{ratio[form]}" for form, name in GATYS_FORMS.items())
+        cells[1] = ", ".join(
+            f"{name} {more[form]}{ratio[form]}" for form, name in GATYS_FORMS.items()
+        )
     else:
-        name, cells = f"{found['model']} (batch {found['batch']})", [ratio.get(form, "") for form in FORMS[1:]]
+        name, cells = (
+            f"{found['model']} (batch {found['batch']})",
+            [ratio.get(form, "") for form in FORMS[1:]],
+        )
     return f"| {name} | {spread(found['milliseconds']['ours'], 1)} | {' | '.join(cells)} |"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(SETUPS)}; all where missing")
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help=f"of {', '.join(SETUPS)}; all where missing"
+    )
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=0, help=f"in a turn; about {SECONDS:.0f} seconds' worth where missing")
-    parser.add_argument("--single", action="store_true", help="one thread each, and processor time: for busy machines")
-    parser.add_argument("--json", action="store_true", help="a line of JSON for every model in place of the table")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=0,
+        help=f"in a turn; about {SECONDS:.0f} seconds' worth where missing",
+    )
+    parser.add_argument(
+        "--single",
+        action="store_true",
+        help="one thread each, and processor time: for busy machines",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="a line of JSON for every model in place of the table"
+    )
     options = parser.parse_args()
     unknown = set(options.models) - set(SETUPS)
     if unknown:
@@ -331,7 +390,9 @@ def main():
         remarks = list(dict.fromkeys((*remarks, *found["remarks"])))
     if not options.json:
         how = "one thread each, processor time" if options.single else "all of them"
-        print(f"\n{os.cpu_count()} CPU cores, {how}; {'; '.join(remarks)}; medians over {options.rounds} rounds (quartiles)")
+        print(
+            f"\n{os.cpu_count()} CPU cores, {how}; {'; '.join(remarks)}; medians over {options.rounds} rounds (quartiles)"
+        )
         if "pytorch" not in forms:
             print("PyTorch is not installed: its column is empty, and Gatys is left out")
 

@@ -30,14 +30,24 @@ def pyramid(size, width):
 def halving(inputs, outputs, kernel_size, before, bias=True):
     """before -> ceil(before / 2) pixels."""
     after = -(-before // 2)
-    padding = next(p for p in range(kernel_size) if (before + 2 * p - kernel_size) // 2 + 1 == after)
+    padding = next(
+        p for p in range(kernel_size) if (before + 2 * p - kernel_size) // 2 + 1 == after
+    )
     return nn.Conv2d(inputs, outputs, kernel_size, 2, padding, bias=bias)
 
 
 def doubling(inputs, outputs, kernel_size, before, after, bias=True):
     """before -> after = 2 before or 2 before - 1 pixels."""
     excess = 2 * (before - 1) + kernel_size - after
-    return nn.ConvTranspose2d(inputs, outputs, kernel_size, 2, (excess + 1) // 2, (excess + 1) // 2 * 2 - excess, bias=bias)
+    return nn.ConvTranspose2d(
+        inputs,
+        outputs,
+        kernel_size,
+        2,
+        (excess + 1) // 2,
+        (excess + 1) // 2 * 2 - excess,
+        bias=bias,
+    )
 
 
 class Join(nn.Module):
@@ -59,7 +69,9 @@ class Plane(nn.Module):
         self.embedding, self.network = nn.Embedding(c.classes, c.image_size**2), network
 
     def forward(self, images, labels):
-        return self.network(torch.cat([images, self.embedding(labels).view(-1, 1, *images.shape[2:])], 1))
+        return self.network(
+            torch.cat([images, self.embedding(labels).view(-1, 1, *images.shape[2:])], 1)
+        )
 
 
 class Maxout(nn.Module):
@@ -74,9 +86,18 @@ class Maxout(nn.Module):
 def upward(inputs, c, activation, kernel_size):
     """Codes (n, inputs) -> images (n, c, s, s): DCGAN's generator up to the last convolution."""
     (size, width), *inner = reversed(pyramid(c.image_size, c.width))
-    layers = [nn.Linear(inputs, size * size * width, bias=False), nn.Unflatten(1, (width, size, size)), nn.BatchNorm2d(width), activation()]
+    layers = [
+        nn.Linear(inputs, size * size * width, bias=False),
+        nn.Unflatten(1, (width, size, size)),
+        nn.BatchNorm2d(width),
+        activation(),
+    ]
     for larger, narrower in inner:
-        layers += [doubling(width, narrower, kernel_size, size, larger, bias=False), nn.BatchNorm2d(narrower), activation()]
+        layers += [
+            doubling(width, narrower, kernel_size, size, larger, bias=False),
+            nn.BatchNorm2d(narrower),
+            activation(),
+        ]
         size, width = larger, narrower
     return [*layers, doubling(width, c.channels, kernel_size, size, c.image_size)]
 
@@ -86,7 +107,10 @@ def downward(inputs, c, first_norm):
     layers, size = [], c.image_size
     for smaller, width in pyramid(c.image_size, c.width):
         norm = bool(layers) or first_norm
-        layers += [halving(inputs, width, c.kernel_size, size, bias=not norm), *([nn.BatchNorm2d(width)] if norm else [])]
+        layers += [
+            halving(inputs, width, c.kernel_size, size, bias=not norm),
+            *([nn.BatchNorm2d(width)] if norm else []),
+        ]
         layers += [nn.LeakyReLU(0.2, inplace=True)]
         inputs, size = width, smaller
     return [*layers, nn.Flatten()], inputs * size * size
@@ -103,7 +127,12 @@ def leaky():
 def gan(c):
     pixels = c.image_size**2 * c.channels
     hidden = (nn.Linear(c.latent_dim, c.width), relu(), nn.Linear(c.width, c.width), relu())
-    g = nn.Sequential(*hidden, nn.Linear(c.width, pixels), nn.Tanh(), nn.Unflatten(1, (c.channels, c.image_size, c.image_size)))
+    g = nn.Sequential(
+        *hidden,
+        nn.Linear(c.width, pixels),
+        nn.Tanh(),
+        nn.Unflatten(1, (c.channels, c.image_size, c.image_size)),
+    )
     layers, inputs = [nn.Flatten()], pixels
     for _ in range(2):
         layers += [Maxout(inputs, c.maxout_units, c.maxout_pieces), nn.Dropout(c.dropout)]
@@ -113,7 +142,9 @@ def gan(c):
 
 def dcgan(c):
     layers, features = downward(c.channels, c, first_norm=False)
-    return nn.Sequential(*upward(c.latent_dim, c, relu, c.kernel_size), nn.Tanh()), nn.Sequential(*layers, nn.Linear(features, 1))
+    return nn.Sequential(*upward(c.latent_dim, c, relu, c.kernel_size), nn.Tanh()), nn.Sequential(
+        *layers, nn.Linear(features, 1)
+    )
 
 
 def cgan(c):
@@ -125,9 +156,17 @@ def cgan(c):
 def vae(c):
     """The encoder, whose output is mean and log variance side by side; the decoder."""
     layers, features = downward(c.channels, c, first_norm=True)
-    encoder = [*layers, nn.Linear(features, c.hidden, bias=False), nn.BatchNorm1d(c.hidden), leaky(), nn.Linear(c.hidden, 2 * c.latent_dim)]
+    encoder = [
+        *layers,
+        nn.Linear(features, c.hidden, bias=False),
+        nn.BatchNorm1d(c.hidden),
+        leaky(),
+        nn.Linear(c.hidden, 2 * c.latent_dim),
+    ]
     hidden = (nn.Linear(c.latent_dim, c.hidden, bias=False), nn.BatchNorm1d(c.hidden), leaky())
-    return nn.Sequential(*encoder), nn.Sequential(*hidden, *upward(c.hidden, c, leaky, c.kernel_size))
+    return nn.Sequential(*encoder), nn.Sequential(
+        *hidden, *upward(c.hidden, c, leaky, c.kernel_size)
+    )
 
 
 class UNet(nn.Module):
@@ -139,13 +178,27 @@ class UNet(nn.Module):
         for level, width in enumerate(widths):
             layers = [nn.LeakyReLU(c.slope)] if level else []
             layers.append(nn.Conv2d(inputs, width, 4, 2, 1, bias=False))
-            self.downs.append(nn.Sequential(*layers, *([nn.BatchNorm2d(width)] if 0 < level < c.downs - 1 else [])))
+            self.downs.append(
+                nn.Sequential(
+                    *layers, *([nn.BatchNorm2d(width)] if 0 < level < c.downs - 1 else [])
+                )
+            )
             inputs = width
         for level in range(c.downs - 1, 0, -1):
-            layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, widths[level - 1], 4, 2, 1, bias=False), nn.BatchNorm2d(widths[level - 1])]
-            self.ups.append(nn.Sequential(*layers, *([nn.Dropout(c.dropout)] if 4 <= level < c.downs - 1 else [])))
+            layers = [
+                nn.ReLU(),
+                nn.ConvTranspose2d(inputs, widths[level - 1], 4, 2, 1, bias=False),
+                nn.BatchNorm2d(widths[level - 1]),
+            ]
+            self.ups.append(
+                nn.Sequential(
+                    *layers, *([nn.Dropout(c.dropout)] if 4 <= level < c.downs - 1 else [])
+                )
+            )
             inputs = 2 * widths[level - 1]
-        self.last = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(inputs, c.y_channels, 4, 2, 1), nn.Tanh())
+        self.last = nn.Sequential(
+            nn.ReLU(), nn.ConvTranspose2d(inputs, c.y_channels, 4, 2, 1), nn.Tanh()
+        )
 
     def forward(self, x):
         skips = []
@@ -170,7 +223,9 @@ def patches(c, channels, norm, bias):
 class Residual(nn.Module):
     def __init__(self, width, norm):
         super().__init__()
-        first, second = (nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect") for _ in range(2))
+        first, second = (
+            nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect") for _ in range(2)
+        )
         self.layers = nn.Sequential(first, norm(width), relu(), second, norm(width))
 
     def forward(self, x):
@@ -185,7 +240,9 @@ def resnet(c):
     layers += [Residual(4 * w, norm) for _ in range(c.blocks)]
     for width in (4 * w, 2 * w):
         layers += [nn.ConvTranspose2d(width, width // 2, 3, 2, 1, 1), norm(width // 2), relu()]
-    return nn.Sequential(*layers, nn.Conv2d(w, c.y_channels, 7, padding=3, padding_mode="reflect"), nn.Tanh())
+    return nn.Sequential(
+        *layers, nn.Conv2d(w, c.y_channels, 7, padding=3, padding_mode="reflect"), nn.Tanh()
+    )
 
 
 def stylizer(c):
@@ -201,7 +258,12 @@ def stylizer(c):
         layers += [convolution(width, 2 * width, 3, 2), norm(2 * width), relu()]
     layers += [Residual(4 * w, norm) for _ in range(c.blocks)]
     for width in (4 * w, 2 * w):
-        layers += [nn.Upsample(scale_factor=2), convolution(width, width // 2, 3), norm(width // 2), relu()]
+        layers += [
+            nn.Upsample(scale_factor=2),
+            convolution(width, width // 2, 3),
+            norm(width // 2),
+            relu(),
+        ]
     return nn.Sequential(*layers, convolution(w, 3, 9), nn.Tanh())
 
 
@@ -216,7 +278,9 @@ class VGG19(nn.Module):
             for i in range(1, count + 1):
                 if f"block{block}_conv{i}" <= max(layers):
                     outputs = width * min(2 ** (block - 1), 8)
-                    self.convolutions[f"block{block}_conv{i}"] = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
+                    self.convolutions[f"block{block}_conv{i}"] = nn.Conv2d(
+                        inputs, outputs, 3, padding=1, padding_mode="reflect"
+                    )
                     inputs = outputs
         for weight in self.convolutions.parameters():
             weight.requires_grad_(False)
@@ -265,7 +329,9 @@ def relative_error(found, target):
 
 
 def total_variation(x):
-    return (x[:, :, 1:] - x[:, :, :-1]).square().mean() + (x[:, :, :, 1:] - x[:, :, :, :-1]).square().mean()
+    return (x[:, :, 1:] - x[:, :, :-1]).square().mean() + (
+        x[:, :, :, 1:] - x[:, :, :, :-1]
+    ).square().mean()
 
 
 # --- steps: each maker gives a function that does one step and reads its losses, and {player: its networks}
@@ -285,7 +351,9 @@ class Maker:
     def adam(self, *networks):
         betas = (getattr(self.config, "beta_1", 0.9), getattr(self.config, "beta_2", 0.999))
         weights = [weight for network in networks for weight in network.parameters()]
-        return torch.optim.Adam(weights, self.config.learning_rate, betas, eps=1e-7, **self.adam_options)
+        return torch.optim.Adam(
+            weights, self.config.learning_rate, betas, eps=1e-7, **self.adam_options
+        )
 
     def images(self, array):
         return torch.tensor(array.transpose(0, 3, 1, 2)).contiguous(memory_format=self.layout)
@@ -316,7 +384,9 @@ def adversarial(maker, kind, batch):
         z = torch.randn(len(real), c.latent_dim)
         fake = g(z, *labels)
         learning([d], True)
-        d_loss = cross_entropy(d(real, *labels), 1.0 - c.label_smoothing) + cross_entropy(d(fake.detach(), *labels), 0.0)
+        d_loss = cross_entropy(d(real, *labels), 1.0 - c.label_smoothing) + cross_entropy(
+            d(fake.detach(), *labels), 0.0
+        )
         learn(d_adam, d_loss)
         learning([d], False)
         g_loss = cross_entropy(d(fake, *labels), 1.0)
@@ -355,7 +425,9 @@ def paired(maker, kind, batch):
     def step():
         fake = g(x)
         learning([d], True)
-        d_loss = cross_entropy(d(torch.cat([x, y], 1)), 1.0) + cross_entropy(d(torch.cat([x, fake.detach()], 1)), 0.0)
+        d_loss = cross_entropy(d(torch.cat([x, y], 1)), 1.0) + cross_entropy(
+            d(torch.cat([x, fake.detach()], 1)), 0.0
+        )
         learn(d_adam, c.discriminator_weight * d_loss)
         learning([d], False)
         g_loss = cross_entropy(d(torch.cat([x, fake], 1)), 1.0) + c.l1_weight * F.l1_loss(fake, y)
@@ -385,7 +457,9 @@ class Pool:
 def unpaired(maker, kind, batch):
     c = maker.config
     g, f = maker.ready(resnet(c), resnet(c))
-    d_x, d_y = maker.ready(*(patches(c, c.x_channels, nn.InstanceNorm2d, bias=True) for _ in range(2)))
+    d_x, d_y = maker.ready(
+        *(patches(c, c.x_channels, nn.InstanceNorm2d, bias=True) for _ in range(2))
+    )
     g_adam, d_adam = maker.adam(g, f), maker.adam(d_x, d_y)
     x, y = map(maker.images, batch)
     pool_x, pool_y = Pool(c.pool_size), Pool(c.pool_size)
@@ -400,7 +474,9 @@ def unpaired(maker, kind, batch):
         learn(g_adam, g_loss)
         learning([d_x, d_y], True)
         d_loss = squared_error(d_x(x), 1.0) + squared_error(d_x(pool_x(fake_x.detach())), 0.0)
-        d_loss = d_loss + squared_error(d_y(y), 1.0) + squared_error(d_y(pool_y(fake_y.detach())), 0.0)
+        d_loss = (
+            d_loss + squared_error(d_y(y), 1.0) + squared_error(d_y(pool_y(fake_y.detach())), 0.0)
+        )
         learn(d_adam, 0.5 * d_loss)
         return g_loss.item(), d_loss.item()
 
@@ -414,16 +490,24 @@ def one_style(maker, kind, batch):
     adam = maker.adam(generator)
     x = maker.images(batch)
     with torch.no_grad():
-        targets = {layer: gram(features) for layer, features in look(maker.images(c.style_image)).items()}
+        targets = {
+            layer: gram(features) for layer, features in look(maker.images(c.style_image)).items()
+        }
 
     def step():
         y = generator(x)
         made = look(y)
         with torch.no_grad():
             content = look(x, {c.content_layer})
-        style_loss = sum(relative_error(gram(made[layer]), target) for layer, target in targets.items()) / len(targets)
+        style_loss = sum(
+            relative_error(gram(made[layer]), target) for layer, target in targets.items()
+        ) / len(targets)
         content_loss = relative_error(made[c.content_layer], content[c.content_layer])
-        loss = c.content_weight * content_loss + c.style_weight * style_loss + c.variation_weight * total_variation(y)
+        loss = (
+            c.content_weight * content_loss
+            + c.style_weight * style_loss
+            + c.variation_weight * total_variation(y)
+        )
         learn(adam, loss)
         return (loss.item(),)
 
@@ -469,12 +553,19 @@ def make(kind, config, batch, threads=0):
 
     best = ("NCHW", "fused", threads or torch.get_num_threads())
     fastest = seconds(best)
-    for place, other in ((0, "channels_last"), (1, "foreach"), (2, threads or 1)):  # one choice after another
+    for place, other in (
+        (0, "channels_last"),
+        (1, "foreach"),
+        (2, threads or 1),
+    ):  # one choice after another
         variant = (*best[:place], other, *best[place + 1 :])
         if variant != best and (found := seconds(variant)) < fastest:
             best, fastest = variant, found
     step, networks = step_of(*best)
-    counts = {name: sum(w.numel() for network in found for w in network.parameters()) for name, found in networks.items()}
+    counts = {
+        name: sum(w.numel() for network in found for w in network.parameters())
+        for name, found in networks.items()
+    }
     return step, counts, f"{best[0]}, {best[1]} Adam, {best[2]} threads"
 
 
@@ -516,9 +607,17 @@ def gatys(config, weights, content, style, optimizer, iterations, target, now=ti
             image.clamp_(-1.0, 1.0)
         descent.zero_grad()
         found = look(image.contiguous(memory_format=torch.channels_last))
-        style_loss = sum(relative_error(gram(found[layer]), wanted) for layer, wanted in grams.items()) / len(grams)
-        content_loss = sum(relative_error(found[layer], wanted) for layer, wanted in kept.items()) / len(kept)
-        loss = config.content_weight * content_loss + config.style_weight * style_loss + config.variation_weight * total_variation(image)
+        style_loss = sum(
+            relative_error(gram(found[layer]), wanted) for layer, wanted in grams.items()
+        ) / len(grams)
+        content_loss = sum(
+            relative_error(found[layer], wanted) for layer, wanted in kept.items()
+        ) / len(kept)
+        loss = (
+            config.content_weight * content_loss
+            + config.style_weight * style_loss
+            + config.variation_weight * total_variation(image)
+        )
         loss.backward()
         curve.append((now() - begin, loss.item()))
         return loss

@@ -21,7 +21,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import compare
 import numpy as np
 
-PRESETS = ("gan_mnist", "dcgan_mnist", "vae_mnist", "pix2pix_folder_256", "cyclegan_facades_synthetic")
+PRESETS = (
+    "gan_mnist",
+    "dcgan_mnist",
+    "vae_mnist",
+    "pix2pix_folder_256",
+    "cyclegan_facades_synthetic",
+)
 TWO = ("data.batch_size=2",)  # where the preset has one image, which cannot be shared
 SECONDS = 3.0  # of a turn
 DEVICES = {  # peak operations/s in the precision of training, bytes/s of one device to the others: of the makers' data sheets
@@ -38,11 +44,14 @@ def work(connection, preset, overrides, strategy, replicas, cluster):
         os.environ["TF_CONFIG"] = cluster
     import tensorflow as tf
 
-    from tfgan_zoo import distribute, flops, presets, training
+    from tfgan_zoo import presets
+    from tfgan_zoo.runs import build_model
+    from tfgan_zoo.tools.flops import flops
+    from tfgan_zoo.training import distribute
 
     experiment = presets.experiment(preset, *overrides)
-    place = distribute.strategy(strategy, replicas)
-    model = training.make_model(experiment, place)
+    place = distribute.make_strategy(strategy, replicas)
+    model = build_model(experiment, place)
     batch = compare.synthetic(experiment.kind, experiment.model, experiment.data.batch_size)
 
     def batches(shard=0, shards=1):
@@ -50,15 +59,27 @@ def work(connection, preset, overrides, strategy, replicas, cluster):
         shares = tf.nest.map_structure(lambda x: x[shard * part : (shard + 1) * part], batch)
         return tf.data.Dataset.from_tensors(shares).repeat()
 
-    function, iterator = model.make_train_function(), iter(distribute.distribute(place, batches))
+    function, iterator = (
+        model.make_train_function(),
+        iter(distribute.distribute_dataset(place, batches)),
+    )
     for _ in range(3):
         function(iterator)
     told = None
     if replicas == 0 and not cluster:
-        specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), next(iter(batches())))
-        graph = tf.function(lambda batch: model.train_step(batch), autograph=False).get_concrete_function(specs)
-        parameters = sum(v.numpy().size for variables in model.player_variables().values() for v in variables)
-        told = {"flops": sum(flops.flops(graph).values()) / experiment.data.batch_size, "bytes": 4 * parameters}
+        specs = tf.nest.map_structure(
+            lambda x: tf.TensorSpec(x.shape, x.dtype), next(iter(batches()))
+        )
+        graph = tf.function(
+            lambda batch: model.train_step(batch), autograph=False
+        ).get_concrete_function(specs)
+        parameters = sum(
+            v.numpy().size for variables in model.player_variables().values() for v in variables
+        )
+        told = {
+            "flops": sum(flops(graph).values()) / experiment.data.batch_size,
+            "bytes": 4 * parameters,
+        }
     connection.send(told)
     while steps := connection.recv():
         begin = time.perf_counter()
@@ -82,8 +103,13 @@ class Workers:
 
     def __init__(self, preset, overrides):
         hosts = [f"localhost:{port}" for port in free_ports(2)]
-        tasks = [json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}) for i in range(2)]
-        make = functools.partial(compare.Worker, f"{preset}, 2 workers", work, preset, overrides, "multiworker", 0)
+        tasks = [
+            json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}})
+            for i in range(2)
+        ]
+        make = functools.partial(
+            compare.Worker, f"{preset}, 2 workers", work, preset, overrides, "multiworker", 0
+        )
         self.both = [make(task, wait=False) for task in tasks]
         for worker in self.both:
             worker.remark = worker.answer()
@@ -102,7 +128,9 @@ def measure(preset, overrides, rounds):
     """({way: seconds of a step in every round}, what the single device told)."""
     ways = {
         "1 device": compare.Worker(f"{preset}, 1 device", work, preset, overrides, "cpu", 0, ""),
-        "2 replicas": compare.Worker(f"{preset}, 2 replicas", work, preset, overrides, "mirrored", 2, ""),
+        "2 replicas": compare.Worker(
+            f"{preset}, 2 replicas", work, preset, overrides, "mirrored", 2, ""
+        ),
         "2 workers": Workers(preset, overrides),
     }
     steps = max(2, round(SECONDS / (ways["1 device"].ask(2) / 2)))
@@ -118,7 +146,10 @@ def measure(preset, overrides, rounds):
 def calculated(told, batch):
     """Of every machine the milliseconds of computing and of exchanging, on 8 devices with a batch of the preset's size each."""
     for name, (peak, bandwidth) in DEVICES.items():
-        compute, exchange = 1e3 * told["flops"] * batch / (peak * UTILISATION), 1e3 * told["bytes"] * 2 * 7 / 8 / bandwidth
+        compute, exchange = (
+            1e3 * told["flops"] * batch / (peak * UTILISATION),
+            1e3 * told["bytes"] * 2 * 7 / 8 / bandwidth,
+        )
         yield f"{name}: {compute:.2f} + {exchange:.2f}"
 
 
@@ -129,7 +160,9 @@ def main():
     options = parser.parse_args()
     from tfgan_zoo import presets
 
-    print("| preset, global batch | 1 device, ms | 2 replicas / 1 | 2 workers / 1 | MB exchanged | ms of computing + exchanging on 8 |")
+    print(
+        "| preset, global batch | 1 device, ms | 2 replicas / 1 | 2 workers / 1 | MB exchanged | ms of computing + exchanging on 8 |"
+    )
     print("|---|---|---|---|---|---|")
     for preset in options.presets:
         overrides = TWO if presets.experiment(preset).data.batch_size % 2 else ()
@@ -138,7 +171,10 @@ def main():
         single = taken.pop("1 device")
         ratios = [compare.spread(compare.middle(found / single), 2) for found in taken.values()]
         cells = [f"{preset}, {batch}", compare.spread(compare.middle(1e3 * single), 1), *ratios]
-        print(f"| {' | '.join(cells)} | {told['bytes'] / 1e6:.1f} | {'; '.join(calculated(told, batch))} |", flush=True)
+        print(
+            f"| {' | '.join(cells)} | {told['bytes'] / 1e6:.1f} | {'; '.join(calculated(told, batch))} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ import onnxruntime
 import tensorflow as tf
 import tf2onnx
 
-from tfgan_zoo import distribute, export, formats
+from tfgan_zoo.quiet import silence_native_output
+from tfgan_zoo.saving.exported import load_exported
+from tfgan_zoo.training import distribute
 
 SIDE = 128  # pixels of the pictures for models that take pictures
 TENSORFLOW = "TensorFlow, SavedModel"  # the way that the others are compared with
@@ -76,28 +78,51 @@ class Browser:
                 self.wfile.write(body)
 
             def do_POST(self):
-                browser.results.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                browser.results.put(
+                    json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                )
                 self.send_response(204)
                 self.end_headers()
 
             def log_message(self, *arguments):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
+        self.server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), functools.partial(Handler, directory=folder)
+        )
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         program = shutil.which("chromium") or shutil.which("google-chrome")
         if program is None:
             raise SystemExit("--web needs chromium or google-chrome")
-        flags = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
-        flags += ["--disable-sync", f"--user-data-dir={folder}/profile", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        flags = [
+            "--headless",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+        ]
+        flags += [
+            "--disable-sync",
+            f"--user-data-dir={folder}/profile",
+            *(["--no-sandbox"] if os.geteuid() == 0 else []),
+        ]
         address = f"http://127.0.0.1:{self.server.server_port}/index.html"
-        self.process = subprocess.Popen([program, *flags, address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.version = subprocess.run([program, "--version"], capture_output=True, text=True).stdout.split(" built")[0].strip()
+        self.process = subprocess.Popen(
+            [program, *flags, address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self.version = (
+            subprocess.run([program, "--version"], capture_output=True, text=True)
+            .stdout.split(" built")[0]
+            .strip()
+        )
 
     def run(self, model, inputs):
         """(images, milliseconds) of a file in the folder."""
-        named = {name: {"type": array.dtype.name, "dims": array.shape, "data": array.ravel().tolist()} for name, array in inputs.items()}
+        named = {
+            name: {"type": array.dtype.name, "dims": array.shape, "data": array.ravel().tolist()}
+            for name, array in inputs.items()
+        }
         self.turns.put({"model": model, "inputs": named})
         result = self.results.get(timeout=120)
         if "error" in result:
@@ -134,7 +159,9 @@ def size_of(path):
     path = pathlib.Path(path)
     if path.is_file():
         return path.stat().st_size
-    return sum(part.stat().st_size for part in (path / "saved_model.pb", *(path / "variables").iterdir()))
+    return sum(
+        part.stat().st_size for part in (path / "saved_model.pb", *(path / "variables").iterdir())
+    )
 
 
 def name_of(source):
@@ -145,14 +172,23 @@ def name_of(source):
 def convert(exported, signature, folder):
     """(TFLite, ONNX) files of a SavedModel's signature, or (None, None) for models of style."""
     source, function = exported.path, exported.signatures[signature]
-    lite, onnx = (pathlib.Path(folder) / f"{name_of(source)}.{suffix}" for suffix in ("tflite", "onnx"))
+    lite, onnx = (
+        pathlib.Path(folder) / f"{name_of(source)}.{suffix}" for suffix in ("tflite", "onnx")
+    )
     if signature == "stylize":
         return None, None
     specs = list(exported.inputs(signature).values())
     names = [spec.name for spec in specs]
-    renamed = tf.function(lambda *inputs: {"result": function(**dict(zip(names, inputs, strict=True)))["images"]}, input_signature=specs)
-    with formats.quiet():
-        lite.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(source), signature_keys=[signature]).convert())
+    renamed = tf.function(
+        lambda *inputs: {"result": function(**dict(zip(names, inputs, strict=True)))["images"]},
+        input_signature=specs,
+    )
+    with silence_native_output():
+        lite.write_bytes(
+            tf.lite.TFLiteConverter.from_saved_model(
+                str(source), signature_keys=[signature]
+            ).convert()
+        )
         tf2onnx.convert.from_function(renamed, specs, output_path=str(onnx))
     return lite, onnx
 
@@ -166,7 +202,9 @@ def inputs_of(specs, n, random):
         elif name == "labels":
             made[name] = np.eye(spec.shape[1])[np.arange(n) % spec.shape[1]]
         elif name in ("images", "styles"):
-            made[name] = random.integers(0, 256, (n if name == "images" else 1, SIDE, SIDE, spec.shape[-1]))
+            made[name] = random.integers(
+                0, 256, (n if name == "images" else 1, SIDE, SIDE, spec.shape[-1])
+            )
     return {name: made[name].astype(spec.dtype.as_numpy_dtype) for name, spec in specs.items()}
 
 
@@ -174,7 +212,9 @@ def ways_of(exported, signature, folder, browser):
     """{way: (bytes, a function inputs -> (images, milliseconds))}."""
 
     def tensorflow(given):
-        return exported.signatures[signature](**{name: tf.constant(array) for name, array in given.items()})["images"]
+        return exported.signatures[signature](
+            **{name: tf.constant(array) for name, array in given.items()}
+        )["images"]
 
     ways = {TENSORFLOW: (size_of(exported.path), timed(tensorflow))}
     lite, onnx = convert(exported, signature, folder)
@@ -192,13 +232,20 @@ def ways_of(exported, signature, folder, browser):
 
 def measure(source, folder, browser, rounds):
     """Rows {model, way, bytes, milliseconds: {n: (median, least)}, levels}."""
-    exported, random = export.load_exported(source), np.random.default_rng(0)
-    signature = next(name for name in ("translate_xy", "stylize", "blend", "serving_default") if name in exported.signatures)
+    exported, random = load_exported(source), np.random.default_rng(0)
+    signature = next(
+        name
+        for name in ("translate_xy", "stylize", "blend", "serving_default")
+        if name in exported.signatures
+    )
     specs, ways = exported.inputs(signature), ways_of(exported, signature, folder, browser)
     pictures = "images" in specs
     probe = inputs_of(specs, 4 if pictures else 64, random)
     wanted, _ = ways[TENSORFLOW][1](probe)
-    rows = {way: {"model": name_of(source), "way": way, "bytes": size, "milliseconds": {}} for way, (size, _) in ways.items()}
+    rows = {
+        way: {"model": name_of(source), "way": way, "bytes": size, "milliseconds": {}}
+        for way, (size, _) in ways.items()
+    }
     for way, (_, run) in ways.items():
         rows[way]["levels"] = int(np.abs(run(probe)[0].astype(int) - wanted).max())
     for n in (1,) if pictures else (1, 64):
@@ -215,33 +262,59 @@ def measure(source, folder, browser, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("sources", nargs="*", type=pathlib.Path, help="default: saved_models/dcgan_mnist and cgan_mnist")
-    parser.add_argument("--web", type=pathlib.Path, help="the folder dist of the npm package onnxruntime-web; needs Chromium")
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        type=pathlib.Path,
+        help="default: saved_models/dcgan_mnist and cgan_mnist",
+    )
+    parser.add_argument(
+        "--web",
+        type=pathlib.Path,
+        help="the folder dist of the npm package onnxruntime-web; needs Chromium",
+    )
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--json", action="store_true", help="in place of the table")
     options = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    sources = options.sources or [pathlib.Path("saved_models") / name for name in ("dcgan_mnist", "cgan_mnist")]
+    sources = options.sources or [
+        pathlib.Path("saved_models") / name for name in ("dcgan_mnist", "cgan_mnist")
+    ]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         browser = Browser(options.web, folder) if options.web else None
         try:
-            rows = [row for source in sources for row in measure(source, folder, browser, options.rounds)]
+            rows = [
+                row
+                for source in sources
+                for row in measure(source, folder, browser, options.rounds)
+            ]
         finally:
             if browser:
                 browser.close()
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("onnxruntime", "tf2onnx")]
-    versions += [f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"] if "ai_edge_litert" in sys.modules else []
+    versions += (
+        [f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"]
+        if "ai_edge_litert" in sys.modules
+        else []
+    )
     versions += [browser.version] if browser else []
-    machine = f"{distribute.machine()}, {', '.join(versions)}; load {os.getloadavg()[0]:.1f} at the end"
+    machine = f"{distribute.describe_machine()}, {', '.join(versions)}; load {os.getloadavg()[0]:.1f} at the end"
     if options.json:
         print(json.dumps({"machine": machine, "rounds": options.rounds, "rows": rows}))
         return
-    print("| model | way | MB | 1 image: median (least), ms | 64 images: median (least), ms | largest difference, levels |")
+    print(
+        "| model | way | MB | 1 image: median (least), ms | 64 images: median (least), ms | largest difference, levels |"
+    )
     print("|---|---|---|---|---|---|")
     for row in rows:
-        cells = [f"{found[0]:.1f} ({found[1]:.1f})" if found else "" for found in (row["milliseconds"].get(n) for n in (1, 64))]
-        print(f"| {row['model']} | {row['way']} | {row['bytes'] / 1e6:.2f} | {' | '.join(cells)} | {row['levels']} |")
+        cells = [
+            f"{found[0]:.1f} ({found[1]:.1f})" if found else ""
+            for found in (row["milliseconds"].get(n) for n in (1, 64))
+        ]
+        print(
+            f"| {row['model']} | {row['way']} | {row['bytes'] / 1e6:.2f} | {' | '.join(cells)} | {row['levels']} |"
+        )
     print(f"\n{machine}; {options.rounds} rounds, one thread each.")
 
 

@@ -18,18 +18,25 @@ import time
 
 def measure(source, size, options, results):
     """One way at one size: puts {seconds, first, gib, scores}."""
-    from tfgan_zoo import export, presets, style_scores, stylize
-    from tfgan_zoo.data import embedded, transforms
-    from tfgan_zoo.models.styling import picture
+    from tfgan_zoo import presets
+    from tfgan_zoo.data import builtin_images, transforms
+    from tfgan_zoo.data.builtin_images import load_style_image
+    from tfgan_zoo.evaluation.style import StyleComparison, style_network
+    from tfgan_zoo.inference.stylize import gatys_stylizer, network_stylizer
+    from tfgan_zoo.saving.exported import load_for_task
 
-    whole = embedded.photograph(options.content) if options.content in embedded.PHOTOGRAPHS else picture(options.content)
-    content, style = transforms.to_longer(whole, size), picture(options.style)
+    whole = (
+        builtin_images.photograph(options.content)
+        if options.content in builtin_images.PHOTOGRAPHS
+        else load_style_image(options.content)
+    )
+    content, style = transforms.resize_longer_side(whole, size), load_style_image(options.style)
     if source == "gatys":
         config = dataclasses.replace(presets.experiment("gatys").model, features=options.features)
-        painter, repeats = stylize.by_optimisation([style], config), 0
+        painter, repeats = gatys_stylizer([style], config), 0
     else:
-        model = export.load_that("stylize", source)
-        painter, repeats = stylize.by_network(model, [style] if model.styles_wanted else []), 5
+        model = load_for_task("stylize", source)
+        painter, repeats = network_stylizer(model, [style] if model.styles_wanted else []), 5
     times = []
     for _ in range(1 + repeats):
         begin = time.time()
@@ -37,12 +44,17 @@ def measure(source, size, options, results):
         times.append(time.time() - begin)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if options.pictures:
-        from tfgan_zoo import files
+        from tfgan_zoo.inference import image_files
 
         options.pictures.mkdir(parents=True, exist_ok=True)
-        files.write(made, options.pictures / f"{pathlib.Path(source).name}_{size}.png")
-    judge = style_scores.Judge(style, style_scores.network(options.judge, "average"))
-    found = {"seconds": statistics.median(times[1:] or times), "first": times[0], "gib": peak, "scores": judge(made, content)}
+        image_files.write_image(made, options.pictures / f"{pathlib.Path(source).name}_{size}.png")
+    judge = StyleComparison(style, style_network(options.judge, "average"))
+    found = {
+        "seconds": statistics.median(times[1:] or times),
+        "first": times[0],
+        "gib": peak,
+        "scores": judge(made, content),
+    }
     results.put({"source": source, "size": f"{content.shape[1]}x{content.shape[0]}", **found})
 
 

@@ -18,10 +18,18 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import tensorflow as tf
 
-from tfgan_zoo import presets, stylize
+from tfgan_zoo import presets
 from tfgan_zoo.data import transforms
-from tfgan_zoo.models.style_transfer import Objective, StyleTransfer
-from tfgan_zoo.models.styling import picture
+from tfgan_zoo.data.builtin_images import load_style_image
+from tfgan_zoo.models import style_transfer
+from tfgan_zoo.models.style_transfer import (
+    Objective,
+    StyleTransfer,
+    as_batch,
+    feature_layers,
+    resize_image,
+    transfer_style,
+)
 
 
 class TimeUpError(Exception):
@@ -32,13 +40,21 @@ class Clock:
     """Seconds of work since it was made, and the losses that a picture had at them."""
 
     def __init__(self, judge, limit):
-        self.judge, self.limit, self.begin, self.rows, self.seen = judge, limit, time.time(), [], 0.0
+        self.judge, self.limit, self.begin, self.rows, self.seen = (
+            judge,
+            limit,
+            time.time(),
+            [],
+            0.0,
+        )
 
     def see(self, pixels):
         now = time.time() - self.begin
         if now - self.seen > self.limit / 60:
             height, width = self.judge.start.shape[1:3]
-            losses, _ = self.judge.value_and_gradient(tf.constant(stylize.enlarged(pixels, height, width)))
+            losses, _ = self.judge.value_and_gradient(
+                tf.constant(resize_image(pixels, height, width))
+            )
             self.rows.append((now, float(losses["image"])))
             self.begin += time.time() - self.begin - now  # measuring takes no time
             self.seen = now
@@ -48,20 +64,20 @@ class Clock:
 
 def run(content, style, config, clock):
     """Paints until the time is up."""
-    descend = stylize.descend
+    optimize = style_transfer.optimize
 
     def watched(*arguments):
-        for step in descend(*arguments):
+        for step in optimize(*arguments):
             clock.see(step[1])
             yield step
 
-    stylize.descend = watched
+    style_transfer.optimize = watched
     try:
-        stylize.paint(content, [style], config)
+        transfer_style(content, [style], config)
     except TimeUpError:
         pass
     finally:
-        stylize.descend = descend
+        style_transfer.optimize = optimize
     return clock.rows
 
 
@@ -74,20 +90,46 @@ def main():
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--features", default="random")
     parser.add_argument("--pooling", default="average")
-    parser.add_argument("--iterations", type=int, nargs="+", default=[60, 240], help="of ours at every size, a curve each")
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        nargs="+",
+        default=[60, 240],
+        help="of ours at every size, a curve each",
+    )
     options = parser.parse_args()
-    from tfgan_zoo.data import embedded
+    from tfgan_zoo.data import builtin_images
 
-    whole = embedded.photograph(options.content) if options.content in embedded.PHOTOGRAPHS else picture(options.content)
-    content, style = transforms.to_longer(whole, options.size), picture(options.style)
-    ours = dataclasses.replace(presets.experiment("gatys").model, features=options.features, pooling=options.pooling)
+    whole = (
+        builtin_images.photograph(options.content)
+        if options.content in builtin_images.PHOTOGRAPHS
+        else load_style_image(options.content)
+    )
+    content, style = (
+        transforms.resize_longer_side(whole, options.size),
+        load_style_image(options.style),
+    )
+    ours = dataclasses.replace(
+        presets.experiment("gatys").model, features=options.features, pooling=options.pooling
+    )
     plain = dataclasses.replace(ours, optimizer="adam", iterations=10**6, smallest=options.size)
-    look = ours.look(stylize.layers_of(ours))
-    batch = stylize.as_batch(content)
-    judge = StyleTransfer(Objective(ours, look), batch, [stylize.as_batch(transforms.to_longer(style, options.size))], batch)
-    configs = {f"ours, {n} iterations at every size": dataclasses.replace(ours, iterations=n) for n in options.iterations}
+    look = ours.look(feature_layers(ours))
+    batch = as_batch(content)
+    judge = StyleTransfer(
+        Objective(ours, look),
+        batch,
+        [as_batch(transforms.resize_longer_side(style, options.size))],
+        batch,
+    )
+    configs = {
+        f"ours, {n} iterations at every size": dataclasses.replace(ours, iterations=n)
+        for n in options.iterations
+    }
     configs["plain Adam, full size"] = plain
-    curves = {name: run(content, style, config, Clock(judge, options.seconds)) for name, config in configs.items()}
+    curves = {
+        name: run(content, style, config, Clock(judge, options.seconds))
+        for name, config in configs.items()
+    }
     figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
     for name, rows in curves.items():
         axes.plot(*zip(*rows, strict=True), label=name)
@@ -98,7 +140,11 @@ def main():
     for name, rows in curves.items():  # at the end, beside plain Adam at the same moment
         seconds, loss = rows[-1]
         beside = [each for time_, each in curves["plain Adam, full size"] if time_ <= seconds][-1]
-        told[name] = {"seconds": round(seconds, 1), "loss": round(loss, 4), "plain Adam then": round(beside, 4)}
+        told[name] = {
+            "seconds": round(seconds, 1),
+            "loss": round(loss, 4),
+            "plain Adam then": round(beside, 4),
+        }
     print(json.dumps(told, indent=2))
 
 

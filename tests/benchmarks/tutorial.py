@@ -8,8 +8,15 @@ preset asks for and a tutorial would write as a loop (the average of G's weights
 import keras
 import tensorflow as tf
 
-from tfgan_zoo import layers
-from tfgan_zoo.models import MODELS, cyclegan, fast_style, pix2pix
+from tfgan_zoo.layers import (
+    BatchNormalization,
+    Cropping2D,
+    Dropout,
+    InstanceNormalization,
+    UpsamplingConv2DTranspose,
+)
+from tfgan_zoo.models import MODELS, fast_style, pix2pix
+from tfgan_zoo.models.blocks import resnet_generator
 
 cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 squared_error = keras.losses.MeanSquaredError()
@@ -19,15 +26,19 @@ def plain(network):
     """A copy with Keras' own layers in place of the zoo's."""
 
     def same(layer):
-        if isinstance(layer, layers.Dropout):
+        if isinstance(layer, Dropout):
             return keras.layers.Dropout(layer.rate)
-        if isinstance(layer, layers.InstanceNormalization):
-            return keras.layers.GroupNormalization(groups=-1, epsilon=layer.epsilon, center=layer.affine, scale=layer.affine)
-        if isinstance(layer, layers.BatchNormalization):
+        if isinstance(layer, InstanceNormalization):
+            return keras.layers.GroupNormalization(
+                groups=-1, epsilon=layer.epsilon, center=layer.affine, scale=layer.affine
+            )
+        if isinstance(layer, BatchNormalization):
             return keras.layers.BatchNormalization(momentum=layer.momentum, epsilon=layer.epsilon)
-        if isinstance(layer, layers.DoublingConv2DTranspose):
-            return keras.layers.Conv2DTranspose(layer.filters, 3, strides=2, padding="same", use_bias=layer.use_bias)
-        if isinstance(layer, layers.Cropping2D):
+        if isinstance(layer, UpsamplingConv2DTranspose):
+            return keras.layers.Conv2DTranspose(
+                layer.filters, 3, strides=2, padding="same", use_bias=layer.use_bias
+            )
+        if isinstance(layer, Cropping2D):
             return keras.layers.Cropping2D(layer.cropping)
         return type(layer).from_config(layer.get_config())
 
@@ -35,7 +46,11 @@ def plain(network):
 
 
 def adam(config):
-    return keras.optimizers.Adam(config.learning_rate, beta_1=getattr(config, "beta_1", 0.9), beta_2=getattr(config, "beta_2", 0.999))
+    return keras.optimizers.Adam(
+        config.learning_rate,
+        beta_1=getattr(config, "beta_1", 0.9),
+        beta_2=getattr(config, "beta_2", 0.999),
+    )
 
 
 class Adversarial(keras.Model):
@@ -48,7 +63,10 @@ class Adversarial(keras.Model):
         self.generator, self.discriminator = plain(zoo.generator), plain(zoo.discriminator)
         self.average = plain(zoo.generator) if config.ema_decay else None
         self.d_optimizer, self.g_optimizer = adam(config), adam(config)
-        self.d_loss, self.g_loss = keras.metrics.Mean(name="d_loss"), keras.metrics.Mean(name="g_loss")
+        self.d_loss, self.g_loss = (
+            keras.metrics.Mean(name="d_loss"),
+            keras.metrics.Mean(name="g_loss"),
+        )
 
     @property
     def metrics(self):
@@ -63,19 +81,27 @@ class Adversarial(keras.Model):
         fake = self.generator((z, condition) if self.conditional else z, training=True)
         images = tf.concat([fake, real], axis=0)
         both = (images, tf.concat([condition, condition], axis=0)) if self.conditional else images
-        targets = tf.concat([tf.zeros((n, 1)), tf.ones((n, 1)) - self.config.label_smoothing], axis=0)
+        targets = tf.concat(
+            [tf.zeros((n, 1)), tf.ones((n, 1)) - self.config.label_smoothing], axis=0
+        )
         with tf.GradientTape() as tape:
             d_loss = cross_entropy(targets, self.discriminator(both, training=True))
         gradients = tape.gradient(d_loss, self.discriminator.trainable_weights)
-        self.d_optimizer.apply_gradients(zip(gradients, self.discriminator.trainable_weights, strict=True))
+        self.d_optimizer.apply_gradients(
+            zip(gradients, self.discriminator.trainable_weights, strict=True)
+        )
 
         z = tf.random.normal((n, self.config.latent_dim))
         with tf.GradientTape() as tape:
             fake = self.generator((z, condition) if self.conditional else z, training=True)
-            logits = self.discriminator((fake, condition) if self.conditional else fake, training=True)
+            logits = self.discriminator(
+                (fake, condition) if self.conditional else fake, training=True
+            )
             g_loss = cross_entropy(tf.ones((n, 1)), logits)
         gradients = tape.gradient(g_loss, self.generator.trainable_weights)
-        self.g_optimizer.apply_gradients(zip(gradients, self.generator.trainable_weights, strict=True))
+        self.g_optimizer.apply_gradients(
+            zip(gradients, self.generator.trainable_weights, strict=True)
+        )
 
         if self.average is not None:
             for mean, weight in zip(self.average.weights, self.generator.weights, strict=True):
@@ -93,7 +119,9 @@ class Autoencoder(keras.Model):
         zoo = MODELS[kind](config)
         self.encoder, self.decoder = plain(zoo.encoder), plain(zoo.decoder)
         self.optimizer_of_both = adam(config)
-        self.trackers = [keras.metrics.Mean(name=name) for name in ("loss", "reconstruction_loss", "kl_loss")]
+        self.trackers = [
+            keras.metrics.Mean(name=name) for name in ("loss", "reconstruction_loss", "kl_loss")
+        ]
 
     @property
     def metrics(self):
@@ -124,7 +152,9 @@ def by_keras(model, networks):
     def over(batch):
         iterator = iter(tf.data.Dataset.from_tensors(batch).repeat())
         model.make_train_function()
-        return lambda: {name: float(value) for name, value in model.train_function(iterator).items()}
+        return lambda: {
+            name: float(value) for name, value in model.train_function(iterator).items()
+        }
 
     return over, networks
 
@@ -143,7 +173,11 @@ def by_function(train_step, networks):
     """The step of a `tf.function` of a batch's tensors, and its networks."""
 
     def over(batch):
-        tensors = [tf.constant(each) for each in batch] if isinstance(batch, tuple) else [tf.constant(batch)]
+        tensors = (
+            [tf.constant(each) for each in batch]
+            if isinstance(batch, tuple)
+            else [tf.constant(batch)]
+        )
         return lambda: [float(loss) for loss in train_step(*tensors)]
 
     return over, networks
@@ -151,7 +185,10 @@ def by_function(train_step, networks):
 
 def paired(kind, config):
     """One pass of G, two tapes, two updates."""
-    generator, discriminator = plain(pix2pix.generator(config)), plain(pix2pix.discriminator(config))
+    generator, discriminator = (
+        plain(pix2pix.generator(config)),
+        plain(pix2pix.discriminator(config)),
+    )
     g_optimizer, d_optimizer = adam(config), adam(config)
 
     @tf.function
@@ -160,13 +197,19 @@ def paired(kind, config):
             fake = generator(x, training=True)
             real_logits = discriminator(tf.concat([x, y], axis=-1), training=True)
             fake_logits = discriminator(tf.concat([x, fake], axis=-1), training=True)
-            g_loss = cross_entropy(tf.ones_like(fake_logits), fake_logits) + config.l1_weight * tf.reduce_mean(tf.abs(y - fake))
-            d_loss = cross_entropy(tf.ones_like(real_logits), real_logits) + cross_entropy(tf.zeros_like(fake_logits), fake_logits)
+            g_loss = cross_entropy(
+                tf.ones_like(fake_logits), fake_logits
+            ) + config.l1_weight * tf.reduce_mean(tf.abs(y - fake))
+            d_loss = cross_entropy(tf.ones_like(real_logits), real_logits) + cross_entropy(
+                tf.zeros_like(fake_logits), fake_logits
+            )
             d_loss *= config.discriminator_weight
         g_gradients = g_tape.gradient(g_loss, generator.trainable_variables)
         d_gradients = d_tape.gradient(d_loss, discriminator.trainable_variables)
         g_optimizer.apply_gradients(zip(g_gradients, generator.trainable_variables, strict=True))
-        d_optimizer.apply_gradients(zip(d_gradients, discriminator.trainable_variables, strict=True))
+        d_optimizer.apply_gradients(
+            zip(d_gradients, discriminator.trainable_variables, strict=True)
+        )
         return g_loss, d_loss
 
     return by_function(train_step, {"generator": [generator], "discriminator": [discriminator]})
@@ -174,13 +217,15 @@ def paired(kind, config):
 
 def unpaired(kind, config):
     """Six passes of generators and four of discriminators under one tape, four gradients, four updates."""
-    g, f = (plain(cyclegan.generator(config)) for _ in range(2))
+    g, f = (plain(resnet_generator(config)) for _ in range(2))
     zoo = MODELS[kind](config)
     d_x, d_y = plain(zoo.d_x), plain(zoo.d_y)
     optimizers = [adam(config) for _ in range(4)]
 
     def judged(real, fake):
-        return 0.5 * (squared_error(tf.ones_like(real), real) + squared_error(tf.zeros_like(fake), fake))
+        return 0.5 * (
+            squared_error(tf.ones_like(real), real) + squared_error(tf.zeros_like(fake), fake)
+        )
 
     def distance(a, b):
         return tf.reduce_mean(tf.abs(a - b))
@@ -197,11 +242,25 @@ def unpaired(kind, config):
             fake_x_logits, fake_y_logits = d_x(fake_x, training=True), d_y(fake_y, training=True)
             cycle = config.cycle_weight * (distance(x, cycled_x) + distance(y, cycled_y))
             identity_weight = config.cycle_weight * config.identity_weight
-            g_loss = squared_error(tf.ones_like(fake_y_logits), fake_y_logits) + cycle + identity_weight * distance(y, same_y)
-            f_loss = squared_error(tf.ones_like(fake_x_logits), fake_x_logits) + cycle + identity_weight * distance(x, same_x)
-            d_x_loss, d_y_loss = judged(real_x_logits, fake_x_logits), judged(real_y_logits, fake_y_logits)
+            g_loss = (
+                squared_error(tf.ones_like(fake_y_logits), fake_y_logits)
+                + cycle
+                + identity_weight * distance(y, same_y)
+            )
+            f_loss = (
+                squared_error(tf.ones_like(fake_x_logits), fake_x_logits)
+                + cycle
+                + identity_weight * distance(x, same_x)
+            )
+            d_x_loss, d_y_loss = (
+                judged(real_x_logits, fake_x_logits),
+                judged(real_y_logits, fake_y_logits),
+            )
         losses = (g_loss, f_loss, d_x_loss, d_y_loss)
-        gradients = [tape.gradient(loss, network.trainable_variables) for loss, network in zip(losses, (g, f, d_x, d_y), strict=True)]
+        gradients = [
+            tape.gradient(loss, network.trainable_variables)
+            for loss, network in zip(losses, (g, f, d_x, d_y), strict=True)
+        ]
         for optimizer, found, network in zip(optimizers, gradients, (g, f, d_x, d_y), strict=True):
             optimizer.apply_gradients(zip(found, network.trainable_variables, strict=True))
         return losses
@@ -217,7 +276,9 @@ def one_style(kind, config):
 
     def gram(features):
         shape = tf.shape(features)
-        return tf.einsum("nhwc,nhwd->ncd", features, features) / tf.cast(shape[1] * shape[2], tf.float32)
+        return tf.einsum("nhwc,nhwd->ncd", features, features) / tf.cast(
+            shape[1] * shape[2], tf.float32
+        )
 
     def error(found, target):
         return tf.reduce_mean(tf.square(found - target)) / tf.reduce_mean(tf.square(target))
@@ -230,11 +291,17 @@ def one_style(kind, config):
         with tf.GradientTape() as tape:
             y = generator(x, training=True)
             made, content = look(y), look(x)
-            style_loss = tf.add_n([error(gram(made[layer]), target) for layer, target in targets.items()]) / len(targets)
+            style_loss = tf.add_n(
+                [error(gram(made[layer]), target) for layer, target in targets.items()]
+            ) / len(targets)
             content_loss = error(made[fast_style.CONTENT_LAYER], content[fast_style.CONTENT_LAYER])
             down, across = y[:, 1:] - y[:, :-1], y[:, :, 1:] - y[:, :, :-1]
             variation = tf.reduce_mean(tf.square(down)) + tf.reduce_mean(tf.square(across))
-            loss = config.content_weight * content_loss + config.style_weight * style_loss + config.variation_weight * variation
+            loss = (
+                config.content_weight * content_loss
+                + config.style_weight * style_loss
+                + config.variation_weight * variation
+            )
         gradients = tape.gradient(loss, generator.trainable_variables)
         optimizer.apply_gradients(zip(gradients, generator.trainable_variables, strict=True))
         return (loss,)
@@ -257,5 +324,8 @@ def make(kind, config, batch):
     """A function that does one step and reads its losses, and how many parameters every player has."""
     over, networks = MAKERS[kind](kind, config)
     step = over(batch)
-    counts = {name: sum(int(tf.size(v)) for network in found for v in network.trainable_variables) for name, found in networks.items()}
+    counts = {
+        name: sum(int(tf.size(v)) for network in found for v in network.trainable_variables)
+        for name, found in networks.items()
+    }
     return step, counts

@@ -8,7 +8,7 @@ the labels. Mirrored labels give the mirrored photograph and a crop of labels gi
 
 import numpy as np
 
-from tfgan_zoo.config import check_at_least
+from tfgan_zoo.errors import check_at_least
 
 # Of every class: its colour in label maps, then what a photograph shows, its colour and that of its detail. The first are saturated, at
 # least 127 apart, and nothing like the muted photographs, so that copying the labels is a bad translation.
@@ -28,25 +28,31 @@ TABLE = {
     "shop": [(255, 0, 128), (184, 162, 120), (160, 44, 44)],  # the awning
 }
 CLASSES = {name: row[0] for name, row in TABLE.items()}
-SKY, ROOF, PLASTER, BRICK, STONE, WINDOW, DOOR, BLIND, BALCONY, CORNICE, SILL, PILLAR, SHOP = range(len(TABLE))
-PALETTE, COLOUR, DETAIL = np.array(list(TABLE.values()), np.uint8).swapaxes(0, 1)
+SKY, ROOF, PLASTER, BRICK, STONE, WINDOW, DOOR, BLIND, BALCONY, CORNICE, SILL, PILLAR, SHOP = range(
+    len(TABLE)
+)
+PALETTE, COLOR, DETAIL = np.array(list(TABLE.values()), np.uint8).swapaxes(0, 1)
 
 
-def colours(classes):
+def class_colors(classes):
     """Class numbers (...) -> uint8 (..., 3), the label map as a picture."""
     return PALETTE[classes]
 
 
-def classes_of(image):
+def nearest_classes(image):
     """The class of the nearest colour for every pixel: uint8 (..., 3) -> uint8 (...), the inverse of `colours`."""
-    palette = PALETTE.astype(np.float64)  # matrix products of whole numbers are quick in floats only, and exact
-    return np.argmin((palette**2).sum(-1) - 2 * (np.asarray(image) @ palette.T), axis=-1).astype(np.uint8)  # less |pixel|^2, common to all
+    palette = PALETTE.astype(
+        np.float64
+    )  # matrix products of whole numbers are quick in floats only, and exact
+    return np.argmin((palette**2).sum(-1) - 2 * (np.asarray(image) @ palette.T), axis=-1).astype(
+        np.uint8
+    )  # less |pixel|^2, common to all
 
 
 def pair(index, size, seed=0):
     """One building: (labels in colours, photograph), both uint8 (size, size, 3). Arguments as of `layout`."""
     classes = layout(index, size, seed)
-    return colours(classes), render(classes)
+    return class_colors(classes), render(classes)
 
 
 def layout(index, size, seed=0):
@@ -90,7 +96,9 @@ def build(street, random, left, right, wall):
     size = len(street)
 
     def px(units):
-        return max(1, round(units * size / 64))  # features are given in pixels of a picture of 64, and none vanishes
+        return max(
+            1, round(units * size / 64)
+        )  # features are given in pixels of a picture of 64, and none vanishes
 
     def between(low, high):
         return low + (high - low) * random()
@@ -111,22 +119,48 @@ def build(street, random, left, right, wall):
 
     # the style, one for all of the building
     height = max(2, round(storey * between(0.54, 0.64)))
-    width = max(2, min(round(pitch * between(0.4, 0.54)), round(height * between(0.75, 1.0)), px(12)))
-    shutters, sills, hoods, courses = random() < 0.35, random() < 0.7, random() < 0.3, random() < 0.45
+    width = max(
+        2, min(round(pitch * between(0.4, 0.54)), round(height * between(0.75, 1.0)), px(12))
+    )
+    shutters, sills, hoods, courses = (
+        random() < 0.35,
+        random() < 0.7,
+        random() < 0.3,
+        random() < 0.45,
+    )
     pillars = ("none", "none", "edges", "all")[int(4 * random())]
     balconies = ("none", "none", "middle", "chequered", "floor")[int(5 * random())]
-    shops, door, dormers, chimney = random() < 0.45, int(columns * random()), random() < 0.6, random()
+    shops, door, dormers, chimney = (
+        random() < 0.45,
+        int(columns * random()),
+        random() < 0.6,
+        random(),
+    )
     attic, balcony_floor = px(between(4, 11)), 1 + int((floors - 1) * random())
-    slope = (0.0, 0.4, (right - left) / (2 * attic))[int(3 * random())]  # of the roof's ends: none, steep, up to the middle
+    slope = (0.0, 0.4, (right - left) / (2 * attic))[
+        int(3 * random())
+    ]  # of the roof's ends: none, steep, up to the middle
     overhang = px(1) if random() < 0.7 else 0
 
     # from the back to the front: chimney, roof, dormers, wall
     if chimney < 0.5:
         place = left + round((right - left) * between(0.15, 0.8))
         box(BRICK, eaves - attic - px(3), eaves, place, place + px(4))
-        box(CORNICE, eaves - attic - px(4), eaves - attic - px(3), place - px(0.5), place + px(4) + px(0.5))
+        box(
+            CORNICE,
+            eaves - attic - px(4),
+            eaves - attic - px(3),
+            place - px(0.5),
+            place + px(4) + px(0.5),
+        )
     for row in range(attic):
-        box(ROOF, eaves - row - 1, eaves - row, left + round(slope * row), right - round(slope * row))
+        box(
+            ROOF,
+            eaves - row - 1,
+            eaves - row,
+            left + round(slope * row),
+            right - round(slope * row),
+        )
     if dormers and attic >= px(7) and slope < 1.0:
         for centre in centres:
             box(CORNICE, eaves - px(7), eaves - px(6), centre - px(3), centre + px(3))
@@ -139,7 +173,11 @@ def build(street, random, left, right, wall):
         base = size - ground - (floor - 1) * storey
         box(CORNICE, base - px(1), base, left, right)
     if pillars != "none":
-        inner = [first + i * pitch for i in range(1, columns)] if pillars == "all" and not shutters else []
+        inner = (
+            [first + i * pitch for i in range(1, columns)]
+            if pillars == "all" and not shutters
+            else []
+        )
         for place in [left + px(1), *inner, right - px(1)]:
             box(PILLAR, eaves, size, place - px(1), place + px(1))
     box(CORNICE, eaves - px(1), eaves + px(1), left - overhang, right + overhang)
@@ -163,31 +201,46 @@ def build(street, random, left, right, wall):
                 if hoods:
                     box(CORNICE, top - px(1), top, start - px(1), stop + px(1))
                 box(WINDOW, top, bottom, start, stop)
-                balcony = {"middle": abs(2 * column - columns + 1) < 2, "chequered": (floor + column) % 2, "floor": floor == balcony_floor}
+                balcony = {
+                    "middle": abs(2 * column - columns + 1) < 2,
+                    "chequered": (floor + column) % 2,
+                    "floor": floor == balcony_floor,
+                }
                 if floor and balcony.get(balconies):
                     extra = max(0, min(px(2), (pitch - width - px(2)) // 2))
-                    box(BALCONY, base - max(px(3), tall // 3), base - px(0.5), start - extra, stop + extra)
+                    box(
+                        BALCONY,
+                        base - max(px(3), tall // 3),
+                        base - px(0.5),
+                        start - extra,
+                        stop + extra,
+                    )
                 elif sills:
                     box(SILL, bottom, bottom + px(1), start - px(1), stop + px(1))
 
 
-def since(mask, reach):
+def distance_since(mask, reach):
     """How many rows ago the mask was last true, going down, at most `reach`: int (h, w)."""
     rows = np.arange(len(mask), dtype=np.int32)[:, None]
     return np.minimum(rows - np.maximum.accumulate(np.where(mask, rows, -reach)), reach)
 
 
-def inside(classes, reach):
+def grow_inside(classes, reach):
     """In which row of its class each pixel is, going down: 1 ... `reach`, (h, w). Beyond the picture all goes on as at its border."""
-    return np.minimum(since(np.diff(classes, axis=0, prepend=classes[:1]) != 0, reach) + 1, reach)
+    return np.minimum(
+        distance_since(np.diff(classes, axis=0, prepend=classes[:1]) != 0, reach) + 1, reach
+    )
 
 
-def sideways(function, values, reach):
+def apply_sideways(function, values, reach):
     """A function that goes down the columns made to go right, and left; copied, since rows and columns mix slowly."""
-    return [np.ascontiguousarray(part.T) for part in (function(values.T, reach), function(values.T[::-1], reach)[::-1])]
+    return [
+        np.ascontiguousarray(part.T)
+        for part in (function(values.T, reach), function(values.T[::-1], reach)[::-1])
+    ]
 
 
-def spread(mask, radius):
+def dilate(mask, radius):
     """The mask blurred, up to twice the radius away: float (h, w) in [0, 1]; sums of whole numbers, so that mirroring is exact."""
     total = mask.astype(np.int64)
     for _ in range(4):  # a box along the columns, one along the rows, and both again
@@ -210,29 +263,37 @@ def render(classes):
     """
     unit = max(1, (min(classes.shape) + 32) // 64)
     thin, reach = (unit + 1) // 2, 8 * unit
-    up, down = inside(classes, reach), inside(classes[::-1], reach)[::-1]
-    left, right = sideways(inside, classes, reach)
+    up, down = grow_inside(classes, reach), grow_inside(classes[::-1], reach)[::-1]
+    left, right = apply_sideways(grow_inside, classes, reach)
     side, ends = np.minimum(left, right), np.minimum(up, down)
     rim = np.minimum(side, ends) <= thin
     fall = up / (up + down)  # from 0 at a thing's top to 1 at its bottom
 
     # crossbars of windows, upright in the middle and across at a third; half as strong where the place is between two pixels
-    bars = np.clip((thin + 1 - np.abs(np.where(side < reach, left - right, reach))) / 2, 0, 1) * (left + right > 4 * unit)
-    bars = np.maximum(bars, np.clip((thin + 1 - np.abs(2 * up - down)) / 2, 0, 1) * (up + down > 5 * unit))
+    bars = np.clip((thin + 1 - np.abs(np.where(side < reach, left - right, reach))) / 2, 0, 1) * (
+        left + right > 4 * unit
+    )
+    bars = np.maximum(
+        bars, np.clip((thin + 1 - np.abs(2 * up - down)) / 2, 0, 1) * (up + down > 5 * unit)
+    )
 
     # courses of bricks and stones begin at the rows where windows, sills and cornices begin or end somewhere to the left or right
     wall = (classes >= PLASTER) & (classes <= STONE)
     edges = np.pad(wall[1:] != wall[:-1], ((1, 0), (0, 0)))
-    level = np.minimum(*sideways(since, edges, reach)) < reach
-    course = since(level, reach)
+    level = np.minimum(*apply_sideways(distance_since, edges, reach)) < reach
+    course = distance_since(level, reach)
 
     def bond(high, long):
-        upright = (side + course // high % 2 * (long // 2)) % long < thin  # counted from the wall's sides, and lost away from them
-        return np.where(course < reach, np.maximum(course % high < thin, upright * (1 - side / reach)), 0)
+        upright = (
+            side + course // high % 2 * (long // 2)
+        ) % long < thin  # counted from the wall's sides, and lost away from them
+        return np.where(
+            course < reach, np.maximum(course % high < thin, upright * (1 - side / reach)), 0
+        )
 
     awning, rail = up <= 3 * unit, (up <= thin) | (side % (2 * unit) < thin)
     parts = {  # how much of the detail's colour, and how much light
-        SKY: (spread(classes != SKY, 4 * unit) * 0.7, 1),
+        SKY: (dilate(classes != SKY, 4 * unit) * 0.7, 1),
         ROOF: (1 - up / reach, 1 - 0.18 * (down % (2 * unit) < thin)),
         PLASTER: (up / reach * 0.5, 1),
         BRICK: (bond(2 * unit, 4 * unit) * 0.4, 1),
@@ -244,15 +305,34 @@ def render(classes):
         CORNICE: (up > unit, 1),
         SILL: (up > unit, 1),
         PILLAR: (1 - 2 * side / (left + right), np.where(up <= 2 * unit, 1.08, 1)),
-        SHOP: (awning, np.where(awning, 1.25 - 0.4 * (side % (4 * unit) < 2 * unit), np.where(rim | (bars == 1), 0.4, 0.4 + 0.9 * fall))),
+        SHOP: (
+            awning,
+            np.where(
+                awning,
+                1.25 - 0.4 * (side % (4 * unit) < 2 * unit),
+                np.where(rim | (bars == 1), 0.4, 0.4 + 0.9 * fall),
+            ),
+        ),
     }
-    detail, light = (np.choose(classes, [parts[kind][i] for kind in range(len(CLASSES))]) for i in (0, 1))
+    detail, light = (
+        np.choose(classes, [parts[kind][i] for kind in range(len(CLASSES))]) for i in (0, 1)
+    )
 
     # shadows fall straight down and fade; corners are dim
     shadow = np.zeros(classes.shape)
-    for kind, depth, length in ((CORNICE, 0.4, 3 * unit), (BALCONY, 0.45, 4 * unit), (SILL, 0.3, 2 * unit)):
-        away = since(classes == kind, reach)
+    for kind, depth, length in (
+        (CORNICE, 0.4, 3 * unit),
+        (BALCONY, 0.45, 4 * unit),
+        (SILL, 0.3, 2 * unit),
+    ):
+        away = distance_since(classes == kind, reach)
         shadow = np.maximum(shadow, depth * np.maximum(1 - (away - 1) / length, 0) * (away > 0))
-    light = light * np.where(classes == SKY, 1, 1 - shadow) * (1 - 0.35 * wall * spread(~wall & (classes != SKY), unit))
-    photo = ((1 - detail) * COLOUR.T[:, classes] + detail * DETAIL.T[:, classes]) * light  # (3, h, w)
+    light = (
+        light
+        * np.where(classes == SKY, 1, 1 - shadow)
+        * (1 - 0.35 * wall * dilate(~wall & (classes != SKY), unit))
+    )
+    photo = (
+        (1 - detail) * COLOR.T[:, classes] + detail * DETAIL.T[:, classes]
+    ) * light  # (3, h, w)
     return np.clip(np.rint(photo), 0, 255).astype(np.uint8).transpose(1, 2, 0).copy()

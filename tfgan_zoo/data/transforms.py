@@ -5,7 +5,12 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError
+from tfgan_zoo.errors import UserError
+
+
+def to_float_array(image):
+    """uint8 or uint16 -> float32 in [-1, 1]."""
+    return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max / 2) - np.float32(1.0)
 
 
 def to_float(images):
@@ -22,10 +27,13 @@ def to_uint8(images):
 def to_integers(images, dtype):
     """float in [-1, 1] -> uint8 or uint16, rounded and clipped."""
     half = tf.as_dtype(dtype).max / 2
-    return tf.cast(tf.clip_by_value(tf.round((tf.cast(images, tf.float32) + 1.0) * half), 0.0, 2.0 * half), dtype)
+    return tf.cast(
+        tf.clip_by_value(tf.round((tf.cast(images, tf.float32) + 1.0) * half), 0.0, 2.0 * half),
+        dtype,
+    )
 
 
-def fit(images, size, channels):
+def crop_and_resize(images, size, channels):
     """Centre crop to a square, then bicubic with antialias to size x size, then grey <-> RGB.
 
     Args:
@@ -40,7 +48,9 @@ def fit(images, size, channels):
         UserError: another number of channels.
     """
     if images.shape[-1] not in (1, 3) or channels not in (1, 3):
-        raise UserError(f"images from data sets have 1 or 3 channels, received {images.shape[-1]} and model.channels={channels}")
+        raise UserError(
+            f"images from data sets have 1 or 3 channels, received {images.shape[-1]} and model.channels={channels}"
+        )
     height, width = images.shape[-3], images.shape[-2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -58,11 +68,13 @@ def resize(image, height, width, method="bicubic"):
     if image.shape[:2] == (height, width):
         return image
     with tf.device("/cpu:0"):  # the accelerator is for the model
-        resized = tf.image.resize(image, (height, width), method, antialias=method == "bicubic").numpy()
+        resized = tf.image.resize(
+            image, (height, width), method, antialias=method == "bicubic"
+        ).numpy()
     return np.clip(np.round(resized), 0, np.iinfo(image.dtype).max).astype(image.dtype)
 
 
-def to_longer(image, longer, least=32):
+def resize_longer_side(image, longer, least=32):
     """One image with its longer side so long, but both sides at least 32: uint8 (h, w, c) -> (h', w', c)."""
     factor = max(longer / max(image.shape[:2]), least / min(image.shape[:2]))
     return resize(image, *(round(side * factor) for side in image.shape[:2]))
@@ -86,11 +98,13 @@ def mirror_indices(length, multiple, minimum=0):
     total = tf.maximum((length + multiple - 1) // multiple * multiple, minimum)
     start = (total - length) // 2
     period = tf.maximum(2 * length - 2, 1)
-    place = tf.abs(tf.range(total) - start) % period  # of no negative number: ONNX would round it the other way
+    place = (
+        tf.abs(tf.range(total) - start) % period
+    )  # of no negative number: ONNX would round it the other way
     return tf.minimum(place, period - place), start
 
 
-def on_any_size(function, images, multiple, smallest=0):
+def apply_at_any_size(function, images, multiple, smallest=0):
     """A function of images whose sides are multiples of a number, on images of any size: mirrored at the borders, and cropped back.
 
     Args:
@@ -115,7 +129,7 @@ def binarize(images, seed):
     return np.where(draws < images, np.uint8(255), np.uint8(0))
 
 
-def flip(images, draws):
+def random_flip(images, draws):
     """Mirrors left and right where the image's draw, uniform in [0, 1), is below 1/2: (n, h, w, c), (n,) -> (n, h, w, c)."""
     return tf.where((draws < 0.5)[:, None, None, None], tf.reverse(images, axis=[2]), images)
 
@@ -145,5 +159,10 @@ def rotate_and_zoom(images, draws, rotate, zoom):
     second_row = (sin, cos, center_y - sin * center_x - cos * center_y + shift_y)
     transforms = tf.stack((*first_row, *second_row, zeros, zeros), axis=1)
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images, transforms=transforms, output_shape=[height, width], fill_value=0.0, interpolation="BILINEAR", fill_mode="REFLECT"
+        images=images,
+        transforms=transforms,
+        output_shape=[height, width],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
     )

@@ -5,9 +5,9 @@ from tfgan_zoo.metrics.classifier_score import classifier_score
 from tfgan_zoo.metrics.frechet import frechet_distance
 from tfgan_zoo.metrics.kernel import kernel_distance
 from tfgan_zoo.metrics.likelihood import importance_weighted_nll
-from tfgan_zoo.metrics.memorisation import nearest
-from tfgan_zoo.metrics.modes import gaussian_modes, grid_centres, ring_centres, stacked_modes
-from tfgan_zoo.metrics.neighbours import neighbour_scores
+from tfgan_zoo.metrics.memorization import nearest_images
+from tfgan_zoo.metrics.modes import gaussian_modes, grid_centers, ring_centers, stacked_modes
+from tfgan_zoo.metrics.neighbors import precision_recall_density_coverage
 from tfgan_zoo.metrics.similarity import ms_ssim, psnr, ssim
 
 __all__ = [
@@ -15,16 +15,16 @@ __all__ = [
     "classifier_score",
     "frechet_distance",
     "gaussian_modes",
-    "grid_centres",
+    "grid_centers",
     "importance_weighted_nll",
     "kernel_distance",
     "kl_divergence",
     "label_accuracy",
     "ms_ssim",
-    "nearest",
-    "neighbour_scores",
+    "nearest_images",
+    "precision_recall_density_coverage",
     "psnr",
-    "ring_centres",
+    "ring_centers",
     "ssim",
     "stacked_modes",
 ]

@@ -5,7 +5,7 @@ Reference: Salimans et al. 2016, Improved Techniques for Training GANs, arXiv 16
 
 import numpy as np
 
-from tfgan_zoo.config import UserError
+from tfgan_zoo.errors import UserError
 
 
 def classifier_score(probabilities, splits=1, seed=0):
@@ -30,13 +30,20 @@ def classifier_score(probabilities, splits=1, seed=0):
     """
     p = np.asarray(probabilities, np.float64)
     if p.ndim != 2 or len(p) < splits:
-        raise UserError(f"probabilities must be of shape (n, classes) with n >= {splits}, received shape {p.shape}")
+        raise UserError(
+            f"probabilities must be of shape (n, classes) with n >= {splits}, received shape {p.shape}"
+        )
     if p.min() < 0 or np.abs(p.sum(axis=1) - 1).max() > 1e-3:
         raise UserError(
             f"probabilities must be at least 0 and sum to 1, received rows summing to {p.sum(axis=1).min()} ... {p.sum(axis=1).max()}"
         )
-    parts = np.array_split(p[np.random.default_rng(seed).permutation(len(p))] if splits > 1 else p, splits)
-    scores = [np.exp(np.mean(np.sum(plogp(part) - part * safe_log(part.mean(axis=0)), axis=1))) for part in parts]
+    parts = np.array_split(
+        p[np.random.default_rng(seed).permutation(len(p))] if splits > 1 else p, splits
+    )
+    scores = [
+        np.exp(np.mean(np.sum(plogp(part) - part * safe_log(part.mean(axis=0)), axis=1)))
+        for part in parts
+    ]
     return float(np.mean(scores)), float(np.std(scores))
 
 

@@ -5,7 +5,7 @@ Reference: Binkowski et al. 2018, Demystifying MMD GANs, arXiv 1801.01401, secti
 
 import numpy as np
 
-from tfgan_zoo.config import UserError
+from tfgan_zoo.errors import UserError
 
 
 def kernel_distance(real, fake, block=1000, seed=0):
@@ -28,11 +28,16 @@ def kernel_distance(real, fake, block=1000, seed=0):
     """
     real, fake = np.asarray(real), np.asarray(fake)
     if min(len(real), len(fake)) < 2:
-        raise UserError(f"the kernel distance needs at least 2 rows on either side, received {len(real)} and {len(fake)}")
+        raise UserError(
+            f"the kernel distance needs at least 2 rows on either side, received {len(real)} and {len(fake)}"
+        )
     blocks = -(-max(len(real), len(fake)) // block)
     blocks = max(1, min(blocks, min(len(real), len(fake)) // 2))
     generator = np.random.default_rng(seed)
-    parts = [np.array_split(features[generator.permutation(len(features))], blocks) for features in (real, fake)]
+    parts = [
+        np.array_split(features[generator.permutation(len(features))], blocks)
+        for features in (real, fake)
+    ]
     estimates = [squared_mmd(*pair) for pair in zip(*parts, strict=True)]
     error = float(np.std(estimates, ddof=1) / np.sqrt(blocks)) if blocks > 1 else None
     return float(np.mean(estimates)), error
@@ -42,6 +47,10 @@ def squared_mmd(x, y):
     """mean k(x, x') + mean k(y, y') - 2 mean k(x, y), the first two over distinct rows."""
     x, y = x.astype(np.float64), y.astype(np.float64)
     n, m, d = len(x), len(y), x.shape[1]
-    kernel_xx, kernel_yy, kernel_xy = ((a @ b.T / d + 1.0) ** 3 for a, b in ((x, x), (y, y), (x, y)))
-    within = (kernel_xx.sum() - np.trace(kernel_xx)) / (n * (n - 1)) + (kernel_yy.sum() - np.trace(kernel_yy)) / (m * (m - 1))
+    kernel_xx, kernel_yy, kernel_xy = (
+        (a @ b.T / d + 1.0) ** 3 for a, b in ((x, x), (y, y), (x, y))
+    )
+    within = (kernel_xx.sum() - np.trace(kernel_xx)) / (n * (n - 1)) + (
+        kernel_yy.sum() - np.trace(kernel_yy)
+    ) / (m * (m - 1))
     return within - 2.0 * kernel_xy.mean()

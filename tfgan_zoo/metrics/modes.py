@@ -8,13 +8,13 @@ import numpy as np
 from tfgan_zoo.metrics.classes import kl_divergence
 
 
-def ring_centres(modes=8, radius=1.0):
+def ring_centers(modes=8, radius=1.0):
     """Centres on a circle: (modes, 2); the usual standard deviation is 0.01."""
     angles = 2.0 * np.pi * np.arange(modes) / modes
     return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def grid_centres(side=5, spacing=2.0):
+def grid_centers(side=5, spacing=2.0):
     """Centres on a square grid around 0: (side * side, 2); the usual standard deviation is 0.05."""
     axis = spacing * (np.arange(side) - (side - 1) / 2.0)
     return np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
@@ -58,4 +58,7 @@ def stacked_modes(labels, classes=10):
     total = classes ** labels.shape[1]
     combined = labels @ (classes ** np.arange(labels.shape[1]))
     share = np.bincount(combined, minlength=total) / len(labels)
-    return {"modes": int((share > 0).sum()), "kl": kl_divergence(share, np.full(total, 1.0 / total))}
+    return {
+        "modes": int((share > 0).sum()),
+        "kl": kl_divergence(share, np.full(total, 1.0 / total)),
+    }

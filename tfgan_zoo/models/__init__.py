@@ -11,15 +11,8 @@ from tfgan_zoo.models.style_transfer import StyleTransfer, StyleTransferConfig
 from tfgan_zoo.models.vae import VAE, VAEConfig
 
 MODELS = {
-    "GAN": GAN,
-    "DCGAN": DCGAN,
-    "CGAN": CGAN,
-    "VAE": VAE,
-    "Pix2Pix": Pix2Pix,
-    "CycleGAN": CycleGAN,
-    "StyleTransfer": StyleTransfer,
-    "FastStyle": FastStyle,
-    "AdaIN": AdaIN,
+    model.__name__: model
+    for model in (GAN, DCGAN, CGAN, VAE, Pix2Pix, CycleGAN, StyleTransfer, FastStyle, AdaIN)
 }
 
 __all__ = [

@@ -21,18 +21,29 @@ import functools
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError
 from tfgan_zoo.data.transforms import to_float
+from tfgan_zoo.errors import UserError
 from tfgan_zoo.layers import ReflectionPadding
-from tfgan_zoo.models.base import images_of
-from tfgan_zoo.models.styling import StyleConfig, Stylizer, check_picture, probe_of, stylize_by_moments
+from tfgan_zoo.models.replicated import check_float_images
+from tfgan_zoo.models.stylization import (
+    StylizationConfig,
+    StylizationModel,
+    check_image,
+    reference_stylizations,
+    stylize_with_statistics,
+)
 from tfgan_zoo.optimizers import Adam
 
-LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")  # the last one is decoded from
+LAYERS = (
+    "block1_conv1",
+    "block2_conv1",
+    "block3_conv1",
+    "block4_conv1",
+)  # the last one is decoded from
 
 
 @dataclasses.dataclass(frozen=True)
-class AdaINConfig(StyleConfig):
+class AdaINConfig(StylizationConfig):
     learning_rate: float = 1e-4  # Adam, at first
     decay: float = 5e-5  # the rate falls as 1 / (1 + decay step)
 
@@ -43,26 +54,36 @@ class AdaINConfig(StyleConfig):
 
 def adain(content, style):
     """Content features with the style features' mean and deviation in every channel: (n, h, w, c), (n, h', w', c) -> (n, h, w, c)."""
-    mean, deviation = moments(content)
-    wanted_mean, wanted_deviation = moments(style)
+    mean, deviation = mean_and_std(content)
+    wanted_mean, wanted_deviation = mean_and_std(style)
     return (content - mean) / deviation * wanted_deviation + wanted_mean
 
 
-def moments(features):
+def mean_and_std(features):
     """Mean and standard deviation over the pixels: (n, 1, 1, c) each."""
     mean, variance = tf.nn.moments(features, (1, 2), keepdims=True)
     return mean, tf.sqrt(variance + 1e-5)
 
 
-def distance(found, wanted, features):
+def normalized_distance(found, wanted, features):
     """Mean squared distance, in units of the variance of some features; of flat ones, a hundredth of their mean square."""
-    variance = tf.reduce_mean(tf.square(moments(features)[1]))
-    return tf.reduce_mean(tf.square(found - wanted)) / tf.maximum(variance, 0.01 * tf.reduce_mean(tf.square(features)))
+    variance = tf.reduce_mean(tf.square(mean_and_std(features)[1]))
+    return tf.reduce_mean(tf.square(found - wanted)) / tf.maximum(
+        variance, 0.01 * tf.reduce_mean(tf.square(features))
+    )
 
 
-def moment_distance(found, wanted):
+def statistics_distance(found, wanted):
     """That of means and deviations, halved."""
-    return tf.add_n([distance(a, b, wanted) for a, b in zip(moments(found), moments(wanted), strict=True)]) / 2.0
+    return (
+        tf.add_n(
+            [
+                normalized_distance(a, b, wanted)
+                for a, b in zip(mean_and_std(found), mean_and_std(wanted), strict=True)
+            ]
+        )
+        / 2.0
+    )
 
 
 def decoder(widths):
@@ -92,7 +113,7 @@ def decoder(widths):
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
-class AdaIN(Stylizer):
+class AdaIN(StylizationModel):
     """An encoder, frozen, and a decoder for any style (Huang & Belongie 2017, arXiv 1703.06868)."""
 
     Config = AdaINConfig
@@ -104,8 +125,12 @@ class AdaIN(Stylizer):
         self.encoder = self.look.network
         self.decoder = decoder([output.shape[-1] for output in self.encoder.outputs])
         noise = tf.random.stateless_uniform((1, 64, 64, 3), (0, 0), -1.0, 1.0)
-        size = tf.sqrt(tf.reduce_mean(tf.square(self.encode(noise))))  # hundreds, of which the decoder's ReLUs would die
-        self.factor = self.add_weight(name="factor", shape=(), initializer="ones", trainable=False, autocast=False)
+        size = tf.sqrt(
+            tf.reduce_mean(tf.square(self.encode(noise)))
+        )  # hundreds, of which the decoder's ReLUs would die
+        self.factor = self.add_weight(
+            name="factor", shape=(), initializer="ones", trainable=False, autocast=False
+        )
         self.factor.assign(1.0 / size)
 
     def decode(self, features, training=False):
@@ -117,13 +142,19 @@ class AdaIN(Stylizer):
 
     def make_optimizer(self, player):
         rate = self.config.learning_rate
-        return Adam(keras.optimizers.schedules.InverseTimeDecay(rate, 1, self.config.decay) if self.config.decay else rate)
+        return Adam(
+            keras.optimizers.schedules.InverseTimeDecay(rate, 1, self.config.decay)
+            if self.config.decay
+            else rate
+        )
 
     def batch_of(self, data):
         """A training batch as (content, style)."""
         if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise UserError(f"AdaIN needs batches (content, style) of images, received {type(data).__name__}")
-        return tuple(images_of(images) for images in data)
+            raise UserError(
+                f"AdaIN needs batches (content, style) of images, received {type(data).__name__}"
+            )
+        return tuple(check_float_images(images) for images in data)
 
     def encode(self, images):
         """The features of the layer that is decoded from."""
@@ -134,15 +165,19 @@ class AdaIN(Stylizer):
         style = self.look(tf.cast(y, tf.float32))
         target = tf.stop_gradient(adain(self.encode(x), style[LAYERS[-1]]))  # t
         found = self.look(tf.cast(self.decode(target, training=True), tf.float32))  # F(g(t))
-        content_loss = distance(found[LAYERS[-1]], target, target)
-        style_loss = tf.add_n([moment_distance(found[layer], style[layer]) for layer in LAYERS]) / len(LAYERS)
+        content_loss = normalized_distance(found[LAYERS[-1]], target, target)
+        style_loss = tf.add_n(
+            [statistics_distance(found[layer], style[layer]) for layer in LAYERS]
+        ) / len(LAYERS)
         total = self.config.content_weight * content_loss + self.config.style_weight * style_loss
         return {"decoder": total, "content": content_loss, "style": style_loss}
 
     def call(self, batch, training=False):
         """(content, style) -> the content in the style, float32 in [-1, 1]."""
         x, y = self.batch_of(batch)
-        return tf.clip_by_value(self.decode(adain(self.encode(x), self.encode(y)), training), -1.0, 1.0)
+        return tf.clip_by_value(
+            self.decode(adain(self.encode(x), self.encode(y)), training), -1.0, 1.0
+        )
 
     def paint(self, images, own, style, alpha):
         """Content float32 (n, h, w, 3), its moments and a style's (both (2, 1, 1, c)) -> float32 (n, h, w, 3)."""
@@ -152,7 +187,7 @@ class AdaIN(Stylizer):
 
     def moments(self, image):
         """Mean and standard deviation of a picture's features, uint8 (h, w, 3) -> float32 array (2, 1, 1, c)."""
-        check_picture(image, least=32)
+        check_image(image, least=32)
         return self.moments_graph(image).numpy()
 
     def stylize(self, image, styles, alpha=1.0, style_weights=None, own=None):
@@ -171,38 +206,61 @@ class AdaIN(Stylizer):
         Raises:
             UserError: no such pictures, weights or alpha.
         """
-        return stylize_by_moments(self.moments, self.graph, image, styles, alpha, style_weights, own)
+        return stylize_with_statistics(
+            self.moments, self.graph, image, styles, alpha, style_weights, own
+        )
 
     def moments_of(self, image):
-        return tf.stack([part[0] for part in moments(self.encode(to_float(image)[None]))])
+        return tf.stack([part[0] for part in mean_and_std(self.encode(to_float(image)[None]))])
 
     @functools.cached_property
     def moments_graph(self):
-        return tf.function(self.moments_of, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
+        return tf.function(
+            self.moments_of, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)]
+        )
 
     @functools.cached_property
     def graph(self):
         found = tf.TensorSpec((2, 1, 1, self.encoder.outputs[-1].shape[-1]), tf.float32)
-        return tf.function(self.apply, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8), found, found, tf.TensorSpec(())])
+        return tf.function(
+            self.apply,
+            input_signature=[
+                tf.TensorSpec((None, None, 3), tf.uint8),
+                found,
+                found,
+                tf.TensorSpec(()),
+            ],
+        )
 
     def probe(self):
         """What an exported copy must make alike."""
-        return probe_of(self)
+        return reference_stylizations(self)
 
     def signatures(self):
         """What an exported model can do: `{name: (function, its input specs)}`."""
 
         def stylize(images, styles, weights, alpha):
-            parts = tf.map_fn(self.moments_of, styles, fn_output_signature=tf.float32)  # (m, 2, 1, 1, c)
+            parts = tf.map_fn(
+                self.moments_of, styles, fn_output_signature=tf.float32
+            )  # (m, 2, 1, 1, c)
             style = tf.tensordot(weights / tf.reduce_sum(weights), parts, 1)
-            return {"images": tf.map_fn(lambda image: self.apply(image, self.moments_of(image), style, alpha), images)}
+            return {
+                "images": tf.map_fn(
+                    lambda image: self.apply(image, self.moments_of(image), style, alpha), images
+                )
+            }
 
         def paint(image, own, style, alpha):
             return {"image": self.apply(image, own, style, alpha)}
 
         several, one = (tf.TensorSpec((*(None,) * n, 3), tf.uint8) for n in (3, 2))
         found = tf.TensorSpec((2, 1, 1, self.encoder.outputs[-1].shape[-1]), tf.float32)
-        named = {"images": several, "styles": several, "weights": tf.TensorSpec((None,)), "alpha": tf.TensorSpec(())}
+        named = {
+            "images": several,
+            "styles": several,
+            "weights": tf.TensorSpec((None,)),
+            "alpha": tf.TensorSpec(()),
+        }
         parts = {"image": one, "own": found, "style": found, "alpha": tf.TensorSpec(())}
 
         def specs(inputs):

@@ -1,7 +1,6 @@
 """ZooModel: the verbs that every model of the zoo shares. It hides plumbing (tapes, XLA, replicas, loss scaling, seeds),
 never the order, the terms or the weights of an algorithm; those stand in the model's own `train_step`."""
 
-import contextlib
 import dataclasses
 import hashlib
 import zlib
@@ -9,8 +8,10 @@ import zlib
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError, check_choice, from_dict
+from tfgan_zoo.config import from_dict
+from tfgan_zoo.errors import check_choice
 from tfgan_zoo.layers import replica_id
+from tfgan_zoo.models.replicated import RunningMeans, dtype_policy_scope, spread_overflow
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -34,8 +35,15 @@ class ZooModel(keras.Model):
     def __init__(self, config=None, dtype=None, **kwargs):
         super().__init__(dtype=dtype, **kwargs)
         self.config = config if config is not None else self.Config()
-        self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False, autocast=False)
-        with precision(self.dtype_policy):
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+        )
+        with dtype_policy_scope(self.dtype_policy):
             self.build_networks()
         self.built = True
         self.means = RunningMeans()
@@ -74,7 +82,11 @@ class ZooModel(keras.Model):
         Returns:
             The losses, as the closure returned them.
         """
-        players = {name: variables for name, variables in self.player_variables().items() if only is None or name in only}
+        players = {
+            name: variables
+            for name, variables in self.player_variables().items()
+            if only is None or name in only
+        }
         replicas = self.distribute_strategy.num_replicas_in_sync
         optimizers = {name: getattr(self, f"{name}_optimizer") for name in players}
 
@@ -82,11 +94,17 @@ class ZooModel(keras.Model):
             with tf.GradientTape(persistent=True) as tape:
                 values = losses()
                 # Replicas' gradients are summed, so each one takes its share of the mean.
-                shares = {name: optimizers[name].scale_loss(values[name]) / replicas for name in players}
-            return values, {name: tape.gradient(shares[name], variables) for name, variables in players.items()}
+                shares = {
+                    name: optimizers[name].scale_loss(values[name]) / replicas for name in players
+                }
+            return values, {
+                name: tape.gradient(shares[name], variables) for name, variables in players.items()
+            }
 
         if self.compiled_part == "gradients":
-            values_and_gradients = tf.function(values_and_gradients, jit_compile=True, autograph=False)
+            values_and_gradients = tf.function(
+                values_and_gradients, jit_compile=True, autograph=False
+            )
         values, gradients = values_and_gradients()
         if replicas > 1 and self.dtype_policy.name == "mixed_float16":
             gradients = {name: spread_overflow(found) for name, found in gradients.items()}
@@ -118,42 +136,75 @@ class ZooModel(keras.Model):
         """
         xla = {True: "on", False: "off"}.get(xla, xla)
         check_choice("xla", xla, ("auto", "on", "off"))
-        super().compile(optimizer=None, run_eagerly=run_eagerly, steps_per_execution=steps_per_execution, jit_compile=False)
+        super().compile(
+            optimizer=None,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=False,
+        )
         self.seed = seed
-        self.compile_arguments = {"xla": xla, "steps_per_execution": steps_per_execution, "run_eagerly": run_eagerly, "seed": seed}
+        self.compile_arguments = {
+            "xla": xla,
+            "steps_per_execution": steps_per_execution,
+            "run_eagerly": run_eagerly,
+            "seed": seed,
+        }
         strategy = self.distribute_strategy
         on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
-        self.xla = not run_eagerly and (xla == "on" or (xla == "auto" and (on_tpu or bool(tf.config.list_logical_devices("GPU")))))
+        self.xla = not run_eagerly and (
+            xla == "on"
+            or (xla == "auto" and (on_tpu or bool(tf.config.list_logical_devices("GPU"))))
+        )
         if not self.xla or on_tpu:  # TPUStrategy compiles the step by itself
             self.compiled_part = "nothing"
-        elif isinstance(strategy, (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)):
+        elif isinstance(
+            strategy, (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)
+        ):
             self.compiled_part = "gradients"  # the sum over replicas must stay out of XLA's sight
         else:
             self.compiled_part = "step"
         for name in optimizers:
             check_choice("optimizer", name, [f"{player}_optimizer" for player in self.players()])
-        self.scheduled = [player for player in self.players() if f"{player}_optimizer" not in optimizers]  # others keep their rates
+        self.scheduled = [
+            player for player in self.players() if f"{player}_optimizer" not in optimizers
+        ]  # others keep their rates
         with strategy.scope():
             for player, variables in self.player_variables().items():
                 optimizer = optimizers.get(f"{player}_optimizer") or self.make_optimizer(player)
-                if self.dtype_policy.name == "mixed_float16" and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+                if self.dtype_policy.name == "mixed_float16" and not isinstance(
+                    optimizer, keras.optimizers.LossScaleOptimizer
+                ):
                     optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
                 optimizer.build(variables)
                 # A plain attribute: in a dict tf.train.Checkpoint would miss it.
                 setattr(self, f"{player}_optimizer", optimizer)
 
     def get_compile_config(self):
-        optimizers = {f"{player}_optimizer": getattr(self, f"{player}_optimizer") for player in self.players()}
-        serialized = {name: keras.saving.serialize_keras_object(optimizer) for name, optimizer in optimizers.items()}
+        optimizers = {
+            f"{player}_optimizer": getattr(self, f"{player}_optimizer") for player in self.players()
+        }
+        serialized = {
+            name: keras.saving.serialize_keras_object(optimizer)
+            for name, optimizer in optimizers.items()
+        }
         return {**self.compile_arguments, "scheduled": self.scheduled, **serialized}
 
     def compile_from_config(self, config):
         arguments = {name: value for name, value in config.items() if name != "scheduled"}
-        self.compile(**{name: keras.saving.deserialize_keras_object(v) if isinstance(v, dict) else v for name, v in arguments.items()})
+        self.compile(
+            **{
+                name: keras.saving.deserialize_keras_object(v) if isinstance(v, dict) else v
+                for name, v in arguments.items()
+            }
+        )
         self.scheduled = config["scheduled"]
 
     def get_config(self):
-        return {"config": dataclasses.asdict(self.config), "dtype": self.dtype_policy.name, "name": self.name}
+        return {
+            "config": dataclasses.asdict(self.config),
+            "dtype": self.dtype_policy.name,
+            "name": self.name,
+        }
 
     @classmethod
     def from_config(cls, config):
@@ -161,7 +212,9 @@ class ZooModel(keras.Model):
 
     def fit(self, *args, callbacks=None, **kwargs):
         """Keras' own, with `begin_epoch` before every epoch."""
-        schedule = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self.begin_epoch(epoch))
+        schedule = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: self.begin_epoch(epoch)
+        )
         return super().fit(*args, callbacks=[schedule, *(callbacks or [])], **kwargs)
 
     def begin_epoch(self, epoch):
@@ -180,14 +233,21 @@ class ZooModel(keras.Model):
         elif strategy.num_replicas_in_sync > 1:
 
             def step(data):
-                return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, self.train_step(data))
+                return tf.distribute.get_replica_context().all_reduce(
+                    tf.distribute.ReduceOp.MEAN, self.train_step(data)
+                )
 
         def one_step(iterator):
             losses = strategy.run(step, args=(next(iterator),))
-            return {name: strategy.experimental_local_results(value)[0] for name, value in losses.items()}
+            return {
+                name: strategy.experimental_local_results(value)[0]
+                for name, value in losses.items()
+            }
 
         if not self.run_eagerly:
-            one_step = tf.function(one_step, autograph=False)  # traced and compiled once, though several_steps calls it in two places
+            one_step = tf.function(
+                one_step, autograph=False
+            )  # traced and compiled once, though several_steps calls it in two places
 
         def several_steps(iterator):
             def add(i, sums):
@@ -196,7 +256,13 @@ class ZooModel(keras.Model):
 
             return tf.while_loop(lambda i, _: i < repeat, add, (1, one_step(iterator)))[1]
 
-        graph = one_step if repeat == 1 else several_steps if self.run_eagerly else tf.function(several_steps, autograph=False)
+        graph = (
+            one_step
+            if repeat == 1
+            else several_steps
+            if self.run_eagerly
+            else tf.function(several_steps, autograph=False)
+        )
 
         def function(iterator):
             try:
@@ -228,7 +294,10 @@ class ZooModel(keras.Model):
 
     def player_variables(self):
         """`{player: its trainable variables}`."""
-        return {name: [v for network in networks for v in network.trainable_variables] for name, networks in self.players().items()}
+        return {
+            name: [v for network in networks for v in network.trainable_variables]
+            for name, networks in self.players().items()
+        }
 
     def share_statistics(self):
         """Batch norm's moving statistics are each replica's own; their mean over replicas keeps all replicas' weights equal."""
@@ -244,7 +313,9 @@ class ZooModel(keras.Model):
             values = [
                 tf.identity(variable.value) for variable in statistics
             ]  # a plain read has no device, which a cluster's reduction needs
-            means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
+            means = tf.distribute.get_replica_context().all_reduce(
+                tf.distribute.ReduceOp.MEAN, values
+            )
             for variable, mean in zip(statistics, means, strict=True):
                 variable.assign(mean)
 
@@ -257,61 +328,13 @@ class ZooModel(keras.Model):
         return sha.hexdigest()
 
 
-class RunningMeans:
-    """Means over the steps of an epoch, on the host in double precision."""
-
-    def __init__(self):
-        self.totals, self.steps = {}, 0
-
-    def add(self, sums, steps):
-        self.steps += steps
-        for name, value in sums.items():
-            self.totals[name] = self.totals.get(name, 0.0) + float(value)
-        return {name: total / self.steps for name, total in self.totals.items()}
-
-
-def spread_overflow(gradients):
-    """Gradients that are NaN on all replicas if they are not finite on one: each replica's optimizer skips a step by what it sees."""
-    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
-    overflows = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(~finite, tf.float32))
-    return [tf.where(overflows > 0, tf.constant(float("nan"), gradient.dtype), gradient) for gradient in gradients]
-
-
-def decaying(rate, steps):
+def cosine_decay(rate, steps):
     """A learning rate that falls to 0 along half a cosine over so many steps (Loshchilov & Hutter 2016); constant for 0 steps."""
     return keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate
 
 
-def follow(average, network, decay):
+def update_ema(average, network, decay):
     """One step of an exponential moving average: average <- decay average + (1 - decay) network, batch norm's statistics included,
     since today's statistics do not fit the weights of some hundred steps ago."""
     for mean, variable in zip(average.weights, network.weights, strict=True):
         mean.assign(decay * mean + (1.0 - decay) * variable)
-
-
-def images_of(data):
-    """The images of a batch: float, without labels.
-
-    Raises:
-        UserError: images that are not floating point (the models take [-1, 1], see `tfgan_zoo.data.transforms.to_float`).
-    """
-    images = data[0] if isinstance(data, (tuple, list)) else data
-    if not images.dtype.is_floating:
-        raise UserError(f"images must be float32 in [-1, 1], received dtype={images.dtype.name}")
-    return images
-
-
-def len_of(batch):
-    """The number of examples: a Python integer where it is static, else a scalar tensor."""
-    return batch.shape[0] if batch.shape[0] is not None else tf.shape(batch)[0]
-
-
-@contextlib.contextmanager
-def precision(policy):
-    """Layers made inside have this dtype policy."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

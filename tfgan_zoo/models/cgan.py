@@ -20,9 +20,16 @@ import dataclasses
 
 import keras
 
-from tfgan_zoo.config import check_at_least, check_choice
-from tfgan_zoo.layers import batch_norm, convolution, project, pyramid, transposed_convolution, weighted
+from tfgan_zoo.errors import check_at_least, check_choice
 from tfgan_zoo.models.adversarial import AdversarialConfig, AdversarialModel
+from tfgan_zoo.models.blocks import (
+    batch_norm,
+    convolution,
+    dcgan_init,
+    feature_map_sizes,
+    project,
+    transposed_convolution,
+)
 from tfgan_zoo.models.latent import ConditionConfig
 
 
@@ -37,10 +44,18 @@ class CGANConfig(AdversarialConfig, ConditionConfig):
     def __post_init__(self):
         super().__post_init__()
         self.check_condition()
-        check_at_least(1, width=self.width, kernel_size=self.kernel_size, embedding_dim=self.embedding_dim, classes=self.classes)
-        check_choice("discriminator_condition", self.discriminator_condition, ("plane", "projection"))
+        check_at_least(
+            1,
+            width=self.width,
+            kernel_size=self.kernel_size,
+            embedding_dim=self.embedding_dim,
+            classes=self.classes,
+        )
+        check_choice(
+            "discriminator_condition", self.discriminator_condition, ("plane", "projection")
+        )
         check_choice("discriminator_norm", self.discriminator_norm, ("batch", "none", "spectral"))
-        pyramid(self.image_size, self.width)  # refuses sizes that do not fit
+        feature_map_sizes(self.image_size, self.width)  # refuses sizes that do not fit
 
 
 def generator(config):
@@ -52,19 +67,25 @@ def generator(config):
     Returns:
         A built `keras.Model`.
     """
-    (start, first), *inner = reversed(pyramid(config.image_size, config.width))
+    (start, first), *inner = reversed(feature_map_sizes(config.image_size, config.width))
 
     z = keras.Input((config.latent_dim,), name="z")
     y = keras.Input((config.classes,), name="condition")
-    label = keras.layers.Dense(config.embedding_dim, use_bias=False, name="embedding")(y)  # (n, 50): for one-hot y a table of labels
+    label = keras.layers.Dense(config.embedding_dim, use_bias=False, name="embedding")(
+        y
+    )  # (n, 50): for one-hot y a table of labels
     x = keras.layers.Concatenate()([z, label])  # (n, 150)
     x = project(x, start, first)  # (n, 4, 4, 512) for 28 pixels
     x = keras.layers.ReLU()(batch_norm()(x))
     for size, width in inner:  # (n, 7, 7, 256), (n, 14, 14, 128)
         x = transposed_convolution(x, width, config.kernel_size, size, use_bias=False)
         x = keras.layers.ReLU()(batch_norm()(x))
-    x = transposed_convolution(x, config.channels, config.kernel_size, config.image_size)  # (n, 28, 28, 1)
-    return keras.Model((z, y), keras.layers.Activation("tanh", dtype="float32")(x), name="generator")
+    x = transposed_convolution(
+        x, config.channels, config.kernel_size, config.image_size
+    )  # (n, 28, 28, 1)
+    return keras.Model(
+        (z, y), keras.layers.Activation("tanh", dtype="float32")(x), name="generator"
+    )
 
 
 def discriminator(config):
@@ -83,16 +104,32 @@ def discriminator(config):
     x = image
     if config.discriminator_condition == "plane":
         plane = keras.layers.Dense(size * size, use_bias=False, name="plane")(y)
-        x = keras.layers.Concatenate()([image, keras.layers.Reshape((size, size, 1))(plane)])  # (n, 28, 28, 2)
-    for stage, (_, width) in enumerate(pyramid(size, config.width)):
-        norm = "none" if config.discriminator_norm == "batch" and stage == 0 else config.discriminator_norm
-        x = keras.layers.LeakyReLU(0.2)(convolution(x, width, config.kernel_size, norm))  # (n, 14, 14, 128), (n, 7, 7, 256), (n, 4, 4, 512)
+        x = keras.layers.Concatenate()(
+            [image, keras.layers.Reshape((size, size, 1))(plane)]
+        )  # (n, 28, 28, 2)
+    for stage, (_, width) in enumerate(feature_map_sizes(size, config.width)):
+        norm = (
+            "none"
+            if config.discriminator_norm == "batch" and stage == 0
+            else config.discriminator_norm
+        )
+        x = keras.layers.LeakyReLU(0.2)(
+            convolution(x, width, config.kernel_size, norm)
+        )  # (n, 14, 14, 128), (n, 7, 7, 256), (n, 4, 4, 512)
     features = keras.layers.Flatten()(x)
-    logit = weighted(keras.layers.Dense, 1, spectral=spectral)(features)
+    logit = dcgan_init(keras.layers.Dense, 1, spectral=spectral)(features)
     if config.discriminator_condition == "projection":
-        embedded = weighted(keras.layers.Dense, features.shape[-1], spectral=spectral, use_bias=False)(y)
-        logit = keras.layers.Add()([logit, keras.layers.Dot(axes=1)([embedded, features])])  # psi(features) + <V y, features>
-    return keras.Model((image, y), keras.layers.Activation("linear", dtype="float32", name="logit")(logit), name="discriminator")
+        embedded = dcgan_init(
+            keras.layers.Dense, features.shape[-1], spectral=spectral, use_bias=False
+        )(y)
+        logit = keras.layers.Add()(
+            [logit, keras.layers.Dot(axes=1)([embedded, features])]
+        )  # psi(features) + <V y, features>
+    return keras.Model(
+        (image, y),
+        keras.layers.Activation("linear", dtype="float32", name="logit")(logit),
+        name="discriminator",
+    )
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")

@@ -23,10 +23,11 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError, check_at_least
-from tfgan_zoo.layers import ReflectionPadding, doubling, norm, padded, patch_discriminator, replica_state, weighted
+from tfgan_zoo.errors import UserError, check_at_least
+from tfgan_zoo.layers import replica_state
 from tfgan_zoo.losses import CRITERIA, absolute_error
-from tfgan_zoo.models.base import len_of
+from tfgan_zoo.models.blocks import patch_discriminator, resnet_generator
+from tfgan_zoo.models.replicated import batch_size_of
 from tfgan_zoo.models.translation import TranslationConfig, TranslationModel
 
 
@@ -43,51 +44,18 @@ class CycleGANConfig(TranslationConfig):
 
     def __post_init__(self):
         check_at_least(1, blocks=self.blocks)
-        check_at_least(0, cycle_weight=self.cycle_weight, identity_weight=self.identity_weight, pool_size=self.pool_size)
+        check_at_least(
+            0,
+            cycle_weight=self.cycle_weight,
+            identity_weight=self.identity_weight,
+            pool_size=self.pool_size,
+        )
         if self.identity_weight and self.x_channels != self.y_channels:
             raise UserError(
                 "the identity loss needs domains of equal channels: set model.identity_weight=0, received "
                 f"x_channels={self.x_channels} and y_channels={self.y_channels}"
             )
         super().__post_init__()
-
-
-def generator(config, channels=None, name="generator"):
-    """(n, h, w, c) -> (n, h, w, c') in [-1, 1]: two halvings, residual blocks, two doublings (section 7.2), h and w multiples of 4.
-
-    Args:
-        config: a `CycleGANConfig`.
-        channels: of input and output; the config's x and y where missing.
-        name: of the network.
-
-    Returns:
-        A built `keras.Model` for any image size.
-    """
-    inputs, outputs = channels or (config.x_channels, config.y_channels)
-    biased = config.norm == "instance"  # batch norm has a bias of its own
-
-    def normed(x):
-        return norm(config.norm, config.test_norm)(x)
-
-    def convolution(width, size, strides=1):
-        return weighted(keras.layers.Conv2D, width, size, strides=strides, use_bias=biased)
-
-    def residual(x):
-        y = keras.layers.ReLU()(normed(padded(x, convolution(4 * config.width, 3), 1, ReflectionPadding)))
-        y = normed(padded(y, convolution(4 * config.width, 3), 1, ReflectionPadding))
-        return keras.layers.Add()([x, y])
-
-    image = keras.Input((None, None, inputs), name="image")
-    x = keras.layers.ReLU()(normed(padded(image, convolution(config.width, 7), 3, ReflectionPadding)))  # (n, 256, 256, 64)
-    for width in (2 * config.width, 4 * config.width):  # (n, 128, 128, 128), (n, 64, 64, 256)
-        x = keras.layers.ReLU()(normed(padded(x, convolution(width, 3, strides=2), 1)))
-    for _ in range(config.blocks):  # (n, 64, 64, 256)
-        x = residual(x)
-    for width in (2 * config.width, config.width):  # (n, 128, 128, 128), (n, 256, 256, 64)
-        x = keras.layers.ReLU()(normed(doubling(x, width, 3, config.upsampling, biased)))
-    x = padded(x, weighted(keras.layers.Conv2D, outputs, 7), 3, ReflectionPadding)  # (n, 256, 256, 3)
-    out = keras.layers.Activation("tanh", dtype="float32")(x)
-    return keras.Model(image, out, name=name)
 
 
 class ImagePool(keras.layers.Layer):
@@ -106,7 +74,9 @@ class ImagePool(keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.size = size
         if size:
-            self.stored = replica_state("stored", (size + 1, *image_shape), "float32")  # the last place is for what is not kept
+            self.stored = replica_state(
+                "stored", (size + 1, *image_shape), "float32"
+            )  # the last place is for what is not kept
             self.count = replica_state("count", (), "int32")
         self.built = True
 
@@ -114,7 +84,7 @@ class ImagePool(keras.layers.Layer):
         """images (n, h, w, c), draws (n, 2) uniform in [0, 1): whether to swap, and with which place -> (n, h, w, c)."""
         if not self.size:
             return images
-        n = len_of(images)
+        n = batch_size_of(images)
         stored, count = tf.convert_to_tensor(self.stored), tf.convert_to_tensor(self.count)
         place = count + tf.range(n)
         filling = place < self.size
@@ -124,16 +94,26 @@ class ImagePool(keras.layers.Layer):
         # An image may find in its place one of its own batch: the last that was put there before it.
         order = tf.range(n)
         same = (place[:, None] == place[None, :]) & writing[None, :]
-        latest = tf.reduce_max(tf.where(same & (order[None, :] < order[:, None]), order[None, :], -1), axis=1)
-        found = tf.where(each(latest >= 0), tf.gather(images, tf.maximum(latest, 0)), tf.gather(stored, place))
-        kept = writing & ~tf.reduce_any(same & (order[None, :] > order[:, None]), axis=1)  # nobody after it takes its place
+        latest = tf.reduce_max(
+            tf.where(same & (order[None, :] < order[:, None]), order[None, :], -1), axis=1
+        )
+        found = tf.where(
+            per_image(latest >= 0),
+            tf.gather(images, tf.maximum(latest, 0)),
+            tf.gather(stored, place),
+        )
+        kept = writing & ~tf.reduce_any(
+            same & (order[None, :] > order[:, None]), axis=1
+        )  # nobody after it takes its place
         target = tf.where(kept, place, self.size)[:, None]
-        self.stored.assign(tf.tensor_scatter_nd_update(stored, target, tf.where(each(kept), images, 0.0)))
+        self.stored.assign(
+            tf.tensor_scatter_nd_update(stored, target, tf.where(per_image(kept), images, 0.0))
+        )
         self.count.assign(count + tf.reduce_sum(tf.cast(filling, tf.int32)))
-        return tf.where(each(swapping), found, images)
+        return tf.where(per_image(swapping), found, images)
 
 
-def each(flags):
+def per_image(flags):
     """A flag for each image, (n,) -> (n, 1, 1, 1)."""
     return flags[:, None, None, None]
 
@@ -154,9 +134,17 @@ class CycleGAN(TranslationModel):
     def build_networks(self):
         c = self.config
         x, y = c.x_channels, c.y_channels
-        self.g, self.f = generator(c, (x, y), "g"), generator(c, (y, x), "f")  # x -> y, y -> x
-        self.d_x, self.d_y = (patch_discriminator(n, c.width, c.receptive_field, c.norm, f"d_{name}") for n, name in ((x, "x"), (y, "y")))
-        self.pool_x, self.pool_y = (ImagePool(c.pool_size, (c.image_size, c.image_size, n)) for n in (x, y))
+        self.g, self.f = (
+            resnet_generator(c, (x, y), "g"),
+            resnet_generator(c, (y, x), "f"),
+        )  # x -> y, y -> x
+        self.d_x, self.d_y = (
+            patch_discriminator(n, c.width, c.receptive_field, c.norm, f"d_{name}")
+            for n, name in ((x, "x"), (y, "y"))
+        )
+        self.pool_x, self.pool_y = (
+            ImagePool(c.pool_size, (c.image_size, c.image_size, n)) for n in (x, y)
+        )
 
     def players(self):
         return {"generator": [self.g, self.f], "discriminator": [self.d_x, self.d_y]}
@@ -170,18 +158,28 @@ class CycleGAN(TranslationModel):
             identity = absolute_error(same_y, y) + absolute_error(same_x, x)
         else:
             fake_y, fake_x, identity = self.g(x, training=True), self.f(y, training=True), 0.0
-        again_x, again_y = self.f(fake_y, training=True), self.g(fake_x, training=True)  # F(G(x)), G(F(y))
+        again_x, again_y = (
+            self.f(fake_y, training=True),
+            self.g(fake_x, training=True),
+        )  # F(G(x)), G(F(y))
         cycle = absolute_error(again_x, x) + absolute_error(again_y, y)
-        adversarial = criterion(self.d_y(fake_y, training=True), 1.0) + criterion(self.d_x(fake_x, training=True), 1.0)
+        adversarial = criterion(self.d_y(fake_y, training=True), 1.0) + criterion(
+            self.d_x(fake_x, training=True), 1.0
+        )
 
-        old_y = self.pool_y(tf.stop_gradient(fake_y), self.noise((len_of(x), 2), "pool y", "uniform"))
-        old_x = self.pool_x(tf.stop_gradient(fake_x), self.noise((len_of(y), 2), "pool x", "uniform"))
+        old_y = self.pool_y(
+            tf.stop_gradient(fake_y), self.noise((batch_size_of(x), 2), "pool y", "uniform")
+        )
+        old_x = self.pool_x(
+            tf.stop_gradient(fake_x), self.noise((batch_size_of(y), 2), "pool x", "uniform")
+        )
         real_y_logits, old_y_logits = self.passes(self.d_y, y, old_y)
         real_x_logits, old_x_logits = self.passes(self.d_x, x, old_x)
         d_y = (criterion(real_y_logits, 1.0) + criterion(old_y_logits, 0.0)) / 2.0
         d_x = (criterion(real_x_logits, 1.0) + criterion(old_x_logits, 0.0)) / 2.0
         return {
-            "generator": adversarial + config.cycle_weight * (cycle + config.identity_weight * identity),
+            "generator": adversarial
+            + config.cycle_weight * (cycle + config.identity_weight * identity),
             "discriminator": d_x + d_y,
             "adversarial": adversarial,
             "cycle": cycle,

@@ -21,9 +21,16 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.config import check_at_least, check_choice
-from tfgan_zoo.layers import batch_norm, convolution, project, pyramid, transposed_convolution, weighted
+from tfgan_zoo.errors import check_at_least, check_choice
 from tfgan_zoo.models.adversarial import AdversarialConfig, AdversarialModel
+from tfgan_zoo.models.blocks import (
+    batch_norm,
+    convolution,
+    dcgan_init,
+    feature_map_sizes,
+    project,
+    transposed_convolution,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +38,16 @@ class DCGANConfig(AdversarialConfig):
     width: int = 128  # channels at half the image's size; doubled at every halving, up to 8 * width (Figure 1: 128 ... 1024)
     kernel_size: int = 5  # pixels (Figure 1)
     discriminator_norm: str = "batch"  # batch (section 3), none, or spectral (Miyato et al. 2018)
-    min_latent_length: float = 0.0  # of z at test time, shorter codes are lengthened: around 0 the kinds of image meet
+    min_latent_length: float = (
+        0.0  # of z at test time, shorter codes are lengthened: around 0 the kinds of image meet
+    )
 
     def __post_init__(self):
         super().__post_init__()
         check_at_least(1, width=self.width, kernel_size=self.kernel_size)
         check_at_least(0, min_latent_length=self.min_latent_length)
         check_choice("discriminator_norm", self.discriminator_norm, ("batch", "none", "spectral"))
-        pyramid(self.image_size, self.width)  # refuses sizes that do not fit
+        feature_map_sizes(self.image_size, self.width)  # refuses sizes that do not fit
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
@@ -52,7 +61,9 @@ class MinimumLength(keras.layers.Layer):
     def call(self, z, training=False):
         if training or not self.length:
             return z
-        return z * tf.maximum(1.0, self.length / tf.maximum(tf.norm(z, axis=1, keepdims=True), 1e-6))
+        return z * tf.maximum(
+            1.0, self.length / tf.maximum(tf.norm(z, axis=1, keepdims=True), 1e-6)
+        )
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -70,7 +81,7 @@ def generator(config):
     Returns:
         A built `keras.Model`; 64 pixels: 4x4x1024 -> 8x8x512 -> 16x16x256 -> 32x32x128 -> 64x64x3 (Figure 1).
     """
-    (start, first), *inner = reversed(pyramid(config.image_size, config.width))
+    (start, first), *inner = reversed(feature_map_sizes(config.image_size, config.width))
 
     z = keras.Input((config.latent_dim,), name="z")
     x = project(MinimumLength(config.min_latent_length)(z), start, first)  # (n, 4, 4, 1024)
@@ -78,7 +89,9 @@ def generator(config):
     for size, width in inner:  # (n, 8, 8, 512), (n, 16, 16, 256), (n, 32, 32, 128)
         x = transposed_convolution(x, width, config.kernel_size, size, use_bias=False)
         x = keras.layers.ReLU()(batch_norm()(x))
-    x = transposed_convolution(x, config.channels, config.kernel_size, config.image_size)  # (n, 64, 64, 3); no batch norm at the output
+    x = transposed_convolution(
+        x, config.channels, config.kernel_size, config.image_size
+    )  # (n, 64, 64, 3); no batch norm at the output
     image = keras.layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(z, image, name="generator")
 
@@ -94,13 +107,21 @@ def discriminator(config):
     """
     image = keras.Input((config.image_size, config.image_size, config.channels), name="image")
     x = image
-    for stage, (_, width) in enumerate(pyramid(config.image_size, config.width)):
-        norm = "none" if config.discriminator_norm == "batch" and stage == 0 else config.discriminator_norm  # none at the input
-        x = convolution(x, width, config.kernel_size, norm)  # (n, 32, 32, 128), (n, 16, 16, 256), (n, 8, 8, 512), (n, 4, 4, 1024)
+    for stage, (_, width) in enumerate(feature_map_sizes(config.image_size, config.width)):
+        norm = (
+            "none"
+            if config.discriminator_norm == "batch" and stage == 0
+            else config.discriminator_norm
+        )  # none at the input
+        x = convolution(
+            x, width, config.kernel_size, norm
+        )  # (n, 32, 32, 128), (n, 16, 16, 256), (n, 8, 8, 512), (n, 4, 4, 1024)
         x = keras.layers.LeakyReLU(0.2)(x)
     x = keras.layers.Flatten()(x)
-    x = weighted(keras.layers.Dense, 1, spectral=config.discriminator_norm == "spectral")(x)
-    logit = keras.layers.Activation("linear", dtype="float32", name="logit")(x)  # the sigmoid is part of the loss
+    x = dcgan_init(keras.layers.Dense, 1, spectral=config.discriminator_norm == "spectral")(x)
+    logit = keras.layers.Activation("linear", dtype="float32", name="logit")(
+        x
+    )  # the sigmoid is part of the loss
     return keras.Model(image, logit, name="discriminator")
 
 

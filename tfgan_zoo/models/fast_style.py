@@ -19,17 +19,23 @@ import functools
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError
+from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.transforms import to_float
+from tfgan_zoo.errors import UserError
 from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding
-from tfgan_zoo.losses import gram, relative_error, total_variation
-from tfgan_zoo.models.base import images_of
-from tfgan_zoo.models.styling import StyleConfig, Stylizer, check_picture, picture, probe_of
+from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
+from tfgan_zoo.models.replicated import check_float_images
+from tfgan_zoo.models.stylization import (
+    StylizationConfig,
+    StylizationModel,
+    check_image,
+    reference_stylizations,
+)
 from tfgan_zoo.optimizers import Adam
 
 
 @dataclasses.dataclass(frozen=True)
-class FastStyleConfig(StyleConfig):
+class FastStyleConfig(StylizationConfig):
     style: str = "mosaic"  # the picture to learn from: a file, or mosaic, strokes or hatching
     style_size: int = 256  # pixels of its longer side: smaller for finer strokes
     width: int = 32  # channels of the first convolution
@@ -40,7 +46,9 @@ class FastStyleConfig(StyleConfig):
     def __post_init__(self):
         super().__post_init__()
         if self.image_size % 4:
-            raise UserError(f"image_size must be a multiple of 4, received image_size={self.image_size}")
+            raise UserError(
+                f"image_size must be a multiple of 4, received image_size={self.image_size}"
+            )
 
 
 CONTENT_LAYER = "block2_conv2"
@@ -58,7 +66,9 @@ def generator(config):
     """
 
     def convolution(x, width, kernel_size, strides=1):
-        return keras.layers.Conv2D(width, kernel_size, strides)(ReflectionPadding(kernel_size // 2)(x))
+        return keras.layers.Conv2D(width, kernel_size, strides)(
+            ReflectionPadding(kernel_size // 2)(x)
+        )
 
     def normalized(x):
         return InstanceNormalization(affine=True)(x)
@@ -73,11 +83,15 @@ def generator(config):
         x = x + normalized(convolution(inner, 4 * w, 3))
     for width in (2 * w, w):  # (n, 128, 128, 64), (n, 256, 256, 32)
         x = relu()(normalized(convolution(keras.layers.UpSampling2D()(x), width, 3)))
-    return keras.Model(image, keras.layers.Activation("tanh", dtype="float32")(convolution(x, 3, 9)), name="generator")
+    return keras.Model(
+        image,
+        keras.layers.Activation("tanh", dtype="float32")(convolution(x, 3, 9)),
+        name="generator",
+    )
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
-class FastStyle(Stylizer):
+class FastStyle(StylizationModel):
     """A network for one style (Johnson et al. 2016, arXiv 1603.08155).
 
     Example:
@@ -98,7 +112,7 @@ class FastStyle(Stylizer):
         return self.generator(x, training=training)
 
     def batch_of(self, data):
-        return images_of(data)
+        return check_float_images(data)
 
     def make_optimizer(self, player):
         return Adam(self.config.learning_rate)
@@ -112,18 +126,30 @@ class FastStyle(Stylizer):
         super().compile(*args, **options)
         self.look = self.config.look(STYLE_LAYERS)  # the content's layer is one of them
         found = self.look(to_float(self.style_image())[None])
-        self.style_targets = {layer: gram(found[layer]) for layer in STYLE_LAYERS}
+        self.style_targets = {layer: gram_matrix(found[layer]) for layer in STYLE_LAYERS}
 
     def style_image(self):
         """The picture that the style is of: uint8 (h, w, 3)."""
-        return picture(self.config.style, self.config.style_size)
+        return load_style_image(self.config.style, self.config.style_size)
 
     def losses(self, x):
         y = self.generator(x, training=True)  # f(x)
         found, kept = self.look(y), self.look(tf.cast(x, tf.float32))
-        style = tf.add_n([relative_error(gram(found[layer]), target) for layer, target in self.style_targets.items()]) / len(STYLE_LAYERS)
-        content, variation = relative_error(found[CONTENT_LAYER], kept[CONTENT_LAYER]), total_variation(y)
-        total = self.config.content_weight * content + self.config.style_weight * style + self.config.variation_weight * variation
+        style = tf.add_n(
+            [
+                relative_error(gram_matrix(found[layer]), target)
+                for layer, target in self.style_targets.items()
+            ]
+        ) / len(STYLE_LAYERS)
+        content, variation = (
+            relative_error(found[CONTENT_LAYER], kept[CONTENT_LAYER]),
+            total_variation(y),
+        )
+        total = (
+            self.config.content_weight * content
+            + self.config.style_weight * style
+            + self.config.variation_weight * variation
+        )
         return {"generator": total, "style": style, "content": content, "variation": variation}
 
     def paint(self, images):
@@ -135,7 +161,7 @@ class FastStyle(Stylizer):
         Raises:
             UserError: no such picture.
         """
-        check_picture(image)
+        check_image(image)
         return self.graph(image).numpy()
 
     @functools.cached_property
@@ -144,7 +170,7 @@ class FastStyle(Stylizer):
 
     def probe(self):
         """What an exported copy must make alike."""
-        return probe_of(self)
+        return reference_stylizations(self)
 
     def signatures(self):
         """What an exported model can do: `{name: (function, its input specs)}`."""

@@ -22,7 +22,7 @@ import math
 
 import keras
 
-from tfgan_zoo.config import UserError, check_at_least, check_choice
+from tfgan_zoo.errors import UserError, check_at_least, check_choice
 from tfgan_zoo.layers import Dropout, SpectralNormalization
 from tfgan_zoo.models.adversarial import AdversarialConfig, AdversarialModel
 
@@ -39,7 +39,9 @@ class GANConfig(AdversarialConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        check_at_least(1, width=self.width, maxout_units=self.maxout_units, maxout_pieces=self.maxout_pieces)
+        check_at_least(
+            1, width=self.width, maxout_units=self.maxout_units, maxout_pieces=self.maxout_pieces
+        )
         check_choice("discriminator_norm", self.discriminator_norm, ("none", "spectral"))
         if not 0 <= self.dropout < 1:
             raise UserError(f"dropout must be in [0, 1), received dropout={self.dropout!r}")
@@ -69,11 +71,17 @@ def generator(config):
     """
     shape = (config.image_size, config.image_size, config.channels)
     z = keras.Input((config.latent_dim,), name="z")
-    x = keras.layers.Dense(config.width, activation="relu", kernel_initializer="he_normal")(z)  # (n, 1200)
-    x = keras.layers.Dense(config.width, activation="relu", kernel_initializer="he_normal")(x)  # (n, 1200)
+    x = keras.layers.Dense(config.width, activation="relu", kernel_initializer="he_normal")(
+        z
+    )  # (n, 1200)
+    x = keras.layers.Dense(config.width, activation="relu", kernel_initializer="he_normal")(
+        x
+    )  # (n, 1200)
     x = keras.layers.Dense(math.prod(shape))(x)  # (n, 784)
     x = keras.layers.Activation("tanh", dtype="float32")(x)
-    return keras.Model(z, keras.layers.Reshape(shape, dtype="float32")(x), name="generator")  # (n, 28, 28, 1)
+    return keras.Model(
+        z, keras.layers.Reshape(shape, dtype="float32")(x), name="generator"
+    )  # (n, 28, 28, 1)
 
 
 def discriminator(config):
@@ -91,7 +99,11 @@ def discriminator(config):
         x = maxout(config, x)  # (n, 240)
         x = Dropout(config.dropout, seed=layer)(x)
     x = dense(config, 1)(x)
-    return keras.Model(image, keras.layers.Activation("linear", dtype="float32", name="logit")(x), name="discriminator")
+    return keras.Model(
+        image,
+        keras.layers.Activation("linear", dtype="float32", name="logit")(x),
+        name="discriminator",
+    )
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError, check_at_least, check_choice
 from tfgan_zoo.data.transforms import to_uint8
-from tfgan_zoo.models.base import ZooModel, images_of
+from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.models.base import ZooModel
+from tfgan_zoo.models.replicated import check_float_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,9 @@ class ConditionConfig:
     """The fields of a conditional model."""
 
     classes: int = 10  # or the length of the vectors
-    condition: str = "label"  # integer labels; or vector: multi-hot or continuous, float32 (n, classes)
+    condition: str = (
+        "label"  # integer labels; or vector: multi-hot or continuous, float32 (n, classes)
+    )
 
     def check_condition(self):
         check_at_least(0, classes=self.classes)
@@ -47,10 +50,12 @@ class LatentModel(ZooModel):
             UserError: images that are not floating point, or no labels for a conditional model.
         """
         if not self.classes:
-            return (images_of(data),)
+            return (check_float_images(data),)
         if not isinstance(data, (tuple, list)) or len(data) < 2:
-            raise UserError(f"{type(self).__name__} needs batches (images, labels), received a batch without labels")
-        return images_of(data), self.condition_tensor(data[1])
+            raise UserError(
+                f"{type(self).__name__} needs batches (images, labels), received a batch without labels"
+            )
+        return check_float_images(data), self.condition_tensor(data[1])
 
     def condition_tensor(self, labels):
         """Labels of a batch as the networks take them: float32 (n, classes).
@@ -67,7 +72,9 @@ class LatentModel(ZooModel):
                 )
             return tf.cast(labels, tf.float32)
         if not labels.dtype.is_integer or labels.shape.rank != 1:
-            raise UserError(f"condition=label needs integers (n,), received {labels.dtype.name} labels of shape {tuple(labels.shape)}")
+            raise UserError(
+                f"condition=label needs integers (n,), received {labels.dtype.name} labels of shape {tuple(labels.shape)}"
+            )
         known = tf.logical_and(labels >= 0, labels < self.classes)
         return tf.where(known[:, None], tf.one_hot(labels, self.classes), float("nan"))
 
@@ -78,11 +85,11 @@ class LatentModel(ZooModel):
 
     def condition(self, labels, n):
         """The condition of n images as a list with one float32 array (n, classes), an empty one for an unconditional model."""
-        return condition_of(labels, n, self.classes)
+        return condition_inputs(labels, n, self.classes)
 
     def latent(self, n, seed):
         """n draws of z for an integer seed: float32 (n, latent_dim)."""
-        return latent(n, self.config.latent_dim, seed)
+        return sample_latent(n, self.config.latent_dim, seed)
 
     def generate(self, z, labels=None):
         """The images of given codes.
@@ -98,13 +105,17 @@ class LatentModel(ZooModel):
             UserError: codes or labels that do not fit the model.
         """
         z = check_codes(z, self.config.latent_dim)
-        return in_batches(self.graph, z, *self.condition(labels, len(z)))
+        return map_batches(self.graph, z, *self.condition(labels, len(z)))
 
     @functools.cached_property
     def graph(self):
         """(z, condition if there is one) -> uint8 images."""
-        specs = [tf.TensorSpec((None, size)) for size in (self.config.latent_dim, self.classes) if size]
-        return tf.function(lambda *inputs: to_uint8(self(join(*inputs))), input_signature=specs)
+        specs = [
+            tf.TensorSpec((None, size)) for size in (self.config.latent_dim, self.classes) if size
+        ]
+        return tf.function(
+            lambda *inputs: to_uint8(self(network_inputs(*inputs))), input_signature=specs
+        )
 
     def sample(self, n, seed=0, labels=None):
         """Generated images.
@@ -117,7 +128,7 @@ class LatentModel(ZooModel):
         Returns:
             uint8 array (n, s, s, c).
         """
-        return self.generate(self.latent(n, seed), in_turn(labels, n))
+        return self.generate(self.latent(n, seed), cycle_labels(labels, n))
 
     def probe(self):
         """What an exported copy must make alike."""
@@ -134,7 +145,10 @@ class LatentModel(ZooModel):
         if not self.classes:
             return {
                 "serving_default": (lambda z: {"images": to_uint8(self(z))}, [z]),
-                "sample": (lambda n, seed: {"images": to_uint8(self(self.latent(n, seed)))}, [n, seed]),
+                "sample": (
+                    lambda n, seed: {"images": to_uint8(self(self.latent(n, seed)))},
+                    [n, seed],
+                ),
             }
 
         def blend(z, labels):
@@ -148,11 +162,18 @@ class LatentModel(ZooModel):
             return serve(self.latent(n, seed), turns)
 
         vectors = tf.TensorSpec((None, self.classes), tf.float32, "labels")
-        labels = vectors if self.config.condition == "vector" else tf.TensorSpec((None,), tf.int32, "labels")
+        labels = (
+            vectors
+            if self.config.condition == "vector"
+            else tf.TensorSpec((None,), tf.int32, "labels")
+        )
         return {
             "serving_default": (serve, [z, labels]),
             "sample": (sample, [n, seed, labels]),
-            "blend": (blend, [z, vectors]),  # several classes at once: one-hot rows, or weights of the classes
+            "blend": (
+                blend,
+                [z, vectors],
+            ),  # several classes at once: one-hot rows, or weights of the classes
         }
 
 
@@ -164,32 +185,37 @@ def check_codes(z, size):
     """
     z = np.asarray(z, np.float32)
     if z.ndim != 2 or z.shape[1] != size or not len(z):
-        raise UserError(f"codes must be float32 (n, {size}), n at least 1, received z of shape {z.shape}")
+        raise UserError(
+            f"codes must be float32 (n, {size}), n at least 1, received z of shape {z.shape}"
+        )
     return z
 
 
-def latent(n, size, seed):
+def sample_latent(n, size, seed):
     """n draws from N(0, I) for an integer seed: float32 (n, size)."""
     return tf.random.stateless_normal((n, size), tf.stack([tf.cast(seed, tf.int64), 0]))
 
 
-def join(first, *condition):
+def network_inputs(first, *condition):
     """The inputs of a network: the tensor alone, or with its condition."""
     return (first, *condition) if condition else first
 
 
-def in_batches(function, *arrays, size=256):
+def map_batches(function, *arrays, size=256):
     """A function of batches over whole arrays, as one NumPy array."""
-    parts = [function(*(tf.convert_to_tensor(array[i : i + size]) for array in arrays)) for i in range(0, len(arrays[0]), size)]
+    parts = [
+        function(*(tf.convert_to_tensor(array[i : i + size]) for array in arrays))
+        for i in range(0, len(arrays[0]), size)
+    ]
     return np.concatenate([np.asarray(part) for part in parts])
 
 
-def in_turn(labels, n):
+def cycle_labels(labels, n):
     """Labels repeated in turn until there are n."""
     return None if labels is None else np.asarray(labels)[np.arange(n) % len(labels)]
 
 
-def condition_of(labels, n, classes):
+def condition_inputs(labels, n, classes):
     """The condition of n images as a list with one float32 array (n, classes), or none for an unconditional model.
 
     Raises:
@@ -205,10 +231,16 @@ def condition_of(labels, n, classes):
     if labels.ndim < 2 and np.issubdtype(labels.dtype, np.integer):
         wrong = np.unique(labels[(labels < 0) | (labels >= classes)]).tolist()
         if wrong:
-            raise UserError(f"labels must be integers from 0 to {classes - 1}, received {', '.join(map(str, wrong))}")
+            raise UserError(
+                f"labels must be integers from 0 to {classes - 1}, received {', '.join(map(str, wrong))}"
+            )
         if labels.shape != (n,):
-            raise UserError(f"labels must be {n} integers, one for each image, received {labels.size}")
+            raise UserError(
+                f"labels must be {n} integers, one for each image, received {labels.size}"
+            )
         return [keras.utils.to_categorical(labels, classes).astype(np.float32)]
     if labels.shape != (n, classes):
-        raise UserError(f"label vectors must be of shape {(n, classes)}, received labels of shape {labels.shape}")
+        raise UserError(
+            f"label vectors must be of shape {(n, classes)}, received labels of shape {labels.shape}"
+        )
     return [labels.astype(np.float32)]

@@ -21,11 +21,12 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.config import check_at_least
-from tfgan_zoo.layers import Dropout, doubling, halving, norm, patch_discriminator
+from tfgan_zoo.errors import check_at_least
+from tfgan_zoo.layers import Dropout
 from tfgan_zoo.losses import CRITERIA, absolute_error
-from tfgan_zoo.models.base import len_of
-from tfgan_zoo.models.latent import latent
+from tfgan_zoo.models.blocks import downsample, norm_layer, patch_discriminator, upsample
+from tfgan_zoo.models.latent import sample_latent
+from tfgan_zoo.models.replicated import batch_size_of
 from tfgan_zoo.models.translation import TranslationConfig, TranslationModel
 
 
@@ -35,7 +36,9 @@ class Pix2PixConfig(TranslationConfig):
     objective: str = "cross_entropy"  # or least_squares
     downs: int = 8  # halvings of the U-Net: 8 for 256 pixels, 7 for 128, 6 for 64 (section 6.1.1)
     dropout: float = 0.5  # of the inner decoder blocks, the paper's noise (section 3.2)
-    latent_dim: int = 0  # of z ~ N(0, I), beside dropout: constant planes beside x; 0: none, as in the paper
+    latent_dim: int = (
+        0  # of z ~ N(0, I), beside dropout: constant planes beside x; 0: none, as in the paper
+    )
     test_dropout: bool = False  # whether dropout is on at test time too, drawn by a seed
     l1_weight: float = 100.0  # lambda (section 3.3)
     discriminator_weight: float = 0.5  # of D's loss, "which slows down the rate at which D learns relative to G" (section 3.3)
@@ -65,25 +68,29 @@ def generator(config):
         A built `keras.Model` for any image size.
     """
     biased = config.norm == "instance"  # batch norm has a bias of its own
-    widths = [config.width * min(2**level, 8) for level in range(config.downs)]  # 64, 128, 256, 512, 512 ...
+    widths = [
+        config.width * min(2**level, 8) for level in range(config.downs)
+    ]  # 64, 128, 256, 512, 512 ...
 
     image = keras.Input((None, None, config.x_channels + config.latent_dim), name="x")
     x, skips = image, []
     for level, width in enumerate(widths):
-        x = halving(width, biased)(
+        x = downsample(width, biased)(
             keras.layers.LeakyReLU(config.slope)(x) if level else x
         )  # (n, 128, 128, 64), (n, 64, 64, 128) ... (n, 1, 1, 512)
         if 0 < level < config.downs - 1 or (level and config.bottleneck_norm):
-            x = norm(config.norm, config.test_norm)(x)
+            x = norm_layer(config.norm, config.test_norm)(x)
         skips.append(x)
     x = keras.layers.ReLU()(skips.pop())
     for level in range(config.downs - 1, 0, -1):
-        x = doubling(x, widths[level - 1], 4, config.upsampling, biased)  # (n, 2, 2, 512) ... (n, 128, 128, 64)
-        x = norm(config.norm, config.test_norm)(x)
+        x = upsample(
+            x, widths[level - 1], 4, config.upsampling, biased
+        )  # (n, 2, 2, 512) ... (n, 128, 128, 64)
+        x = norm_layer(config.norm, config.test_norm)(x)
         if 4 <= level < config.downs - 1:
             x = Dropout(config.dropout, seed=level)(x)
         x = keras.layers.ReLU()(keras.layers.Concatenate()([skips.pop(), x]))
-    x = doubling(x, config.y_channels, 4, config.upsampling)  # (n, 256, 256, 3)
+    x = upsample(x, config.y_channels, 4, config.upsampling)  # (n, 256, 256, 3)
     y = keras.layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(image, y, name="generator")
 
@@ -91,7 +98,9 @@ def generator(config):
 def discriminator(config):
     """(x, y) as channels (n, h, w, x_channels + y_channels) -> logits of patches (n, h', w', 1); see `patch_discriminator`."""
     channels = config.x_channels + config.y_channels
-    return patch_discriminator(channels, config.width, config.receptive_field, config.norm, "discriminator", config.slope)
+    return patch_discriminator(
+        channels, config.width, config.receptive_field, config.norm, "discriminator", config.slope
+    )
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
@@ -121,12 +130,16 @@ class Pix2Pix(TranslationModel):
     def losses(self, batch):
         x, y = batch
         criterion = CRITERIA[self.config.objective]
-        fake = self.generator(self.with_noise(x, self.noise((len_of(x), self.config.latent_dim), "z")), training=True)  # G(x)
+        fake = self.generator(
+            self.with_noise(x, self.noise((batch_size_of(x), self.config.latent_dim), "z")),
+            training=True,
+        )  # G(x)
         real_logits = self.discriminator(tf.concat([x, y], -1), training=True)  # D(x, y)
         fake_logits = self.discriminator(tf.concat([x, fake], -1), training=True)  # D(x, G(x))
         adversarial, l1 = criterion(fake_logits, 1.0), absolute_error(y, fake)
         return {
-            "discriminator": self.config.discriminator_weight * (criterion(real_logits, 1.0) + criterion(fake_logits, 0.0)),
+            "discriminator": self.config.discriminator_weight
+            * (criterion(real_logits, 1.0) + criterion(fake_logits, 0.0)),
             "generator": adversarial + self.config.l1_weight * l1,
             "adversarial": adversarial,
             "l1": l1,
@@ -136,12 +149,14 @@ class Pix2Pix(TranslationModel):
         """x with z as planes beside it: (n, h, w, c), (n, latent_dim) -> (n, h, w, c + latent_dim)."""
         if not self.config.latent_dim:
             return x
-        planes = tf.broadcast_to(z[:, None, None, :], (*tf.unstack(tf.shape(x)[:3]), self.config.latent_dim))
+        planes = tf.broadcast_to(
+            z[:, None, None, :], (*tf.unstack(tf.shape(x)[:3]), self.config.latent_dim)
+        )
         return tf.concat([x, tf.cast(planes, x.dtype)], -1)
 
     def generator_of(self, direction, seed=0):
         def generate(x, training):
-            z = latent(len_of(x), self.config.latent_dim, seed)
+            z = sample_latent(batch_size_of(x), self.config.latent_dim, seed)
             return self.generator(self.with_noise(x, z), training=training)
 
         return generate

@@ -12,18 +12,21 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError, check_at_least, check_choice
-from tfgan_zoo.data.transforms import on_any_size, to_float, to_integers, to_uint8
-from tfgan_zoo.layers import FIELDS, dropping
+from tfgan_zoo.config import ModelConfig
+from tfgan_zoo.data.transforms import apply_at_any_size, to_float, to_integers, to_uint8
+from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.layers import dropout_at_inference
 from tfgan_zoo.losses import CRITERIA
 from tfgan_zoo.models.base import ZooModel
+from tfgan_zoo.models.blocks import RECEPTIVE_FIELDS
 from tfgan_zoo.optimizers import Adam
+from tfgan_zoo.visualize import pad_to_common_size
 
 DIRECTIONS = ("xy", "yx")
 
 
 @dataclasses.dataclass(frozen=True)
-class TranslationConfig:
+class TranslationConfig(ModelConfig):
     """What both papers' models have; defaults are those that they agree on."""
 
     image_size: int = 256  # pixels of a training crop, square; translations may be of any size
@@ -46,20 +49,40 @@ class TranslationConfig:
     smallest = 0  # and at least this
 
     def __post_init__(self):
-        check_at_least(1, image_size=self.image_size, x_channels=self.x_channels, y_channels=self.y_channels, width=self.width)
-        check_at_least(0, learning_rate=self.learning_rate, constant_epochs=self.constant_epochs, decay_epochs=self.decay_epochs)
+        check_at_least(
+            1,
+            image_size=self.image_size,
+            x_channels=self.x_channels,
+            y_channels=self.y_channels,
+            width=self.width,
+        )
+        check_at_least(
+            0,
+            learning_rate=self.learning_rate,
+            constant_epochs=self.constant_epochs,
+            decay_epochs=self.decay_epochs,
+        )
         check_choice("norm", self.norm, ("instance", "batch"))
         check_choice("upsampling", self.upsampling, ("transposed", "resize"))
-        check_choice("receptive_field", self.receptive_field, FIELDS)
+        check_choice("receptive_field", self.receptive_field, RECEPTIVE_FIELDS)
         check_choice("objective", self.objective, CRITERIA)
         check_choice("test_norm", self.test_norm, ("image", "running"))
         for name in ("beta_1", "beta_2"):
             if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} must be in [0, 1), received {name}={getattr(self, name)!r}")
-        if FIELDS[self.receptive_field] and self.image_size // 2 ** FIELDS[self.receptive_field] < 3:
-            raise UserError(f"{self.image_size} pixels are too few for patches, received receptive_field={self.receptive_field}")
+                raise UserError(
+                    f"{name} must be in [0, 1), received {name}={getattr(self, name)!r}"
+                )
+        if (
+            RECEPTIVE_FIELDS[self.receptive_field]
+            and self.image_size // 2 ** RECEPTIVE_FIELDS[self.receptive_field] < 3
+        ):
+            raise UserError(
+                f"{self.image_size} pixels are too few for patches, received receptive_field={self.receptive_field}"
+            )
         if self.image_size % self.multiple:
-            raise UserError(f"image_size must be a multiple of {self.multiple}, received image_size={self.image_size}")
+            raise UserError(
+                f"image_size must be a multiple of {self.multiple}, received image_size={self.image_size}"
+            )
 
 
 class TranslationModel(ZooModel):
@@ -101,12 +124,20 @@ class TranslationModel(ZooModel):
             UserError: not a pair of floating-point images of the right channels.
         """
         if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise UserError(f"{type(self).__name__} needs batches (x, y) of images, received {type(data).__name__}")
-        for images, channels, name in zip(data, (self.config.x_channels, self.config.y_channels), "xy", strict=True):
+            raise UserError(
+                f"{type(self).__name__} needs batches (x, y) of images, received {type(data).__name__}"
+            )
+        for images, channels, name in zip(
+            data, (self.config.x_channels, self.config.y_channels), "xy", strict=True
+        ):
             if not images.dtype.is_floating:
-                raise UserError(f"images must be float32 in [-1, 1], received {name} of dtype={images.dtype.name}")
+                raise UserError(
+                    f"images must be float32 in [-1, 1], received {name} of dtype={images.dtype.name}"
+                )
             if images.shape[-1] != channels:
-                raise UserError(f"{name} must have model.{name}_channels={channels}, received {name} of shape {tuple(images.shape)}")
+                raise UserError(
+                    f"{name} must have model.{name}_channels={channels}, received {name} of shape {tuple(images.shape)}"
+                )
         return tuple(data)
 
     def train_step(self, data):
@@ -133,8 +164,13 @@ class TranslationModel(ZooModel):
             float32 tensor (n, h, w, c') in [-1, 1].
         """
         generator = self.generator_of(direction, seed)
-        with dropping(seed if self.random else None):
-            return on_any_size(lambda x: generator(x, training=False), images, self.config.multiple, self.config.smallest)
+        with dropout_at_inference(seed if self.random else None):
+            return apply_at_any_size(
+                lambda x: generator(x, training=False),
+                images,
+                self.config.multiple,
+                self.config.smallest,
+            )
 
     def translate(self, images, direction="xy", seed=0):
         """Translated images.
@@ -156,59 +192,69 @@ class TranslationModel(ZooModel):
         name = f"graph_{direction}_{images.dtype}"
         if not hasattr(self, name):  # a graph for each kind of input, made once
             dtype = tf.as_dtype(images.dtype)
-            specs = [tf.TensorSpec((1, None, None, images.shape[-1]), dtype), tf.TensorSpec((), tf.int32)]
-            graph = tf.function(lambda image, seed: to_integers(self.map(to_float(image), direction, seed), dtype), input_signature=specs)
+            specs = [
+                tf.TensorSpec((1, None, None, images.shape[-1]), dtype),
+                tf.TensorSpec((), tf.int32),
+            ]
+            graph = tf.function(
+                lambda image, seed: to_integers(self.map(to_float(image), direction, seed), dtype),
+                input_signature=specs,
+            )
             setattr(self, name, graph)
         out = [getattr(self, name)(many[i : i + 1], seed) for i in range(len(many))]
         return out[0][0].numpy() if images.ndim == 3 else np.concatenate(out)
 
     def probe(self):
         """What an exported copy must make alike."""
-        return translations(self)
+        return reference_translations(self)
 
     def page(self, count, seed, stills):
         """A picture of what the model has learnt, (images, columns): a column for each of the first `count` stills, a row for each
         of `views`."""
         columns = [self.views(*stills.still(i), seed) for i in range(min(count, len(stills)))]
-        return on_one_size([image for row in zip(*columns, strict=True) for image in row]), len(columns)
+        return pad_to_common_size(
+            [image for row in zip(*columns, strict=True) for image in row]
+        ), len(columns)
 
     def signatures(self):
         """What an exported model can do: `{name: (function, its input specs)}`. With a seed each image of a batch has noise of its own."""
         seeds = [tf.TensorSpec((), tf.int32, "seed")] if self.random else []
         found = {}
         for direction in self.directions:
-            images = tf.TensorSpec((None, None, None, self.channels(direction)[0]), tf.uint8, "images")
+            images = tf.TensorSpec(
+                (None, None, None, self.channels(direction)[0]), tf.uint8, "images"
+            )
 
             def translate(images, *seed, direction=direction):
                 return {"images": to_uint8(self.map(to_float(images), direction, *seed))}
 
             found[f"translate_{direction}"] = (translate, [images, *seeds])
-        return {"translate": found["translate_xy"], "serving_default": found["translate_xy"], **found}
+        return {
+            "translate": found["translate_xy"],
+            "serving_default": found["translate_xy"],
+            **found,
+        }
 
 
 def check_images(images, channels):
-    if images.dtype not in (np.uint8, np.uint16) or images.ndim not in (3, 4) or images.shape[-1] != channels or not images.size:
+    if (
+        images.dtype not in (np.uint8, np.uint16)
+        or images.ndim not in (3, 4)
+        or images.shape[-1] != channels
+        or not images.size
+    ):
         raise UserError(
             f"uint8 (or uint16) images of shape (h, w, {channels}) or (n, h, w, {channels}) are needed, "
             f"received {images.dtype} {images.shape}"
         )
 
 
-def translations(model):
+def reference_translations(model):
     """Translations of an image of noise, whose sides no network needs, in every direction: uint8 (n,)."""
     random = np.random.default_rng(0)
-    images = {way: random.integers(0, 256, (52, 75, model.channels(way)[0]), np.uint8) for way in model.directions}
+    images = {
+        way: random.integers(0, 256, (52, 75, model.channels(way)[0]), np.uint8)
+        for way in model.directions
+    }
     found = [model.translate(image, way) for way, image in images.items()]
     return np.concatenate([image.ravel() for image in found])
-
-
-def on_one_size(images):
-    """Images of any sizes, depths and channels for looking at, in the corner of a white sheet each: uint8 (n, h, w, 3)."""
-    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
-    sheets = np.full((len(images), height, width, 3), 255, np.uint8)
-    for sheet, image in zip(sheets, images, strict=True):
-        image = to_uint8(to_float(image)).numpy()
-        colours = np.zeros((*image.shape[:2], 3), np.uint8)
-        colours[..., : min(3, image.shape[-1])] = image[..., :3]
-        sheet[: image.shape[0], : image.shape[1]] = image if image.shape[-1] == 1 else colours
-    return sheets

@@ -24,17 +24,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.config import UserError, check_at_least, check_choice
+from tfgan_zoo.config import ModelConfig
 from tfgan_zoo.data.transforms import to_float
-from tfgan_zoo.layers import Constant, batch_norm, convolution, project, pyramid, transposed_convolution
+from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.layers import LearnedScalar
 from tfgan_zoo.losses import bernoulli_log_likelihood, gaussian_kl, gaussian_log_likelihood
-from tfgan_zoo.models.base import decaying, len_of
-from tfgan_zoo.models.latent import ConditionConfig, LatentModel, in_batches, join
+from tfgan_zoo.models.base import cosine_decay
+from tfgan_zoo.models.blocks import (
+    batch_norm,
+    convolution,
+    feature_map_sizes,
+    project,
+    transposed_convolution,
+)
+from tfgan_zoo.models.latent import ConditionConfig, LatentModel, map_batches, network_inputs
+from tfgan_zoo.models.replicated import batch_size_of
 from tfgan_zoo.optimizers import Adam
 
 
 @dataclasses.dataclass(frozen=True)
-class VAEConfig(ConditionConfig):
+class VAEConfig(ConditionConfig, ModelConfig):
     image_size: int = 28  # pixels, square
     channels: int = 1
     latent_dim: int = 40
@@ -49,20 +58,32 @@ class VAEConfig(ConditionConfig):
     free_bits: float = 0.0  # nats of KL that a latent dimension may use for nothing, in the mean over a replica's batch
     classes: int = 0  # conditional on a label or vector if more than 0
     learning_rate: float = 1e-3  # Adam
-    decay_steps: int = 0  # steps over which the learning rate falls to 0 along a cosine; 0: it stays
+    decay_steps: int = (
+        0  # steps over which the learning rate falls to 0 along a cosine; 0: it stays
+    )
+
+    task = "generate"
 
     def __post_init__(self):
         self.check_condition()
-        check_at_least(1, image_size=self.image_size, channels=self.channels, latent_dim=self.latent_dim)
+        check_at_least(
+            1, image_size=self.image_size, channels=self.channels, latent_dim=self.latent_dim
+        )
         check_at_least(1, width=self.width, kernel_size=self.kernel_size, hidden=self.hidden)
-        check_at_least(0, sigma=self.sigma, kl_weight=self.kl_weight, kl_warmup=self.kl_warmup, free_bits=self.free_bits)
+        check_at_least(
+            0,
+            sigma=self.sigma,
+            kl_weight=self.kl_weight,
+            kl_warmup=self.kl_warmup,
+            free_bits=self.free_bits,
+        )
         check_at_least(0, learning_rate=self.learning_rate, decay_steps=self.decay_steps)
         check_choice("network", self.network, ("convolutional", "perceptron"))
         check_choice("likelihood", self.likelihood, ("bernoulli", "gaussian"))
         if self.sigma and self.likelihood == "bernoulli":
             raise UserError(f"sigma is for likelihood=gaussian, received sigma={self.sigma}")
         if self.network == "convolutional":
-            pyramid(self.image_size, self.width)  # refuses sizes that do not fit
+            feature_map_sizes(self.image_size, self.width)  # refuses sizes that do not fit
 
 
 def encoder(config):
@@ -75,15 +96,17 @@ def encoder(config):
         A built `keras.Model`.
     """
     image = keras.Input((config.image_size, config.image_size, config.channels), name="image")
-    condition = conditions(config)
+    condition = condition_inputs_of(config)
     x = image
     if config.network == "convolutional":
-        for _, width in pyramid(config.image_size, config.width):  # (n, 14, 14, 32), (n, 7, 7, 64), (n, 4, 4, 128)
+        for _, width in feature_map_sizes(
+            config.image_size, config.width
+        ):  # (n, 14, 14, 32), (n, 7, 7, 64), (n, 4, 4, 128)
             x = keras.layers.LeakyReLU(0.2)(convolution(x, width, config.kernel_size, "batch"))
-    x = hidden(config, keras.layers.Flatten()(x), condition)  # (n, 400)
+    x = hidden_layer(config, keras.layers.Flatten()(x), condition)  # (n, 400)
     mean = keras.layers.Dense(config.latent_dim, name="mean", dtype="float32")(x)
     log_variance = keras.layers.Dense(config.latent_dim, name="log_variance", dtype="float32")(x)
-    return keras.Model(join(image, *condition), [mean, log_variance], name="encoder")
+    return keras.Model(network_inputs(image, *condition), [mean, log_variance], name="encoder")
 
 
 def decoder(config):
@@ -97,33 +120,43 @@ def decoder(config):
     """
     shape = (config.image_size, config.image_size, config.channels)
     z = keras.Input((config.latent_dim,), name="z")
-    condition = conditions(config)
-    x = hidden(config, z, condition)  # (n, 400)
+    condition = condition_inputs_of(config)
+    x = hidden_layer(config, z, condition)  # (n, 400)
     if config.network == "convolutional":
-        (start, first), *inner = reversed(pyramid(config.image_size, config.width))
+        (start, first), *inner = reversed(feature_map_sizes(config.image_size, config.width))
         x = keras.layers.LeakyReLU(0.2)(batch_norm()(project(x, start, first)))  # (n, 4, 4, 128)
         for size, width in inner:  # (n, 7, 7, 64), (n, 14, 14, 32)
-            x = keras.layers.LeakyReLU(0.2)(batch_norm()(transposed_convolution(x, width, config.kernel_size, size, use_bias=False)))
-        x = transposed_convolution(x, config.channels, config.kernel_size, config.image_size)  # (n, 28, 28, 1)
+            x = keras.layers.LeakyReLU(0.2)(
+                batch_norm()(
+                    transposed_convolution(x, width, config.kernel_size, size, use_bias=False)
+                )
+            )
+        x = transposed_convolution(
+            x, config.channels, config.kernel_size, config.image_size
+        )  # (n, 28, 28, 1)
     else:
         x = keras.layers.Reshape(shape)(keras.layers.Dense(math.prod(shape))(x))
     location = keras.layers.Activation("linear", dtype="float32", name="location")(x)
     if config.likelihood == "bernoulli":
-        return keras.Model(join(z, *condition), location, name="decoder")
-    log_sigma = Constant(math.log(config.sigma or 0.5), trainable=not config.sigma, name="log_sigma")(location)
-    return keras.Model(join(z, *condition), [location, log_sigma], name="decoder")
+        return keras.Model(network_inputs(z, *condition), location, name="decoder")
+    log_sigma = LearnedScalar(
+        math.log(config.sigma or 0.5), trainable=not config.sigma, name="log_sigma"
+    )(location)
+    return keras.Model(network_inputs(z, *condition), [location, log_sigma], name="decoder")
 
 
-def conditions(config):
+def condition_inputs_of(config):
     return [keras.Input((config.classes,), name="condition")] if config.classes else []
 
 
-def hidden(config, x, condition):
+def hidden_layer(config, x, condition):
     """The dense hidden layer, which also sees the condition."""
     x = keras.layers.Concatenate()([x, *condition]) if condition else x
     if config.network == "perceptron":
         return keras.layers.Dense(config.hidden, activation="relu")(x)
-    return keras.layers.LeakyReLU(0.2)(batch_norm()(keras.layers.Dense(config.hidden, use_bias=False)(x)))
+    return keras.layers.LeakyReLU(0.2)(
+        batch_norm()(keras.layers.Dense(config.hidden, use_bias=False)(x))
+    )
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
@@ -146,12 +179,16 @@ class VAE(LatentModel):
         return {"vae": [self.encoder, self.decoder]}
 
     def make_optimizer(self, player):
-        return Adam(decaying(self.config.learning_rate, self.config.decay_steps))
+        return Adam(cosine_decay(self.config.learning_rate, self.config.decay_steps))
 
     def call(self, inputs, training=False):
         """z, or (z, condition) -> the mean image of p(x|z) in [-1, 1]."""
         location, *_ = self.decode(inputs, training=training)
-        mean = tf.sigmoid(location) if self.config.likelihood == "bernoulli" else tf.clip_by_value(location, 0.0, 1.0)
+        mean = (
+            tf.sigmoid(location)
+            if self.config.likelihood == "bernoulli"
+            else tf.clip_by_value(location, 0.0, 1.0)
+        )
         return 2.0 * mean - 1.0
 
     def decode(self, inputs, training=False):
@@ -165,13 +202,16 @@ class VAE(LatentModel):
     def losses(self, batch):
         image, *condition = batch
         x = (image + 1.0) / 2.0
-        mean, log_variance = self.encoder(join(x, *condition), training=True)  # q(z|x)
-        z = mean + tf.exp(0.5 * log_variance) * self.noise((len_of(x), self.config.latent_dim), stream="z")
-        parameters = self.decode(join(z, *condition), training=True)  # p(x|z)
+        mean, log_variance = self.encoder(network_inputs(x, *condition), training=True)  # q(z|x)
+        z = mean + tf.exp(0.5 * log_variance) * self.noise(
+            (batch_size_of(x), self.config.latent_dim), stream="z"
+        )
+        parameters = self.decode(network_inputs(z, *condition), training=True)  # p(x|z)
         reconstruction = -tf.reduce_mean(self.log_likelihood(x, parameters))
         kl = tf.reduce_mean(gaussian_kl(mean, log_variance), axis=0)  # (latent_dim,)
         return {
-            "vae": reconstruction + self.kl_weight() * tf.reduce_sum(tf.maximum(kl, self.config.free_bits)),
+            "vae": reconstruction
+            + self.kl_weight() * tf.reduce_sum(tf.maximum(kl, self.config.free_bits)),
             "elbo": -reconstruction - tf.reduce_sum(kl),
             "reconstruction": reconstruction,
             "kl": tf.reduce_sum(kl),
@@ -181,12 +221,18 @@ class VAE(LatentModel):
     def kl_weight(self):
         """beta, after the warm-up."""
         weight, steps = self.config.kl_weight, self.config.kl_warmup
-        return weight * tf.minimum(1.0, tf.cast(self.step.value, tf.float32) / steps) if steps else weight
+        return (
+            weight * tf.minimum(1.0, tf.cast(self.step.value, tf.float32) / steps)
+            if steps
+            else weight
+        )
 
     def log_likelihood(self, x, parameters):
         """log p(x|z) in nats, x in [0, 1]: (n,)."""
         return (
-            bernoulli_log_likelihood(x, *parameters) if self.config.likelihood == "bernoulli" else gaussian_log_likelihood(x, *parameters)
+            bernoulli_log_likelihood(x, *parameters)
+            if self.config.likelihood == "bernoulli"
+            else gaussian_log_likelihood(x, *parameters)
         )
 
     def diagnose(self, losses):
@@ -209,7 +255,13 @@ class VAE(LatentModel):
             mean and log variance, each a float32 array (n, latent_dim).
         """
         condition = self.condition(labels, len(images))
-        both = in_batches(lambda image, *y: tf.concat(self.encoder(join((to_float(image) + 1.0) / 2.0, *y)), 1), images, *condition)
+        both = map_batches(
+            lambda image, *y: tf.concat(
+                self.encoder(network_inputs((to_float(image) + 1.0) / 2.0, *y)), 1
+            ),
+            images,
+            *condition,
+        )
         return np.split(both, 2, axis=1)
 
     def reconstruct(self, images, labels=None):
@@ -227,26 +279,36 @@ class VAE(LatentModel):
         Returns:
             log p(x|z) (k, n), log p(z) - log q(z|x) (k, n), KL of every dimension (n, latent_dim), mean (n, latent_dim).
         """
-        mean, log_variance = self.encoder(join(x, *condition))
+        mean, log_variance = self.encoder(network_inputs(x, *condition))
 
         def of_sample(noise):
             z = mean + tf.exp(0.5 * log_variance) * noise
-            prior_over_posterior = 0.5 * tf.reduce_sum(tf.square(noise) - tf.square(z) + log_variance, axis=1)
-            return self.log_likelihood(x, self.decode(join(z, *condition))), prior_over_posterior
+            prior_over_posterior = 0.5 * tf.reduce_sum(
+                tf.square(noise) - tf.square(z) + log_variance, axis=1
+            )
+            return self.log_likelihood(
+                x, self.decode(network_inputs(z, *condition))
+            ), prior_over_posterior
 
-        log_likelihood, log_ratio = tf.map_fn(of_sample, noise, fn_output_signature=(tf.float32, tf.float32))
+        log_likelihood, log_ratio = tf.map_fn(
+            of_sample, noise, fn_output_signature=(tf.float32, tf.float32)
+        )
         return log_likelihood, log_ratio, gaussian_kl(mean, log_variance), mean
 
     def signatures(self):
         """Those of every latent model; `decode`, the same as serving_default; and `encode` and `reconstruct` from uint8 images."""
         config = self.config
-        images = tf.TensorSpec((None, config.image_size, config.image_size, config.channels), tf.uint8, "images")
+        images = tf.TensorSpec(
+            (None, config.image_size, config.image_size, config.channels), tf.uint8, "images"
+        )
         shared = super().signatures()
         decode, (_, *labels) = shared["serving_default"]
 
         def encode(images, *labels):
             condition = [self.condition_tensor(label) for label in labels]
-            mean, log_variance = self.encoder(join((to_float(images) + 1.0) / 2.0, *condition))
+            mean, log_variance = self.encoder(
+                network_inputs((to_float(images) + 1.0) / 2.0, *condition)
+            )
             return {"mean": mean, "log_variance": log_variance}
 
         def reconstruct(images, *labels):

@@ -1,0 +1,901 @@
+"""Pairs and domains for translation: where they come from, what is done to them, and the stream of batches."""
+
+import dataclasses
+import logging
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfgan_zoo import presets
+from tfgan_zoo.config import DataConfig
+from tfgan_zoo.data import domains, facades, image_folder, pipeline, tfds, transforms
+from tfgan_zoo.data.datasets import load_for_experiment
+from tfgan_zoo.errors import UserError
+
+
+def model(size=16, x=1, y=1, multiple=4):
+    return types.SimpleNamespace(image_size=size, x_channels=x, y_channels=y, multiple=multiple)
+
+
+def folder(path, **changes):
+    return DataConfig(
+        **{"dataset": "folder", "path": str(path), "batch_size": 1, "holdout": 0.0, **changes}
+    )
+
+
+def grey(path, level, width=16, height=16):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (width, height), level).save(path)
+
+
+def levels(found):
+    """The grey levels of pictures of one grey each: [(x, y)]."""
+    stills = [found.still(i) for i in range(len(found))]
+    assert all(np.ptp(image) == 0 for still in stills for image in still)
+    return [tuple(int(image.flat[0]) for image in still) for still in stills]
+
+
+def coded(i, height=20, width=22):
+    """An image whose every pixel says which image, row and column it is from: uint16 (h, w, 1)."""
+    rows, columns = np.indices((height, width))
+    return (4096 * i + 64 * rows + columns).astype(np.uint16)[..., None]
+
+
+def decoded(image):
+    """(image, top, left, mirrored) of a crop of `coded` in [-1, 1], which must be whole."""
+    values = np.round((image[..., 0].astype(np.float64) + 1) * 32767.5).astype(int)
+    i, rows, columns = values // 4096, values // 64 % 64, values % 64
+    step = columns[0, 1] - columns[0, 0]
+    left = columns.min()
+    assert abs(step) == 1 and np.ptp(i) == 0
+    np.testing.assert_array_equal(rows - rows[0, 0], np.indices(rows.shape)[0])
+    np.testing.assert_array_equal(columns[:, ::step] - left, np.indices(rows.shape)[1])
+    return i[0, 0], rows[0, 0], left, step == -1
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory):
+    """trainA: 7 coded images; trainB: 3 negatives of the first ones, and 2 more of them in test folders."""
+    root = tmp_path_factory.mktemp("arrays")
+    for name, numbers in [
+        ("trainA", range(7)),
+        ("trainB", range(3)),
+        ("testA", range(7, 9)),
+        ("testB", range(7, 9)),
+    ]:
+        (root / name).mkdir()
+        for i in numbers:
+            np.save(root / name / f"{i}.npy", coded(i) if name.endswith("A") else 65535 - coded(i))
+    return root
+
+
+def config_of(arrays, **changes):
+    return folder(arrays, **{"preprocess": "crop", "flip": True, "batch_size": 2, **changes})
+
+
+def take(found, config, count, **options):
+    options = {"seed": 0, "batch_size": config.batch_size, "steps_per_epoch": 3, **options}
+    return [
+        (x.numpy(), y.numpy()) for x, y in pipeline.batches(found, config, **options).take(count)
+    ]
+
+
+def codes(batches):
+    """The codes of x and those of y, negated back, image after image."""
+    return [decoded(image) for x, _ in batches for image in x], [
+        decoded(-image) for _, y in batches for image in y
+    ]
+
+
+# --- batches
+
+
+def test_pairs_are_cropped_and_mirrored_together_and_anew_in_every_epoch(arrays):
+    config = config_of(arrays, batch_size=1)
+    found = domains.load_domains(config, model(), "pairs")
+    assert found.description == "folder: 3 pairs by file name, 16x16, 1 to 1 channels, in memory"
+    x, y = codes(take(found, config, 600))
+    assert x == y
+    assert {i for i, *_ in x} == {0, 1, 2} and all(
+        sorted(i for i, *_ in x[n : n + 3]) == [0, 1, 2] for n in range(0, 600, 3)
+    )
+    assert {draw[1:] for draw in x} == {
+        (top, left, m) for top in range(5) for left in range(7) for m in (True, False)
+    }
+    assert 0.4 < np.mean([mirrored for *_, mirrored in x]) < 0.6
+    assert (
+        1.7 < np.mean([top for _, top, _, _ in x]) < 2.3
+        and 2.6 < np.mean([left for _, _, left, _ in x]) < 3.4
+    )
+
+
+def test_without_flip_the_crops_are_the_same_and_nothing_is_mirrored(arrays):
+    config, plain = config_of(arrays), config_of(arrays, flip=False)
+    found = domains.load_domains(config, model(), "pairs")
+    for a, b in zip(
+        codes(take(found, config, 30))[0], codes(take(found, plain, 30))[0], strict=True
+    ):
+        assert a[:3] == b[:3] and not b[3]
+
+
+def test_heaps_have_orders_crops_and_mirrors_of_their_own(arrays):
+    config = config_of(arrays, batch_size=1)
+    found = domains.load_domains(config, model(), "domains")
+    assert len(found) == 7
+    assert found.description == "folder: 7 and 3 unpaired images, 16x16, 1 to 1 channels, in memory"
+    x, y = codes(take(found, config, 700, steps_per_epoch=7))
+    for n in range(
+        0, 700, 7
+    ):  # every epoch shows all of the longer domain, and the shorter one as evenly as it can
+        assert sorted(i for i, *_ in x[n : n + 7]) == list(range(7))
+        assert sorted(np.bincount([i for i, *_ in y[n : n + 7]], minlength=3)) == [2, 2, 3]
+    assert {(a[0], b[0]) for a, b in zip(x, y, strict=True)} == {
+        (i, j) for i in range(7) for j in range(3)
+    }
+    for part in (1, 2, 3):  # as often alike as chance has it
+        alike = np.mean([a[part] == b[part] for a, b in zip(x, y, strict=True)])
+        assert abs(alike - {1: 1 / 5, 2: 1 / 7, 3: 1 / 2}[part]) < 0.06
+
+
+def test_equally_long_heaps_are_not_shown_in_the_same_order(arrays):
+    config = config_of(arrays / "trainA", batch_size=1, path_y=str(arrays / "trainB"), limit=3)
+    found = domains.load_domains(config, model(), "domains")
+    x, y = codes(take(found, config, 300))
+    assert abs(np.mean([a[0] == b[0] for a, b in zip(x, y, strict=True)]) - 1 / 3) < 0.1
+
+
+@pytest.mark.parametrize("kind", ["pairs", "domains"])
+def test_a_batch_is_a_function_of_seed_epoch_and_position(arrays, kind):
+    config, lazy = config_of(arrays, batch_size=4), config_of(arrays, batch_size=4, cache_gb=1e-9)
+    found = domains.load_domains(config, model(), kind)
+    whole = take(found, config, 12)
+    later = take(found, config, 3, first_epoch=3)
+    shards = [take(found, config, 12, shard=i, shards=2) for i in range(2)]
+    uncached = domains.load_domains(lazy, model(), kind)
+    assert "decoded in every epoch" in uncached.description and not any(
+        source.in_memory for source in uncached.sources
+    )
+    decoded_anew = take(uncached, lazy, 12)
+    for domain in (0, 1):
+        np.testing.assert_array_equal([b[domain] for b in whole[9:]], [b[domain] for b in later])
+        np.testing.assert_array_equal([b[domain] for b in whole], [b[domain] for b in decoded_anew])
+        joined = [np.concatenate([a[domain], b[domain]]) for a, b in zip(*shards, strict=True)]
+        np.testing.assert_array_equal([b[domain] for b in whole], joined)
+        assert len({b[domain].tobytes() for b in whole}) == 12
+        assert whole[0][domain].tobytes() != take(found, config, 1, seed=1)[0][domain].tobytes()
+
+
+def test_batches_have_static_shapes_and_keep_every_depth(tmp_path):
+    """x of 16 bits and grey, y of 8 bits in two channels."""
+    (tmp_path / "A").mkdir()
+    (tmp_path / "B").mkdir()
+    Image.fromarray(np.full((16, 16), 1000, np.uint16)).save(tmp_path / "A" / "1.png")
+    np.save(
+        tmp_path / "B" / "1.npy",
+        np.stack([np.full((16, 16), level, np.uint8) for level in (0, 204)], -1),
+    )
+    config = folder(tmp_path)
+    found = domains.load_domains(config, model(y=2), "pairs")
+    assert pipeline.batches(found, config, 0, 4, steps_per_epoch=1, shards=2).element_spec == (
+        tf.TensorSpec((2, 16, 16, 1), tf.float32),
+        tf.TensorSpec((2, 16, 16, 2), tf.float32),
+    )
+    x, y = take(found, config, 1)[0]
+    np.testing.assert_allclose(x, 1000 / 65535 * 2 - 1, atol=1e-6)
+    np.testing.assert_allclose(y, np.broadcast_to([-1, 0.6], y.shape), atol=1e-6)
+
+
+def test_images_of_their_own_sizes_come_one_by_one(tmp_path):
+    grey(tmp_path / "A" / "1.png", 10, width=21, height=30)
+    grey(tmp_path / "B" / "1.png", 20, width=21, height=30)
+    grey(tmp_path / "A" / "2.png", 11, width=40, height=9)
+    grey(tmp_path / "B" / "2.png", 21, width=40, height=9)
+    config = folder(tmp_path, preprocess="none")
+    found = domains.load_domains(config, model(), "pairs")
+    assert "of their own sizes" in found.description
+    batches = take(found, config, 2, steps_per_epoch=2)
+    assert {(x.shape, y.shape) for x, y in batches} == {((1, 32, 20, 1),) * 2, ((1, 8, 40, 1),) * 2}
+
+
+# --- sizes
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "expected"),
+    [  # height x width; load size 20, crops of 16, multiples of 4
+        ("resize_and_crop", (30, 50), (20, 20)),
+        ("resize_and_crop", (3, 5), (20, 20)),
+        ("crop", (30, 50), (30, 50)),
+        ("crop", (8, 20), (16, 40)),  # too small: enlarged
+        ("scale_width", (30, 50), (12, 20)),
+        ("scale_width", (21, 20), (20, 20)),
+        ("scale_width", (1, 50), (4, 20)),
+        ("scale_width_and_crop", (80, 50), (32, 20)),
+        ("scale_width_and_crop", (30, 50), (16, 27)),  # 12 x 20 is too small: enlarged
+        ("none", (30, 50), (32, 48)),
+        ("none", (1, 6), (4, 8)),
+    ],
+)
+def test_sizes_before_the_crop(mode, size, expected):
+    fit = domains.Resize(mode, "bicubic", 20, 16, 4)
+    (image,) = fit(np.zeros((*size, 3), np.uint8))
+    assert image.shape == (*expected, 3) and image.dtype == np.uint8
+
+
+def test_load_size_is_that_of_the_paper_unless_given(tmp_path):
+    grey(tmp_path / "1.png", 100, width=40, height=20)
+    for changes, sides in [
+        ({}, (286, 286)),
+        ({"load_size": 300}, (300, 300)),
+        ({"load_size": 256}, (256, 256)),
+    ]:
+        found = domains.load_domains(
+            folder(tmp_path, derive="grey", **changes), model(256, 1, 3), "pairs"
+        )
+        assert [image.shape[:2] for image in found.sources[0][0]] == [sides] * 2
+        assert [image.shape for image in found.still(0)] == [(256, 256, 1), (256, 256, 3)]
+
+
+def test_resizing_is_antialiased_bicubic_as_pillows(tmp_path):
+    photo = np.random.default_rng(0).integers(
+        64, 192, (40, 48, 3), np.uint8
+    )  # Pillow clips between its two passes, so no extremes
+    for height, width in [(13, 17), (77, 90)]:
+        expected = np.asarray(
+            Image.fromarray(photo).resize((width, height), Image.Resampling.BICUBIC)
+        ).astype(int)
+        assert abs(transforms.resize(photo, height, width) - expected).max() <= 1
+    deep = transforms.resize(photo[..., :1] * np.uint16(257), 13, 17)
+    assert deep.dtype == np.uint16
+    assert abs(deep / 257 - transforms.resize(photo[..., :1], 13, 17)).max() <= 0.51
+    steps = np.repeat(np.array([0, 255], np.uint8), 8)[None, :, None].repeat(16, axis=0)
+    assert set(np.unique(transforms.resize(steps, 11, 11, "nearest"))) == {0, 255}
+    enlarged = transforms.resize(steps, 33, 33)
+    assert (
+        enlarged[:, :15].max() == 0 and enlarged[:, -15:].min() == 255
+    )  # overshoot beside the step is clipped, not wrapped around
+
+
+def test_a_still_is_the_middle_and_not_mirrored(arrays):
+    found = domains.load_domains(config_of(arrays), model(), "pairs")
+    x, y = found.still(1)
+    np.testing.assert_array_equal(x, coded(1)[2:18, 3:19])
+    np.testing.assert_array_equal(y, 65535 - x)
+
+
+# --- folders
+
+LAYOUTS = {  # name of the layout: (kinds, files, data.path_y, (x, y) of training, (x, y) of tests), by the level of each file
+    "trainA": (
+        ("pairs", "domains"),
+        {
+            "trainA/1.png": 1,
+            "trainA/2.png": 2,
+            "trainB/1.png": 101,
+            "trainB/2.png": 102,
+            "testA/3.png": 3,
+            "testB/3.png": 103,
+        },
+        "",
+        [(1, 101), (2, 102)],
+        [(3, 103)],
+    ),
+    "train/A": (
+        ("pairs", "domains"),
+        {"train/A/1.png": 1, "train/B/1.jpg": 101, "val/A/2.png": 2, "val/B/2.png": 102},
+        "",
+        [(1, 101)],
+        [(2, 102)],
+    ),
+    "A/train": (
+        ("pairs", "domains"),
+        {"A/train/1.png": 1, "B/train/1.png": 101, "A/test/2.png": 2, "B/test/2.png": 102},
+        "",
+        [(1, 101)],
+        [(2, 102)],
+    ),
+    "two folders": (
+        ("pairs", "domains"),
+        {"x/one/1.png": 1, "x/test/2.png": 2, "y/one/1.bmp": 101, "y/test/2.gif": 102},
+        "y",
+        [(1, 101)],
+        [(2, 102)],
+    ),
+    "tests of other numbers": (
+        ("domains",),
+        {
+            "trainA/1.png": 1,
+            "trainA/2.png": 2,
+            "trainB/9.png": 109,
+            "testA/3.png": 3,
+            "testB/4.png": 104,
+            "testB/5.png": 105,
+        },
+        "",
+        [(1, 109), (2, 109)],
+        [(3, 104), (3, 105)],
+    ),
+    "side by side": (
+        ("pairs",),
+        {"train/1.png": (1, 101), "test/2.png": (2, 102), "val/3.png": (3, 103)},
+        "",
+        [(1, 101)],
+        [(2, 102)],
+    ),
+    "side by side, flat": (
+        ("pairs",),
+        {"1.png": (1, 101), "valid/2.png": (2, 102)},
+        "",
+        [(1, 101)],
+        [(2, 102)],
+    ),
+}
+
+
+@pytest.mark.parametrize("direction", ["xy", "yx"])
+@pytest.mark.parametrize(
+    ("layout", "kind"), [(name, kind) for name, (kinds, *_) in LAYOUTS.items() for kind in kinds]
+)
+def test_layouts_and_directions(layout, kind, direction, tmp_path):
+    _, files, path_y, train, test = LAYOUTS[layout]
+    for name, level in files.items():
+        if isinstance(level, tuple):
+            grey(tmp_path / name, level[0], width=32)
+            with Image.open(tmp_path / name) as picture:
+                picture.load()
+            picture.paste(level[1], (16, 0, 32, 16))
+            picture.save(tmp_path / name)
+        else:
+            grey(tmp_path / name, level)
+    root, other = (tmp_path / "x", str(tmp_path / "y")) if path_y else (tmp_path, "")
+    for split, expected in [("train", train), ("test", test)]:
+        config = folder(root, path_y=other, direction=direction, split=split, holdout=0.5)
+        expected = expected if direction == "xy" else [pair[::-1] for pair in expected]
+        found = domains.load_domains(config, model(), kind)
+        assert found.paired == (kind == "pairs")
+        assert [
+            [abs(a - b) <= 2 for a, b in zip(*pairs, strict=True)]
+            for pairs in zip(levels(found), expected, strict=True)
+        ] == [[True, True] for _ in expected]  # JPEG may be a level off
+
+
+@pytest.mark.parametrize(("direction", "x", "y"), [("xy", 1, 3), ("yx", 3, 1)])
+@pytest.mark.parametrize("form", ["side by side", "by file name", "derived", "domains"])
+def test_channels_follow_the_direction(form, direction, x, y, tmp_path):
+    """A is grey and B is in colour, however they are stored."""
+    colours = Image.new("RGB", (32, 16), (200, 100, 50))
+    for name in {"side by side": ["1.png"], "derived": ["1.png"]}.get(form, ["A/1.png", "B/1.png"]):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        colours.save(tmp_path / name)
+    config = folder(tmp_path, direction=direction, derive="grey" if form == "derived" else "")
+    found = domains.load_domains(
+        config, model(16, x, y), "domains" if form == "domains" else "pairs"
+    )
+    for image, channels in zip(found.still(0), (x, y), strict=True):
+        assert image.shape == (16, 16, channels)
+        np.testing.assert_array_equal(
+            image[3, 3], [124] if channels == 1 else [200, 100, 50]
+        )  # 0.299 r + 0.587 g + 0.114 b
+
+
+def test_a_share_of_a_folder_is_held_out_for_tests_always_the_same(tmp_path):
+    for i in range(25):
+        grey(tmp_path / "A" / f"{i:02}.png", i)
+        grey(tmp_path / "B" / f"{i:02}.png", 100 + i)
+    for kind in ("pairs", "domains"):
+        train, test = (
+            levels(domains.load_domains(folder(tmp_path, split=split, holdout=0.1), model(), kind))
+            for split in ("train", "test")
+        )
+        assert len(train) == 22 and len(test) == 3
+        assert sorted(train + test) == [(i, 100 + i) for i in range(25)]
+        assert train == sorted(train)
+        assert test == levels(
+            domains.load_domains(folder(tmp_path, split="test", holdout=0.1), model(), kind)
+        )
+        few = levels(
+            domains.load_domains(
+                folder(tmp_path, split="test", holdout=0.1, limit=2), model(), kind
+            )
+        )
+        assert few == test[:2]
+        assert (
+            len(domains.load_domains(folder(tmp_path, holdout=0.99), model(), kind)) == 1
+        )  # something is left to train on
+        assert len(domains.load_domains(folder(tmp_path, holdout=0.0), model(), kind)) == 25
+        with pytest.raises(
+            UserError, match="no test pictures: a folder test, or .*data.holdout=0.0"
+        ):
+            domains.load_domains(folder(tmp_path, split="test"), model(), kind)
+
+
+def test_files_without_a_partner_are_counted_and_named(tmp_path, caplog):
+    for name in ("A/1.png", "A/2.png", "A/sub/3.png", "B/2.webp", "B/sub/3.bmp", "B/3.png"):
+        grey(tmp_path / name, int(name[-5]) if name[-5].isdigit() else 2)
+    with caplog.at_level(logging.WARNING, "tfgan_zoo"):
+        found = domains.load_domains(folder(tmp_path), model(), "pairs")
+    assert levels(found) == [(2, 2), (3, 3)]
+    assert (
+        len(caplog.records) == 1
+        and "2 files of" in caplog.text
+        and "the first being 1" in caplog.text
+    )
+
+
+def test_pairs_that_do_not_fit_and_broken_files_are_skipped_with_one_warning(tmp_path, caplog):
+    for i in range(1, 4):
+        grey(tmp_path / "A" / f"{i}.png", i)
+        grey(tmp_path / "B" / f"{i}.png", 100 + i)
+    grey(tmp_path / "A" / "1.png", 1, width=30)
+    (tmp_path / "B" / "2.png").write_bytes(b"not a picture")
+    with caplog.at_level(logging.WARNING, "tfgan_zoo"):
+        found = domains.load_domains(folder(tmp_path), model(), "pairs")
+    assert levels(found) == [(3, 103)] and len(caplog.records) == 1
+    assert levels(domains.load_domains(folder(tmp_path, cache_gb=1e-9), model(), "pairs")) == [
+        (3, 103)
+    ]
+    for part in (
+        "skipped 2 unreadable files",
+        "A/1.png (30x16, but",
+        "1.png is 16x16",
+        "A/2.png (cannot identify image file",
+        "B/2.png",
+    ):
+        assert part in caplog.text
+    (tmp_path / "A" / "3.png").unlink()
+    with pytest.raises(
+        UserError, match="none of 2 pictures can be read, the first one being .*1.png"
+    ):
+        domains.load_domains(folder(tmp_path), model(), "pairs")
+
+
+def test_side_by_side_needs_an_even_width(tmp_path, caplog):
+    grey(tmp_path / "even.png", 5, width=30)
+    grey(tmp_path / "odd.png", 6, width=31)
+    with caplog.at_level(logging.WARNING, "tfgan_zoo"):
+        assert len(domains.load_domains(folder(tmp_path), model(), "pairs")) == 1
+    assert "odd.png (side by side means an even width, received 31x16)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"path": ""}, "pairs", "data.path must be a folder of pictures, received data.path=''"),
+        (
+            {"path": "/nowhere"},
+            "domains",
+            "data.path must be a folder of pictures, received data.path='/nowhere'",
+        ),
+        (
+            {"path_y": "/nowhere"},
+            "pairs",
+            "data.path_y must be a folder of pictures, received data.path_y='/nowhere'",
+        ),
+        ({"path_y": "ROOT/trainB"}, "domains", "neither domain may lie in the other's folder"),
+        (
+            {"path": "ROOT/trainA"},
+            "domains",
+            "two domains are needed: data.path with trainA and trainB, .* received data.path='.*trainA'",
+        ),
+        ({"derive": "grey"}, "domains", "two domains are needed"),
+        (
+            {"derive": "grey", "path_y": "ROOT/trainB"},
+            "pairs",
+            "data.derive makes x from the pictures of data.path",
+        ),
+        (
+            {},
+            "pairs",
+            "no file of .*trainA has one of the same name in .*trainB, so there are no pairs",
+        ),
+        (
+            {"path": "ROOT/lonely"},
+            "domains",
+            "no pictures .* in the folder, received '.*lonely.*trainB'",
+        ),
+        ({"path": "ROOT/tests"}, "pairs", "all pictures in .*tests are test pictures"),
+        (
+            {"rotate": 5.0},
+            "domains",
+            "rotate, zoom and binarize are not for translation .* received rotate=5.0, zoom=0.0, binarize=none",
+        ),
+        ({"binarize": "static"}, "domains", "received rotate=0.0, zoom=0.0, binarize=static"),
+        (
+            {"dataset": "digits"},
+            "domains",
+            "needs a data set of two domains: facades_synthetic, .* received data.dataset='digits'",
+        ),
+        (
+            {"dataset": "facades_synthetic", "derive": "edges"},
+            "pairs",
+            "set data.dataset=folder, received data.dataset=facades_synthetic",
+        ),
+        (
+            {"preprocess": "none"},
+            "domains",
+            "unpaired images need crops of one size: resize_and_crop, .* received data.preprocess=none",
+        ),
+        (
+            {"preprocess": "none", "batch_size": 2},
+            "pairs",
+            "images of different sizes need data.batch_size=1, received .*=none",
+        ),
+        (
+            {"preprocess": "scale_width", "batch_size": 2},
+            "pairs",
+            "need data.batch_size=1, received .*=scale_width",
+        ),
+        (
+            {"load_size": 15},
+            "domains",
+            "crops of 16 pixels need at least as large a data.load_size, received 15",
+        ),
+    ],
+)
+def test_errors_come_early_and_say_what_to_do(changes, kind, message, tmp_path):
+    for name in ("trainA/a.png", "trainB/b.png", "lonely/trainA/a.png", "tests/test/a.png"):
+        grey(tmp_path / name, 0)
+    changes = {
+        name: value.replace("ROOT", str(tmp_path)) if isinstance(value, str) else value
+        for name, value in changes.items()
+    }
+    with pytest.raises(UserError, match=message):
+        domains.load_domains(folder(**{"path": tmp_path, **changes}), model(), kind)
+
+
+# --- pictures of every kind
+
+
+def test_sixteen_bits_are_read_as_they_are(tmp_path):
+    dark = np.arange(64, dtype=np.uint16).reshape(8, 8)  # no brighter for being dark
+    bright = dark + 60000
+    for values in (dark, bright):
+        for name in ("x.png", "x.tif"):
+            Image.fromarray(values).save(tmp_path / name)
+            found = image_folder.read_image(tmp_path / name, 1)
+            assert found.dtype == np.uint16
+            np.testing.assert_array_equal(found[..., 0], values)
+    colours = image_folder.read_image(tmp_path / "x.png", 4)
+    np.testing.assert_array_equal(
+        colours, np.stack([bright] * 3 + [np.full_like(bright, 65535)], -1)
+    )
+
+
+def test_thirty_two_bits_are_eight_or_sixteen_or_refused(tmp_path):
+    file = tmp_path / "x.tif"
+    for low, high, expected in [
+        (0, 255, [0, 65535]),
+        (0, 256, [0, 256]),
+        (9, 65535, [9, 65535]),
+        (0, 65536, None),
+        (-1, 5, None),
+    ]:
+        Image.fromarray(np.array([[low, high]], np.int32)).save(file)
+        if expected:
+            assert image_folder.read_image(file, 1).ravel().tolist() == expected
+        else:
+            with pytest.raises(
+                ValueError, match=f"from 0 to 65535 are needed, received {low} to {high}"
+            ):
+                image_folder.read_image(file, 1)
+    Image.fromarray(np.array([[0.0, 1.0]], np.float32)).save(file)
+    with pytest.raises(ValueError, match="floating-point"):
+        image_folder.read_image(file, 1)
+
+
+def test_transparency_is_kept_for_four_channels_and_else_put_on_white(tmp_path):
+    picture = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    picture.paste((10, 20, 30, 255), (0, 0, 2, 4))
+    picture.save(tmp_path / "x.png")
+    assert image_folder.read_image(tmp_path / "x.png", 4)[0, ::3].tolist() == [
+        [10, 20, 30, 255],
+        [0, 0, 0, 0],
+    ]
+    assert image_folder.read_image(tmp_path / "x.png", 3)[0, ::3].tolist() == [
+        [10, 20, 30],
+        [255, 255, 255],
+    ]
+    Image.new("RGB", (4, 4), (10, 20, 30)).save(tmp_path / "x.jpg", quality=100)
+    assert image_folder.read_image(tmp_path / "x.jpg", 4)[0, 0, 3] == 255
+    config = folder(tmp_path, derive="lowres", limit=1)
+    assert [
+        image.shape for image in domains.load_domains(config, model(16, 3, 3), "pairs").still(0)
+    ] == [(16, 16, 3)] * 2
+
+
+def test_pictures_are_turned_upright_before_they_are_halved(tmp_path):
+    """Stored on its side: the left half of what a viewer shows is the lower half of the file's rows."""
+    stored = np.zeros((32, 16), np.uint8)
+    stored[:16], stored[16:] = 200, 50
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    Image.fromarray(stored).save(tmp_path / "x.png", exif=exif)
+    assert levels(domains.load_domains(folder(tmp_path), model(), "pairs")) == [(50, 200)]
+    np.save(tmp_path / "y.npy", stored.T[..., None])
+    assert levels(domains.load_domains(folder(tmp_path), model(), "pairs")) == [
+        (50, 200),
+        (200, 50),
+    ]
+
+
+def test_arrays_are_of_integers_and_of_the_right_channels(tmp_path):
+    file = tmp_path / "x.npy"
+    two = np.arange(24, dtype=np.uint8).reshape(3, 4, 2)
+    np.save(file, two)
+    np.testing.assert_array_equal(image_folder.read_image(file, 2), two)
+    np.save(file, two[..., 0])
+    np.testing.assert_array_equal(image_folder.read_image(file, 1), two[..., :1])
+    for wrong, channels in [(two, 3), (two.astype(np.float32), 2), (two[None], 2), (two[:0], 2)]:
+        np.save(file, wrong)
+        with pytest.raises(ValueError, match="uint8 or uint16 of shape"):
+            image_folder.read_image(file, channels)
+    np.save(file, two)
+    whole = file.read_bytes()
+    for broken in (
+        b"",
+        whole[:9],
+        whole[:60],
+        whole[:-1],
+        whole.replace(b"False", b"Fa(se"),
+        b"PK\x03\x04",
+    ):
+        file.write_bytes(broken)
+        with pytest.raises(ValueError, match="not an array"):
+            image_folder.read_image(file, 2)
+    np.save(file, np.array([{"code": 1}]), allow_pickle=True)  # could run code
+    with pytest.raises(ValueError, match="not an array"):
+        image_folder.read_image(file, 2)
+
+
+# --- pairs from single photographs
+
+
+def test_derived_grey():
+    photo = np.full((4, 5, 3), (30, 60, 90), np.uint8)
+    for channels in (1, 3):
+        found = domains.derive(photo, "grey", channels)
+        np.testing.assert_array_equal(
+            found, np.full((4, 5, channels), 54, np.uint8)
+        )  # 8.97 + 35.22 + 10.26
+    assert domains.derive(photo * np.uint16(257), "grey", 1)[0, 0, 0] == round(54.45 * 257)
+
+
+@pytest.mark.parametrize("depth", [1, 257])
+def test_derived_edges_are_dark_lines_on_white(depth):
+    photo = np.zeros((20, 40, 1), np.uint8)
+    photo[:, 10:20], photo[:, 20:] = 100, 120
+    found = domains.derive(photo * np.uint16(depth) if depth > 1 else photo, "edges", 1)[..., 0]
+    assert found.dtype == np.uint8 and np.ptp(found, axis=0).max() == 0  # the same in every row
+    line = found[0].astype(int)
+    assert (line[[0, 4, 15, 25, 39]] == 255).all()
+    # smoothed by a Gaussian of 1, beside a step s the slope is s (Phi(0.5) - Phi(-1.5)) / 2 = 0.312 s: 31 of 40, and 6 of 40
+    assert line[9:11] == pytest.approx([56, 56], abs=8) and line[19:21] == pytest.approx(
+        [215, 215], abs=8
+    )
+    assert np.argsort(line)[:2].tolist() in ([9, 10], [10, 9])
+    assert domains.derive(photo, "edges", 3).shape == (20, 40, 3)
+
+
+def test_derived_lowres_keeps_a_quarter_of_the_detail():
+    ramp = np.tile(np.linspace(40, 200, 32).round().astype(np.uint8)[None, :, None], (32, 1, 3))
+    assert abs(domains.derive(ramp, "lowres", 3)[:, 4:-4].astype(int) - ramp[:, 4:-4]).max() <= 2
+    for period, low, high in [
+        (6, 0.0, 0.15),
+        (16, 0.5, 1.0),
+    ]:  # of a quarter's pixels 1.5, too few for a wave, and 4
+        wave = 128 + 100 * np.sin(np.arange(48) * 2 * np.pi / period)
+        found = domains.derive(
+            np.tile(wave.round().astype(np.uint8)[None, :, None], (48, 1, 3)), "lowres", 3
+        )
+        assert low <= np.ptp(found[:, 8:-8]) / 200 <= high
+    assert domains.derive(ramp, "lowres", 1).shape == (32, 32, 1)
+    assert domains.derive(ramp[:2, :3], "lowres", 3).shape == (2, 3, 3)
+
+
+def test_derived_pairs_are_cropped_together(tmp_path):
+    photo = np.random.default_rng(0).integers(0, 256, (24, 30, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "x.png")
+    for direction in ("xy", "yx"):
+        config = folder(tmp_path, derive="grey", preprocess="crop", flip=True, direction=direction)
+        found = domains.load_domains(
+            config, model(16, *((1, 3) if direction == "xy" else (3, 1))), "pairs"
+        )
+        assert found.description.startswith("folder: 1 pairs by data.derive=grey, 16x16")
+        for x, y in take(found, config, 8):
+            grey_one, colours = (x, y) if direction == "xy" else (y, x)
+            np.testing.assert_allclose(
+                colours @ np.float32([0.299, 0.587, 0.114]), grey_one[..., 0], atol=0.51 / 127.5
+            )
+
+
+# --- our own facades
+
+
+@pytest.mark.parametrize("direction", ["xy", "yx"])
+def test_facades_are_true_pairs_and_unpaired_halves(direction):
+    tiny = model(16, 3, 3)
+    config = DataConfig(
+        dataset="facades_synthetic", batch_size=1, limit=5, direction=direction, load_size=16
+    )
+    label, photo = (0, 1) if direction == "xy" else (1, 0)
+
+    def stills(split, kind):
+        found = domains.load_domains(dataclasses.replace(config, split=split), tiny, kind)
+        assert len(found) == 5
+        return [found.still(i) for i in range(5)]
+
+    def is_true(still):
+        return np.array_equal(facades.render(facades.nearest_classes(still[label])), still[photo])
+
+    pairs, test, unpaired = (
+        stills("train", "pairs"),
+        stills("test", "pairs"),
+        stills("train", "domains"),
+    )
+    assert all(map(is_true, pairs + test))
+    assert not any(map(is_true, unpaired))
+    photos = {still[photo].tobytes() for still in pairs}
+    assert len(photos) == 5 and photos.isdisjoint({still[photo].tobytes() for still in test})
+    labels_of_photos = {
+        facades.render(facades.nearest_classes(still[label])).tobytes() for still in unpaired
+    }
+    assert labels_of_photos.isdisjoint(
+        {still[photo].tobytes() for still in unpaired}
+    )  # no facade is in both halves
+    for a, b in zip(
+        test, stills("test", "domains"), strict=True
+    ):  # the truth is known where the model is measured
+        assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_facades_are_400_and_100_and_have_three_channels():
+    config = DataConfig(
+        dataset="facades_synthetic", batch_size=1, split="test", limit=10_000, load_size=16
+    )
+    assert len(domains.load_domains(config, model(16, 3, 3), "pairs")) == 100
+    assert (
+        len(
+            domains.load_domains(
+                dataclasses.replace(config, split="train", limit=0), model(16, 3, 3), "pairs"
+            )
+        )
+        == 400
+    )
+    with pytest.raises(
+        UserError, match="facades_synthetic has 3 channels, received x_channels=1 and y_channels=3"
+    ):
+        domains.load_domains(config, model(16, 1, 3), "pairs")
+
+
+@pytest.mark.parametrize(
+    ("preset", "description"),
+    [
+        ("pix2pix_tiny", "facades_synthetic: 16 pairs, 64x64, 3 to 3 channels, in memory"),
+        (
+            "cyclegan_tiny",
+            "facades_synthetic: 16 and 16 unpaired images, 32x32, 3 to 3 channels, in memory",
+        ),
+    ],
+)
+def test_presets_get_what_their_model_wants(preset, description):
+    experiment = presets.experiment(preset)
+    found = load_for_experiment(experiment)
+    assert found.description == description
+    x, y = take(found, experiment.data, 1)[0]
+    size = experiment.model.image_size
+    assert x.shape == y.shape == (4, size, size, 3) and x.dtype == y.dtype == np.float32
+    assert -1 <= min(x.min(), y.min()) < max(x.max(), y.max()) <= 1
+
+
+# --- tensorflow-datasets
+
+
+@pytest.fixture(scope="module")
+def prepared_folder(tmp_path_factory):
+    """cycle_gan/horse2zebra as tensorflow-datasets stores it, with pictures of one colour; testB is missing."""
+    library = tfds.import_tfds()
+    features = library.features.FeaturesDict(
+        {"image": library.features.Image(), "label": library.features.ClassLabel(names=["A", "B"])}
+    )
+    splits = {}
+    for split, count, level in [("trainA", 3, 0), ("trainB", 5, 100), ("testA", 2, 50)]:
+        images = tf.data.Dataset.range(count).map(
+            lambda i, level=level: tf.fill((20 + i, 24, 3), tf.cast(level + i, tf.uint8))
+        )
+        label = tf.constant("AB".index(split[-1]), tf.int64)
+        splits[split] = images.map(lambda image, label=label: {"image": image, "label": label})
+    root = tmp_path_factory.mktemp("tfds")
+    options = {
+        "config": "horse2zebra",
+        "version": "3.0.0",
+        "data_dir": root,
+        "disable_shuffling": True,
+    }
+    library.dataset_builders.store_as_tfds_dataset(
+        name="cycle_gan", features=features, split_datasets=splits, **options
+    )
+    return str(root)
+
+
+def test_domains_of_tensorflow_datasets(prepared_folder):
+    config = DataConfig(dataset="cycle_gan/horse2zebra", path=prepared_folder, batch_size=1)
+    images = tfds.load_domain(config.dataset, config.path, "trainB")
+    assert [image.shape for image in images] == [(20 + i, 24, 3) for i in range(5)]
+    assert [image[0, 0, 0] for image in images] == [100, 101, 102, 103, 104] and images[
+        0
+    ].dtype == np.uint8
+    pairs = [(i % 3, 100 + i) for i in range(5)]
+    for changes, size, expected in [
+        ({}, (16, 3, 3), pairs),
+        ({"direction": "yx"}, (16, 3, 1), [pair[::-1] for pair in pairs]),
+        ({"limit": 2}, (16, 1, 3), pairs[:2]),
+        ({"cache_gb": 1e-9}, (16, 1, 3), pairs),
+    ]:
+        found = domains.load_domains(
+            dataclasses.replace(config, **changes), model(*size), "domains"
+        )
+        assert levels(found) == expected
+        assert [image.shape for image in found.still(0)] == [
+            (16, 16, channels) for channels in size[1:]
+        ]
+        assert len(take(found, config, 2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({}, "pairs", "cycle_gan/horse2zebra has no pairs: use a CycleGAN preset"),
+        (
+            {"split": "test"},
+            "domains",
+            "testB of cycle_gan/horse2zebra in .* is damaged: some images expected, received 0",
+        ),
+        (
+            {"dataset": "cycle_gan/horse2zebre"},
+            "domains",
+            "must be one of .*vangogh2photo.*did you mean cycle_gan/horse2zebra",
+        ),
+        ({"dataset": "cycle_gan"}, "domains", "translation needs a data set of two domains"),
+        ({"path_y": "x"}, "domains", "data.derive and data.path_y are for folders"),
+    ],
+)
+def test_domains_of_tensorflow_datasets_that_cannot_be_had(prepared_folder, changes, kind, message):
+    config = DataConfig(
+        **{"dataset": "cycle_gan/horse2zebra", "path": prepared_folder, "batch_size": 1, **changes}
+    )
+    with pytest.raises(UserError, match=message):
+        domains.load_domains(config, model(16, 3, 3), kind)
+    with pytest.raises(
+        UserError, match="has 3 channels, or 1 as grey, received x_channels=3 and y_channels=4"
+    ):
+        domains.load_domains(
+            DataConfig(dataset="cycle_gan/maps", path=prepared_folder, batch_size=1),
+            model(16, 3, 4),
+            "domains",
+        )
+
+
+def test_a_missing_download_ends_at_once_with_the_ways_out(tmp_path, monkeypatch):
+    asked = []
+
+    def no_network(*address):
+        asked.append(address)
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(tfds.socket, "getaddrinfo", no_network)
+    monkeypatch.setattr(tfds.urllib.request, "getproxies", dict)
+    with pytest.raises(UserError) as error:
+        tfds.load_domain("cycle_gan/maps", str(tmp_path), "trainA")
+    for part in (
+        str(tmp_path),
+        "Name or service not known",
+        "Connect to the network once",
+        "unpack maps.zip",
+        "data.dataset=folder",
+    ):
+        assert part in str(error.value)
+    assert asked == [("efrosgans.eecs.berkeley.edu", 443)]
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,225 @@
+"""What GANs and VAEs share: labels as conditions, samples, walks through the latent space."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import fit, make
+
+from tfgan_zoo.errors import UserError
+from tfgan_zoo.inference.latent_walk import (
+    interpolate,
+    latent_walk,
+    manifold,
+    reconstruct,
+    traverse,
+)
+from tfgan_zoo.models.cgan import CGAN, CGANConfig
+from tfgan_zoo.models.vae import VAE, VAEConfig
+from tfgan_zoo.saving.exported import load_exported
+from tfgan_zoo.saving.saved_model import save_signatures
+
+
+@pytest.fixture(scope="module")
+def cgan():
+    model = make("cgan_tiny", "model.learning_rate=0.01")
+    fit(model, steps=10)
+    return model
+
+
+@pytest.fixture(scope="module")
+def saved(cgan, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    save_signatures(cgan, folder / "model")
+    return load_exported(folder / "model")
+
+
+def test_labels_change_the_image_and_fewer_labels_take_turns(cgan):
+    z = np.repeat(cgan.latent(1, 0), 3, axis=0)
+    images = cgan.generate(z, [3, 8, 3])
+    np.testing.assert_array_equal(images[0], images[2])
+    assert not np.array_equal(images[0], images[1])
+    np.testing.assert_array_equal(
+        cgan.sample(5, 1, labels=[3, 8]), cgan.generate(cgan.latent(5, 1), [3, 8, 3, 8, 3])
+    )
+    np.testing.assert_array_equal(
+        cgan.sample(12, 1), cgan.generate(cgan.latent(12, 1), [*range(10), 0, 1])
+    )
+
+
+def test_a_vector_condition_is_what_a_label_stands_for(cgan):
+    z = cgan.latent(2, 0)
+    np.testing.assert_array_equal(
+        cgan.generate(z, [3, 8]), cgan.generate(z, np.eye(10, dtype="float32")[[3, 8]])
+    )
+
+
+@pytest.mark.parametrize("labels", [[10, 0], [-1, 0], [1], np.zeros((2, 9), "float32")])
+def test_labels_that_do_not_fit_are_refused(cgan, saved, labels):
+    for model in (cgan, saved):
+        with pytest.raises(UserError, match="labels must be|label vectors must be"):
+            model.generate(model.latent(2, 0), labels)
+
+
+def test_an_unconditional_model_takes_no_labels():
+    with pytest.raises(UserError, match="not conditional"):
+        make("gan_tiny").sample(2, labels=[1])
+
+
+def test_a_conditional_model_needs_labels_to_train():
+    with pytest.raises(ValueError, match=r"needs batches \(images, labels\)"):
+        make("cgan_tiny").fit(
+            tf.data.Dataset.from_tensors(np.zeros((4, 16, 16, 1), "float32")),
+            verbose=0,
+            shuffle=False,
+        )
+
+
+def test_exported_conditional_model_agrees(cgan, saved):
+    assert saved.classes == 10 and saved.image_shape == (16, 16, 1)
+    for labels in ([1, 2, 3], np.full((3, 10), 0.1, "float32")):
+        difference = cgan.generate(cgan.latent(3, 0), labels).astype(int) - saved.generate(
+            saved.latent(3, 0), labels
+        )
+        assert np.abs(difference).max() <= 1
+    raw = saved.signatures["sample"](
+        n=tf.constant(5), seed=tf.constant(2), labels=tf.constant([7, 1])
+    )["images"]
+    assert np.abs(raw.numpy().astype(int) - cgan.sample(5, 2, labels=[7, 1])).max() <= 1
+
+
+@pytest.mark.parametrize("kind, config", [(CGAN, CGANConfig), (VAE, VAEConfig)])
+def test_vectors_as_conditions_train_and_export(kind, config, tmp_path):
+    """Multi-hot attributes, two at once, in place of labels."""
+    model = kind(
+        config(image_size=16, channels=1, latent_dim=4, width=2, classes=6, condition="vector")
+    )
+    model.compile(xla="off")
+    rng = np.random.default_rng(0)
+    x, y = (
+        rng.uniform(-1, 1, (16, 16, 16, 1)).astype("float32"),
+        rng.integers(0, 2, (16, 6)).astype("float32"),
+    )
+    history = model.fit(x, y, batch_size=8, verbose=0).history
+    assert np.isfinite(list(history.values())).all()
+    save_signatures(model, tmp_path / "saved")
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    images = loaded.signatures["sample"](
+        n=tf.constant(4), seed=tf.constant(0), labels=tf.constant(y[:2])
+    )["images"]
+    assert np.abs(images.numpy().astype(int) - model.sample(4, 0, labels=y[:2])).max() <= 1
+
+
+def test_spherical_walk_keeps_the_length_and_ends_at_the_ends():
+    ends = np.random.default_rng(0).normal(size=(6, 50))
+    ends /= np.linalg.norm(ends, axis=1, keepdims=True) / 7
+    for path in ("spherical", "linear"):
+        walk = interpolate(ends, 9, path).reshape(3, 9, 50)
+        np.testing.assert_allclose(walk[:, 0], ends[:3], atol=1e-5)
+        np.testing.assert_allclose(walk[:, -1], ends[3:], atol=1e-5)
+        middle = np.linalg.norm(walk[:, 4], axis=1)
+        assert np.all(abs(middle - 7) < 1e-4) if path == "spherical" else np.all(middle < 6.5)
+
+
+def test_spherical_walk_between_opposite_or_equal_directions_stays_finite():
+    for last in (-2.0, 2.0):
+        walk = interpolate(np.array([[1.0], [last]]), 5, "spherical")
+        np.testing.assert_allclose(walk[:, 0], np.linspace(1, last, 5), atol=1e-6)
+
+
+def test_unknown_labels_become_nan_in_a_graph_and_wrong_shapes_are_refused(cgan):
+    condition = cgan.condition_tensor(tf.constant([3, 10, -1])).numpy()
+    np.testing.assert_array_equal(condition[0], np.eye(10)[3])
+    assert np.isnan(condition[1:]).all()
+    vector = make("cgan_tiny", "model.condition=vector", "model.classes=3")
+    np.testing.assert_array_equal(
+        vector.condition_tensor(tf.constant([[1, 0, 1]])), [[1.0, 0.0, 1.0]]
+    )
+    np.testing.assert_array_equal(vector.condition([[1, 0, 1]], 1)[0], [[1.0, 0.0, 1.0]])
+    for model, wrong in (
+        (vector, tf.constant([1, 2])),
+        (vector, tf.ones((2, 4))),
+        (cgan, tf.ones((2, 10))),
+    ):
+        with pytest.raises(UserError, match="received"):
+            model.condition_tensor(wrong)
+
+
+def test_walk_between_two_classes_at_fixed_z(cgan, saved):
+    images = latent_walk(cgan, rows=2, steps=5, seed=3, labels=[1, 7])
+    z = cgan.latent(2, 3)
+    np.testing.assert_array_equal(images[[0, 5]], cgan.generate(z, [1, 1]))
+    np.testing.assert_array_equal(images[[4, 9]], cgan.generate(z, [7, 7]))
+    assert (
+        np.abs(
+            images.astype(int) - latent_walk(saved, rows=2, steps=5, seed=3, labels=[1, 7])
+        ).max()
+        <= 1
+    )
+
+
+def test_every_row_of_a_walk_has_a_class_of_its_own(cgan):
+    images = latent_walk(cgan, rows=3, steps=2, seed=0)
+    ends = cgan.latent(6, 0)
+    np.testing.assert_array_equal(images[::2], cgan.generate(ends[:3], [0, 1, 2]))
+    one = latent_walk(cgan, rows=3, steps=2, seed=0, labels=[4])
+    np.testing.assert_array_equal(one[::2], cgan.generate(ends[:3], [4, 4, 4]))
+
+
+def test_traversal_moves_one_dimension_a_row():
+    model = make("vae_tiny")
+    z = traverse(model, 4, 7, 0, None).reshape(4, 7, 8)
+    for row in z:
+        moving = np.ptp(row, axis=0) > 0
+        assert moving.sum() == 1
+        np.testing.assert_allclose(row[:, moving][:, 0], np.linspace(-3, 3, 7), atol=1e-6)
+    assert len({int(np.flatnonzero(np.ptp(row, axis=0))[0]) for row in z}) == 4
+    with pytest.raises(UserError, match="8 dimensions"):
+        latent_walk(model, "traversal", rows=9)
+
+
+def test_manifold_is_the_plane_at_quantiles():
+    flat = make("vae_tiny", "model.latent_dim=2")
+    z, rows, columns = manifold(flat, 5)
+    assert (rows, columns) == (5, 5)
+    np.testing.assert_allclose(z[12], [0, 0], atol=1e-6)
+    np.testing.assert_allclose(z[0], [-2.0537, 2.0537], atol=1e-3)  # the 2 % and 98 % quantiles
+    assert latent_walk(flat, "manifold", steps=5).shape == (25, 16, 16, 1)
+    with pytest.raises(UserError, match="2 dimensions"):
+        latent_walk(make("vae_tiny"), "manifold")
+
+
+def test_walks_refuse_labels_where_there_are_none():
+    model = make("gan_tiny")
+    for labels in ([1], [1, 2], [1, 2, 3]):
+        with pytest.raises(UserError, match="label"):
+            latent_walk(model, labels=labels)
+    with pytest.raises(UserError, match="a traversal takes one label"):
+        latent_walk(make("cgan_tiny"), "traversal", labels=[1, 2])
+
+
+def test_reconstructions_stand_below_their_originals():
+    model = make("vae_tiny")
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 1)).astype(np.uint8)
+    both = reconstruct(model, images, columns=3)
+    again = model.reconstruct(images)
+    np.testing.assert_array_equal(both[:3], images[:3])
+    np.testing.assert_array_equal(both[3:6], again[:3])
+    np.testing.assert_array_equal(both[6:8], images[3:])
+    np.testing.assert_array_equal(both[9:11], again[3:])
+    assert np.all(both[[8, 11]] == 255)
+    with pytest.raises(UserError, match="does not encode"):
+        reconstruct(make("gan_tiny"), images)
+
+
+def test_codes_of_another_size_are_refused(cgan, saved):
+    for model in (cgan, saved):
+        for z in (
+            np.zeros((4, 3)),
+            np.zeros((0, cgan.config.latent_dim)),
+            np.zeros(cgan.config.latent_dim),
+        ):
+            with pytest.raises(
+                UserError,
+                match=r"codes must be float32 \(n, \d+\), n at least 1, received z of shape",
+            ):
+                model.generate(z)

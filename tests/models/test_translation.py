@@ -1,0 +1,580 @@
+"""Pix2Pix and CycleGAN against the papers and the authors' code: counts, fields, losses, schedule, history, test time."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import arrays, fit, images, make
+
+from tfgan_zoo import presets
+from tfgan_zoo.data.transforms import mirror_indices
+from tfgan_zoo.errors import UserError
+from tfgan_zoo.layers import BatchNormalization, Dropout, dropout_at_inference
+from tfgan_zoo.losses import absolute_error, cross_entropy, squared_error
+from tfgan_zoo.models import cyclegan, pix2pix
+from tfgan_zoo.models.blocks import (
+    RECEPTIVE_FIELDS,
+    norm_layer,
+    patch_discriminator,
+    resnet_generator,
+)
+from tfgan_zoo.models.cyclegan import CycleGAN, CycleGANConfig, ImagePool
+from tfgan_zoo.models.pix2pix import Pix2Pix, Pix2PixConfig
+
+
+def parameters(network):
+    return sum(math.prod(v.shape) for v in network.trainable_variables)
+
+
+# --- the networks; golden counts were taken from the authors' PyTorch classes
+
+
+@pytest.mark.parametrize(
+    ("config", "count"),
+    [
+        (Pix2PixConfig(), 54_413_955),
+        (Pix2PixConfig(norm="instance"), 54_409_603),
+        (Pix2PixConfig(image_size=128, downs=7), 41_828_995),
+        (Pix2PixConfig(image_size=128, downs=7, norm="instance"), 41_825_667),
+        (Pix2PixConfig(x_channels=1, y_channels=2), 54_409_858),
+    ],
+)
+def test_unet_has_the_authors_parameters(config, count):
+    assert parameters(pix2pix.generator(config)) == count
+
+
+@pytest.mark.parametrize(
+    ("config", "count"),
+    [
+        (CycleGANConfig(), 11_378_179),
+        (CycleGANConfig(norm="batch"), 11_383_427),
+        (CycleGANConfig(blocks=6), 7_837_699),
+        (CycleGANConfig(blocks=6, norm="batch"), 7_841_411),
+    ],
+)
+def test_resnet_has_the_authors_parameters(config, count):
+    assert parameters(resnet_generator(config)) == count
+
+
+@pytest.mark.parametrize(
+    ("field", "channels", "kind", "count", "side"),
+    [
+        (70, 3, "instance", 2_764_737, 30),
+        (70, 3, "batch", 2_765_633, 30),
+        (70, 6, "instance", 2_767_809, 30),
+        (70, 6, "batch", 2_768_705, 30),
+        (1, 3, "instance", 8_705, 256),
+        (1, 6, "batch", 9_024, 256),
+        (16, 6, "batch", 139_585, 126),
+        (34, 6, "batch", 666_433, 62),
+        (142, 6, "batch", 6_964_033, 14),
+        (286, 6, "batch", 11_159_361, 6),
+    ],
+)
+def test_patchgan_has_the_authors_parameters_and_map(field, channels, kind, count, side):
+    network = patch_discriminator(channels, 64, field, kind, "d")
+    assert parameters(network) == count
+    assert network.compute_output_shape((1, 256, 256, channels)) == (1, side, side, 1)
+
+
+def test_whole_models_have_the_authors_parameters():
+    assert sum(presets.PRESETS["cyclegan_folder_256"]["parameters"].values()) == 28_285_832
+    assert sum(presets.PRESETS["pix2pix_folder_256"]["parameters"].values()) == 57_182_660
+
+
+@pytest.mark.parametrize("field", RECEPTIVE_FIELDS)
+def test_a_logit_sees_its_field_and_no_more(field):
+    """By the gradient of one logit in the middle; without norms, which see the whole image."""
+    network = patch_discriminator(1, 2, field, "batch", "d")
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            layer.kernel.assign(
+                tf.ones_like(layer.kernel) / layer.kernel.shape[0] ** 2
+            )  # nothing cancels
+    side = 2 * field + 64
+    image = tf.ones((1, side, side, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        logits = network(image, training=False)
+        middle = logits[0, logits.shape[1] // 2, logits.shape[2] // 2, 0]
+    seen = np.argwhere(np.abs(tape.gradient(middle, image)[0, :, :, 0]) > 0)
+    assert (seen.max(axis=0) - seen.min(axis=0) + 1).tolist() == [field, field]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 128), (192, 64)])
+def test_unet_takes_any_multiple_of_its_own(size):
+    network = pix2pix.generator(
+        Pix2PixConfig(image_size=64, downs=6, width=4, x_channels=1, y_channels=2)
+    )
+    assert network(tf.zeros((1, *size, 1))).shape == (1, *size, 2)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Pix2PixConfig(image_size=64, downs=6, width=4),
+        CycleGANConfig(image_size=64, blocks=1, width=4),
+    ],
+)
+def test_resizing_takes_the_place_of_transposed_convolutions(config):
+    paper = pix2pix if isinstance(config, Pix2PixConfig) else cyclegan
+    for upsampling in ("transposed", "resize"):
+        network = paper.generator(type(config)(**{**vars(config), "upsampling": upsampling}))
+        transposed, resized = (
+            any(isinstance(layer, kind) for layer in network.layers)
+            for kind in (keras.layers.Conv2DTranspose, keras.layers.UpSampling2D)
+        )
+        assert transposed == (upsampling == "transposed") and resized == (upsampling == "resize")
+        assert network(tf.zeros((1, 64, 64, 3))).shape == (1, 64, 64, 3)
+
+
+def test_bottleneck_learns_with_one_image_a_batch():
+    """The erratum: a norm over the one pixel of the innermost map makes it 0, whatever the image."""
+    x, y = tf.constant(np.random.default_rng(0).uniform(-1, 1, (2, 1, 32, 32, 3)).astype("float32"))
+    slopes = {}
+    for wrong in (False, True):
+        network = pix2pix.generator(
+            Pix2PixConfig(image_size=32, downs=5, width=4, bottleneck_norm=wrong)
+        )
+        innermost = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)][4]
+        with tf.GradientTape() as tape:
+            loss = absolute_error(network(x, training=True), y)
+        slopes[wrong] = np.abs(tape.gradient(loss, innermost.kernel)).max()
+    assert slopes[False] > 1e-6
+    assert slopes[True] < 1e-9
+
+
+@pytest.mark.parametrize("kind", ["instance", "batch"])
+def test_norms_are_numpys(kind):
+    x = np.random.default_rng(0).normal(3, 2, (4, 5, 6, 7)).astype("float32")
+    axes = (1, 2) if kind == "instance" else (0, 1, 2)
+    expected = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    layer = norm_layer(kind)
+    found = layer(x, training=True) if kind == "batch" else layer(x)
+    gamma = layer.gamma.numpy() if kind == "batch" else 1.0
+    np.testing.assert_allclose(found, expected * gamma, atol=1e-5)
+
+
+def test_batch_norm_at_test_time_takes_the_images_own_statistics_or_the_running_ones():
+    x = np.random.default_rng(0).normal(3, 2, (2, 8, 8, 3)).astype("float32")
+    image, running = (
+        BatchNormalization("image", epsilon=1e-5),
+        BatchNormalization("running", epsilon=1e-5),
+    )
+    np.testing.assert_allclose(
+        image(x), (x - x.mean((1, 2), keepdims=True)) / x.std((1, 2), keepdims=True), atol=1e-3
+    )
+    np.testing.assert_array_equal(image(x[:1]), image(x)[:1])  # its companions do not matter
+    np.testing.assert_allclose(running(x), x, atol=1e-3)  # nothing learnt yet
+    with pytest.raises(UserError, match="at_test must be one of running, image"):
+        BatchNormalization("batch")
+
+
+# --- what is minimised
+
+
+def test_criteria_by_hand():
+    logits = tf.constant([[0.0, 2.0], [-1.0, 3.0]])
+    ce = [math.log(1 + math.exp(value)) for value in (0.0, 2.0, -1.0, 3.0)]
+    assert float(cross_entropy(logits, 0.0)) == pytest.approx(sum(ce) / 4, rel=1e-6)
+    assert float(cross_entropy(logits, 1.0)) == pytest.approx((sum(ce) - 4.0) / 4, rel=1e-6)
+    assert float(squared_error(logits, 1.0)) == pytest.approx((1 + 1 + 4 + 4) / 4, rel=1e-6)
+    assert float(squared_error(logits, 0.0)) == pytest.approx((0 + 4 + 1 + 9) / 4, rel=1e-6)
+    assert float(absolute_error(logits, tf.ones((2, 2)))) == pytest.approx(
+        (1 + 1 + 2 + 2) / 4, rel=1e-6
+    )
+
+
+def batch_of(model, n=3):
+    return tuple(tf.constant(array) for array in arrays(model, n))
+
+
+def test_pix2pix_losses_are_the_papers():
+    model = make("pix2pix_tiny", "model.dropout=0", "model.norm=instance")
+    x, y = batch_of(model)
+    losses = {name: float(value) for name, value in model.losses((x, y)).items()}
+    fake = model.generator(x)
+    real_logits, fake_logits = (
+        model.discriminator(tf.concat([x, y], -1)),
+        model.discriminator(tf.concat([x, fake], -1)),
+    )
+    l1 = float(np.mean(np.abs(fake - y)))
+    softplus = {
+        name: np.log1p(np.exp(value))
+        for name, value in (("real", -real_logits.numpy()), ("fake", fake_logits.numpy()))
+    }
+    assert losses["discriminator"] == pytest.approx(
+        (softplus["real"].mean() + softplus["fake"].mean()) / 2, rel=1e-4
+    )
+    adversarial = np.log1p(np.exp(-fake_logits.numpy())).mean()
+    assert losses["adversarial"] == pytest.approx(adversarial, rel=1e-4)
+    assert losses["l1"] == pytest.approx(l1, rel=1e-4)
+    assert losses["generator"] == pytest.approx(adversarial + 100 * l1, rel=1e-4)
+
+
+def test_cyclegan_losses_are_the_papers():
+    model = make("cyclegan_tiny")
+    x, y = batch_of(model)
+    losses = {name: float(value) for name, value in model.losses((x, y)).items()}
+
+    def l1(a, b):
+        return float(np.mean(np.abs(a - b)))
+
+    def mse(logits, target):
+        return float(np.mean((logits - target) ** 2))
+
+    fake_y, fake_x = model.g(x), model.f(y)
+    adversarial = mse(model.d_y(fake_y), 1) + mse(model.d_x(fake_x), 1)
+    cycle = l1(model.f(fake_y), x) + l1(model.g(fake_x), y)
+    identity = l1(model.g(y), y) + l1(model.f(x), x)
+    d_y, d_x = (
+        mse(d(real), 1) / 2 + mse(d(fake), 0) / 2
+        for d, real, fake in ((model.d_y, y, fake_y), (model.d_x, x, fake_x))
+    )
+    expected = {
+        "adversarial": adversarial,
+        "cycle": cycle,
+        "identity": identity,
+        "generator": adversarial + 10 * cycle + 0.5 * 10 * identity,
+        "discriminator": d_x + d_y,
+    }
+    assert losses.keys() == expected.keys()
+    for name, value in expected.items():
+        assert losses[name] == pytest.approx(value, rel=1e-4), name
+
+
+def test_each_generator_gets_the_whole_gradient_of_both_cycles():
+    """Against each term's gradient on its own, summed by hand; a step that splits the cycles between the generators misses half."""
+    model = make("cyclegan_tiny", "model.identity_weight=0")
+    x, y = batch_of(model)
+    with tf.GradientTape() as tape:
+        loss = model.losses((x, y))["generator"]
+    whole = tape.gradient(loss, model.g.trainable_variables)
+    terms = [
+        lambda: squared_error(model.d_y(model.g(x)), 1.0),
+        lambda: 10.0 * absolute_error(model.f(model.g(x)), x),
+        lambda: 10.0 * absolute_error(model.g(model.f(y)), y),
+    ]
+    parts = []
+    for term in terms:
+        with tf.GradientTape() as tape:
+            loss = term()
+        parts.append(tape.gradient(loss, model.g.trainable_variables))
+        assert max(np.abs(gradient).max() for gradient in parts[-1]) > 1e-4
+    for total, *each in zip(whole, *parts, strict=True):
+        np.testing.assert_allclose(total, np.sum(each, axis=0), atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["instance", "batch"])
+def test_fused_passes_are_the_separate_ones(kind):
+    model = make("cyclegan_tiny", f"model.norm={kind}")
+    x, y = batch_of(model)
+    fused = model.passes(model.g, x, y)
+    for found, alone in zip(
+        fused, [model.g(x, training=True), model.g(y, training=True)], strict=True
+    ):
+        np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+def test_identity_needs_equal_channels():
+    with pytest.raises(
+        UserError, match=r"set model.identity_weight=0, received x_channels=1 and y_channels=3"
+    ):
+        CycleGANConfig(x_channels=1)
+    model = CycleGAN(
+        CycleGANConfig(
+            image_size=32,
+            width=4,
+            blocks=1,
+            receptive_field=16,
+            x_channels=1,
+            y_channels=4,
+            identity_weight=0,
+        )
+    )
+    model.compile(xla="off")
+    x, y = tf.zeros((2, 32, 32, 1)), tf.zeros((2, 32, 32, 4))
+    assert "identity" not in model.losses((x, y))
+    assert model.g(x).shape[-1] == 4 and model.f(y).shape[-1] == 1
+    assert model.translate(np.zeros((10, 11, 1), np.uint8)).shape == (10, 11, 4)
+    assert model.translate(np.zeros((10, 11, 4), np.uint8), "yx").shape == (10, 11, 1)
+
+
+# --- the history of generated images
+
+
+def numbered(first, n):
+    """n images whose pixels all say their number."""
+    return tf.reshape(tf.range(first, first + n, dtype=tf.float32), (n, 1, 1, 1)) * tf.ones(
+        (n, 2, 2, 3)
+    )
+
+
+def numbers(images):
+    return [int(image[0, 0, 0]) for image in images.numpy()]
+
+
+def test_pool_fills_then_swaps_as_the_draws_say():
+    pool = ImagePool(3, (2, 2, 3))
+    swap, keep = 0.2, 0.7
+    place = {0: 0.1, 1: 0.4, 2: 0.9}
+    assert numbers(pool(numbered(0, 2), tf.constant([[swap, place[0]]] * 2))) == [
+        0,
+        1,
+    ]  # filling: nothing is swapped
+    # one more fits; then 3 is returned as it is; 4 takes the place of 0; 5, too, and finds 4 of its own batch
+    draws = tf.constant([[swap, place[0]], [keep, place[0]], [swap, place[0]], [swap, place[0]]])
+    assert numbers(pool(numbered(2, 4), draws)) == [2, 3, 0, 4]
+    assert numbers(pool.stored[:3]) == [5, 1, 2]
+    assert numbers(pool(numbered(6, 1), tf.constant([[swap, place[2]]]))) == [2]
+    assert numbers(pool.stored[:3]) == [5, 1, 6]
+
+
+def test_pool_equals_the_authors_one_by_one():
+    """Against a plain list, image by image, in batches of all sizes."""
+    random = np.random.default_rng(0)
+    pool, stored, first = ImagePool(5, (2, 2, 3)), [], 0
+    for n in (1, 2, 4, 7, 1, 3, 8, 2):
+        draws = random.uniform(size=(n, 2)).astype("float32")
+        expected = []
+        for i, (coin, place) in enumerate(draws):
+            if len(stored) < 5:
+                stored.append(first + i)
+                expected.append(first + i)
+            elif coin < 0.5:
+                expected.append(stored[int(place * 5)])
+                stored[int(place * 5)] = first + i
+            else:
+                expected.append(first + i)
+        assert numbers(pool(numbered(first, n), tf.constant(draws))) == expected
+        assert numbers(pool.stored[: len(stored)]) == stored
+        first += n
+
+
+def test_half_of_the_images_come_from_the_history():
+    model = make("cyclegan_tiny")
+    pool, old = ImagePool(50, (2, 2, 3)), 0
+    for step in range(60):
+        model.step.assign(step)
+        new = numbered(20 * step, 20)
+        returned = pool(new, model.noise((20, 2), "pool", "uniform"))
+        old += (
+            sum(a != b for a, b in zip(numbers(new), numbers(returned), strict=True))
+            if step >= 3
+            else 0
+        )
+    assert 0.45 < old / (57 * 20) < 0.55
+
+
+def test_no_pool_returns_every_image():
+    pool = ImagePool(0, (2, 2, 3))
+    assert numbers(pool(numbered(0, 4), tf.zeros((4, 2)))) == [0, 1, 2, 3]
+    assert not pool.weights
+
+
+# --- the schedule
+
+
+def test_learning_rate_is_the_authors():
+    model = Pix2Pix(Pix2PixConfig(image_size=32, downs=5, width=2))
+    rates = {epoch: model.learning_rate_in(epoch) / 2e-4 for epoch in (1, 100, 101, 150, 200)}
+    assert rates == pytest.approx({1: 1.0, 100: 1.0, 101: 100 / 101, 150: 51 / 101, 200: 1 / 101})
+
+
+def test_fit_follows_the_schedule_and_a_resumed_one_comes_to_the_same():
+    model = make("pix2pix_tiny", "model.constant_epochs=1", "model.decay_epochs=3")
+    seen = []
+    watch = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(float(model.generator_optimizer.learning_rate))
+    )
+    data = tf.data.Dataset.from_tensors(arrays(model, 1)).repeat()
+    for first, last in ((0, 2), (2, 4)):
+        model.fit(
+            data,
+            steps_per_epoch=1,
+            initial_epoch=first,
+            epochs=last,
+            callbacks=[watch],
+            verbose=0,
+            shuffle=False,
+        )
+    assert seen == pytest.approx([2e-4, 1.5e-4, 1e-4, 0.5e-4])
+    assert float(model.discriminator_optimizer.learning_rate) == pytest.approx(0.5e-4)
+
+
+def test_an_optimizer_of_ones_own_keeps_its_rate(tmp_path):
+    schedule = keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.9)
+    model = make(
+        "pix2pix_tiny",
+        generator_optimizer=keras.optimizers.Adam(schedule),
+        discriminator_optimizer=keras.optimizers.SGD(0.01),
+    )
+    fit(model, steps=1, batch_size=4)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    fit(loaded, steps=1, batch_size=4)
+    for each in (model, loaded):
+        assert float(each.discriminator_optimizer.learning_rate) == pytest.approx(0.01)
+        assert 9e-4 < float(each.generator_optimizer.learning_rate) < 1e-3
+
+
+def test_more_epochs_than_the_schedule_has_are_refused():
+    model = make("pix2pix_tiny")
+    model.check_epochs(2)
+    with pytest.raises(UserError, match=r"fallen to 0 after 2 epochs.*received train.epochs=3"):
+        model.check_epochs(3)
+    make("pix2pix_tiny", "model.decay_epochs=0").check_epochs(1000)
+
+
+# --- at test time
+
+
+def test_translation_is_a_function_of_the_image_alone(translation_tiny):
+    model = make(translation_tiny)
+    fit(model, steps=2, batch_size=4)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    before = model.digest()
+    first = model.translate(pictures)
+    np.testing.assert_array_equal(first, model.translate(pictures))
+    np.testing.assert_array_equal(
+        first[1], model.translate(pictures[1])
+    )  # neither its companions nor the seed matter
+    np.testing.assert_array_equal(first, model.translate(pictures, seed=5))
+    assert model.digest() == before
+
+
+@pytest.mark.parametrize("noise", ["model.test_dropout=true", "model.latent_dim=3"])
+def test_noise_at_test_time_is_drawn_by_the_seed(noise):
+    model = make("pix2pix_tiny", noise)
+    fit(model, steps=4, batch_size=4)
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    first, again, other = (model.translate(picture, seed=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert "seed" in [spec.name for spec in model.signatures()["translate"][1]]
+
+
+def test_dropout_outside_of_training_only_within_dropping():
+    layer, x = Dropout(0.5, seed=1), tf.ones((1, 1000))
+    np.testing.assert_array_equal(layer(x), x)
+    with dropout_at_inference(3):
+        first, again = layer(x).numpy(), layer(x).numpy()
+    with dropout_at_inference(4):
+        other = layer(x).numpy()
+    with dropout_at_inference(None):
+        np.testing.assert_array_equal(layer(x), x)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert 0.4 < np.mean(first == 0) < 0.6 and set(np.unique(first)) == {0.0, 2.0}
+    assert int(layer.counter) == 0
+
+
+@pytest.mark.parametrize("size", [(64, 64), (50, 70), (129, 65), (1, 1), (3, 200)])
+def test_any_size_comes_back_at_that_size(translation_tiny, size):
+    model = make(translation_tiny)
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    found = model.translate(picture)
+    assert found.shape == picture.shape and found.dtype == np.uint8
+
+
+def test_padding_is_numpys_reflection_and_is_cropped_again():
+    for length, multiple in ((5, 8), (8, 8), (9, 8), (1, 8), (2, 16), (30, 32)):
+        total = -(-length // multiple) * multiple
+        index, start = mirror_indices(length, multiple)
+        expected = np.pad(np.arange(length), (start, total - length - start), "reflect")
+        np.testing.assert_array_equal(index, expected)
+    model = make("cyclegan_tiny")
+    model.f = lambda x, training: x  # the identity must come back untouched
+    picture = np.random.default_rng(0).integers(0, 256, (2, 45, 71, 3), np.uint8)
+    np.testing.assert_array_equal(model.translate(picture, "yx"), picture)
+
+
+def test_sixteen_bits_stay_sixteen_bits():
+    model = make("cyclegan_tiny")
+    picture = np.random.default_rng(0).integers(0, 65536, (33, 20, 3), np.uint16)
+    deep = model.translate(picture)
+    assert deep.dtype == np.uint16
+    shallow = model.translate((picture // 257).astype(np.uint8))
+    assert np.abs(deep / 257 - shallow).max() < 8
+    assert len(np.unique(deep)) > 1000
+
+
+def test_wrong_images_are_refused(translation_tiny):
+    model = make(translation_tiny)
+    for picture in (
+        np.zeros((8, 8, 1), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8, 3), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+    ):
+        with pytest.raises(
+            UserError, match=r"uint8 \(or uint16\) images of shape \(h, w, 3\).*received"
+        ):
+            model.translate(picture)
+    with pytest.raises(UserError, match="direction must be one of"):
+        model.translate(np.zeros((8, 8, 3), np.uint8), "zx")
+
+
+def test_batches_that_are_no_pairs_are_refused(translation_tiny):
+    model = make(translation_tiny)
+    with pytest.raises(UserError, match=r"needs batches \(x, y\) of images"):
+        model.batch_of(tf.zeros((1, 32, 32, 3)))
+    with pytest.raises(UserError, match="y must have model.y_channels=3"):
+        model.batch_of((tf.zeros((1, 32, 32, 3)), tf.zeros((1, 32, 32, 1))))
+
+
+@pytest.mark.parametrize(
+    ("make_config", "message"),
+    [
+        (lambda: Pix2PixConfig(image_size=100), "multiple of 256, received image_size=100"),
+        (lambda: Pix2PixConfig(downs=4), "downs must be at least 5"),
+        (lambda: CycleGANConfig(image_size=30), "multiple of 4"),
+        (
+            lambda: CycleGANConfig(receptive_field=71),
+            "receptive_field must be one of 1, 16, 34, 70, 142, 286",
+        ),
+        (lambda: CycleGANConfig(image_size=16), "too few for patches, received receptive_field=70"),
+        (lambda: CycleGANConfig(norm="layer"), "norm must be one of"),
+        (lambda: Pix2PixConfig(upsampling="bilinear"), "upsampling must be one of"),
+        (lambda: Pix2PixConfig(test_norm="batch"), "test_norm must be one of"),
+        (lambda: CycleGANConfig(pool_size=-1), "pool_size must be at least 0"),
+    ],
+)
+def test_wrong_configurations_are_refused(make_config, message):
+    with pytest.raises(UserError, match=message):
+        make_config()
+
+
+def test_page_shows_what_there_is_to_see():
+    class Stills:
+        def still(self, i):
+            return np.full((32, 32, 3), i, np.uint8), np.full((32, 32, 3), 100 + i, np.uint8)
+
+        def __len__(self):
+            return 2
+
+    model = make("cyclegan_tiny")
+    found, columns = model.page(5, 0, Stills())
+    assert found.shape == (12, 32, 32, 3) and columns == 2  # 6 rows of 2
+    assert found[:2, 0, 0, 0].tolist() == [0, 1] and found[6:8, 0, 0, 0].tolist() == [100, 101]
+    np.testing.assert_array_equal(found[2], model.translate(found[0]))
+    np.testing.assert_array_equal(found[5], model.translate(found[3], "yx"))
+    pairs = make("pix2pix_tiny")
+    found, columns = pairs.page(5, 0, Stills())
+    assert found.shape == (6, 32, 32, 3) and found[4:6, 0, 0, 0].tolist() == [100, 101]
+
+
+def test_training_moves_towards_the_truth():
+    """A constant shift of brightness, learnt in seconds; the mean absolute error to the truth falls to a third at least."""
+    model = make(
+        "pix2pix_tiny", "model.decay_epochs=0", "model.learning_rate=2e-3", "model.dropout=0"
+    )
+    x = images(model, 16) * 0.5
+    y = x + 0.4
+    before = float(np.mean(np.abs(model(x) - y)))
+    model.fit(
+        tf.data.Dataset.from_tensors((x, y)).repeat(), steps_per_epoch=60, verbose=0, shuffle=False
+    )
+    assert float(np.mean(np.abs(model(x, training=True) - y))) < before / 3

@@ -1,0 +1,275 @@
+"""The command benchmark: what it counts and what it says. How fast anything is depends on the machine, and is not tested."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import make, run_cli
+
+from tfgan_zoo import presets
+from tfgan_zoo.errors import UserError
+from tfgan_zoo.tools import benchmark
+from tfgan_zoo.tools.flops import flops
+
+SPREAD = {"median", "low", "high"}
+
+
+def counted(function, *shapes):
+    """The operations of a function of float32 tensors of these shapes."""
+    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    return flops(tf.function(function, autograph=False).get_concrete_function(*specs))
+
+
+def gradient(function, *wanted):
+    """A function that gives the gradients of another one's sum with respect to some of its arguments."""
+
+    def compute(*arguments):
+        with tf.GradientTape() as tape:
+            tape.watch(arguments)
+            total = tf.reduce_sum(tf.square(function(*arguments)))
+        return tape.gradient(total, [arguments[i] for i in wanted])
+
+    return compute
+
+
+def conv(x, kernel):
+    return tf.nn.conv2d(x, kernel, 2, "SAME")
+
+
+def transposed(x, kernel):
+    return tf.nn.conv2d_transpose(x, kernel, (2, 10, 12, 3), 2, "SAME")
+
+
+CONV = (
+    2 * (2 * 5 * 6) * (3 * 3 * 3 * 7)
+)  # two for each of 2x5x6 positions and each entry of a 3x3 kernel from 3 channels to 7
+IMAGE, KERNEL, MAP = (2, 10, 12, 3), (3, 3, 3, 7), (2, 5, 6, 7)
+DENSE = 2 * 4 * 5 * 6
+
+
+@pytest.mark.parametrize(
+    "function, shapes, golden",
+    [
+        (conv, (IMAGE, KERNEL), {"Conv2D": CONV}),
+        (
+            gradient(conv, 0, 1),
+            (IMAGE, KERNEL),
+            {"Conv2D": CONV, "Conv2DBackpropInput": CONV, "Conv2DBackpropFilter": CONV},
+        ),
+        (
+            gradient(conv, 1),
+            (IMAGE, KERNEL),
+            {"Conv2D": CONV, "Conv2DBackpropFilter": CONV},
+        ),  # the rest is never computed
+        (
+            gradient(tf.function(conv), 1),
+            (IMAGE, KERNEL),
+            {"Conv2D": CONV, "Conv2DBackpropFilter": CONV},
+        ),  # nor in functions called
+        (transposed, (MAP, KERNEL), {"Conv2DBackpropInput": CONV}),
+        (
+            gradient(transposed, 0, 1),
+            (MAP, KERNEL),
+            {"Conv2DBackpropInput": CONV, "Conv2D": CONV, "Conv2DBackpropFilter": CONV},
+        ),
+        (
+            lambda x, k: tf.nn.depthwise_conv2d(x, k, (1, 1, 1, 1), "VALID"),
+            ((2, 9, 9, 3), (3, 3, 3, 2)),
+            2 * (2 * 7 * 7) * (3 * 3 * 6),
+        ),
+        (tf.matmul, ((4, 5), (5, 6)), {"MatMul": DENSE}),
+        (lambda a, b: tf.matmul(a, b, transpose_a=True), ((5, 4), (5, 6)), {"MatMul": DENSE}),
+        (gradient(tf.matmul, 0, 1), ((4, 5), (5, 6)), {"MatMul": 3 * DENSE}),
+        (
+            lambda a, b: tf.matmul(a, b, adjoint_a=True),
+            ((3, 5, 4), (3, 5, 6)),
+            {"BatchMatMul": 3 * DENSE},
+        ),
+        (
+            lambda a, b: tf.cond(
+                tf.reduce_sum(a) > 0, lambda: a @ b, lambda: (a @ b) @ tf.ones((6, 2))
+            ),
+            ((4, 5), (5, 6)),
+            DENSE + 96,
+        ),
+        (
+            lambda a, b: tf.while_loop(
+                lambda x: True, lambda x: [x @ b], [a], maximum_iterations=9
+            ),
+            ((4, 5), (5, 5)),
+            2 * 4 * 5 * 5,
+        ),
+        (lambda a, b: a + b, ((4, 5), (4, 5)), {}),
+    ],
+)
+def test_operations_are_those_counted_by_hand(function, shapes, golden):
+    found = counted(function, *shapes)
+    assert found == golden if isinstance(golden, dict) else sum(found.values()) == golden
+
+
+def test_operations_of_unknown_shape_are_not_a_number():
+    assert np.isnan(counted(tf.matmul, (None, 5), (5, 6))["MatMul"])
+
+
+def forward(network):
+    """Operations of an image's way through a network: of all layers, and of the first one, by their shapes."""
+    found = []
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.Dense):
+            found.append(2 * np.prod(layer.kernel.shape))
+        elif isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
+            positions = (
+                layer.input.shape
+                if isinstance(layer, keras.layers.Conv2DTranspose)
+                else layer.output.shape
+            )
+            found.append(2 * np.prod(positions[1:3]) * np.prod(layer.kernel.shape))
+    return sum(found), found[0]
+
+
+def of_an_image(model):
+    """Operations of a step of a GAN for an image, by its layers."""
+    (g, g_first), (d, d_first) = forward(model.generator), forward(model.discriminator)
+    # G: forward, and the gradients of its weights and of what comes into all layers but the first. D: the same for real and fake images,
+    # and once more from G's loss through all its layers down to the image.
+    return (3 * g - g_first) + 2 * (3 * d - d_first) + d
+
+
+def test_operations_of_a_gans_step_are_the_sum_over_its_layers():
+    model = make("dcgan_tiny")
+    step = tf.function(model.train_step, autograph=False).get_concrete_function(
+        tf.TensorSpec((6, 16, 16, 1))
+    )
+    assert sum(flops(step).values()) == 6 * of_an_image(model)
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Hardly anything is measured."""
+    monkeypatch.setattr(benchmark, "ROUNDS", 2)
+    return 0.1
+
+
+def test_json_of_a_tiny_preset(tmp_path):
+    done = run_cli(
+        "benchmark", "dcgan_tiny", "data.batch_size=8", "--seconds", 1, "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["machine"]["cores"] >= 1 and result["machine"]["threads"]["intra"] >= 1
+    assert set(result["versions"]) == {"python", "tensorflow", "keras"}
+    (row,) = result["presets"]
+    assert (
+        row["preset"] == "dcgan_tiny"
+        and row["batch_size"] == 8
+        and not row["synthetic"]
+        and row["image_size"] == 16
+    )
+    for speed in (
+        row["step"],
+        row["fit"],
+        row["pipeline"],
+        row["use"]["model"],
+        row["use"]["saved_model"],
+    ):
+        assert set(speed) == {"images_per_second", "ms"} and all(
+            set(each) == SPREAD for each in speed.values()
+        )
+        assert 0 < speed["ms"]["low"] <= speed["ms"]["median"] <= speed["ms"]["high"]
+    assert row["stall_percent"]["median"] < 100 and set(row["fraction"]) == SPREAD
+    assert (row["use"]["what"], row["use"]["images"], row["fraction_of"]) == (
+        "sample",
+        64,
+        "convolution",
+    )
+    assert row["first_step_seconds"] > 0 and row["peak_memory_mib"] > 100
+    assert row["flops_per_image"] * 8 == sum(row["flops_of_step"].values())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name, of",
+    [("gan_tiny", "matrix"), ("cgan_tiny", "convolution"), ("pix2pix_tiny", "convolution")],
+)
+def test_other_kinds_of_models_give_every_number_of_the_table(name, of, short):
+    row = benchmark.measure(name, ["train.steps_per_execution=2"], short)
+    assert row["fraction_of"] == of
+    assert " - " not in benchmark.line(row) and not benchmark.line(row).endswith("-")
+
+
+def test_two_replicas_count_the_operations_of_one(short):
+    row = benchmark.measure("dcgan_tiny", ["train.strategy=mirrored", "train.replicas=2"], short)
+    assert row["flops_per_image"] == of_an_image(make("dcgan_tiny"))
+
+
+def test_painting_has_a_gradient_for_a_step_and_no_data(short):
+    row = benchmark.measure(
+        "gatys",
+        [
+            "model.iterations=1",
+            "model.features=random",
+            "model.features_width=2",
+            "model.smallest=256",
+        ],
+        short,
+    )
+    assert row["use"]["what"] == "stylize" and row["flops_per_image"] > 0
+    assert "fit" not in row and " - " in benchmark.line(row)
+
+
+@pytest.mark.parametrize(
+    "name, overrides",
+    [
+        ("dcgan_mnist", ["data.path={}"]),
+        ("cgan_mnist", ["data.path={}", "model.condition=vector"]),
+        ("dcgan_stacked_mnist", ["data.path={}", "data.limit=500"]),
+        ("dcgan_folder_64", []),
+        ("pix2pix_folder_128", ["data.derive=edges"]),
+        ("cyclegan_horse2zebra", ["data.path={}", "model.image_size=64"]),
+        ("adain_folder_256", ["model.image_size=64", "model.features=random", "data.load_size=64"]),
+    ],
+)
+def test_data_that_is_not_at_hand_is_made_up(name, overrides, tmp_path, capsys):
+    experiment = presets.experiment(name, *(override.format(tmp_path) for override in overrides))
+    images, synthetic = benchmark.load_or_synthesize(experiment)
+    assert synthetic and len(images) >= experiment.data.batch_size
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "synthetic" in said and experiment.data.dataset in said
+    shape, wanted = (
+        np.shape(images.still(0)[0]),
+        (experiment.model.image_size, getattr(experiment.model, "channels", 3)),
+    )
+    assert (shape[0], shape[-1]) == wanted
+
+
+def test_a_wrong_path_is_still_a_mistake(tmp_path):
+    with pytest.raises(UserError, match="nowhere"):
+        benchmark.load_or_synthesize(
+            presets.experiment("dcgan_folder_64", f"data.path={tmp_path / 'nowhere'}")
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["dcgan_tny"], "did you mean dcgan_tiny"),
+        (["dcgan_tiny", "train.epoch=3"], "did you mean epochs"),
+        (["dcgan_tiny", "gatys", "model.width=3"], "has no field 'width'"),
+        (
+            ["dcgan_tiny", "data.batch_size=4000", "train.steps_per_epoch=0"],
+            "lower data.batch_size, received 4000",
+        ),
+        (["dcgan_tiny", "--seconds", "0"], "at least 1"),
+    ],
+)
+def test_wrong_use_is_one_plain_line_and_exit_code_2(arguments, message, tmp_path):
+    done = run_cli("benchmark", *arguments, "--json", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert (
+        message in done.stderr
+        and done.stderr.startswith("tfgan-zoo: error: ")
+        and done.stderr.count("\n") == 1
+    )
+    assert not done.stdout

@@ -1,0 +1,1 @@
+"""Pretrained feature networks: VGG for perceptual losses, classifiers for metrics."""

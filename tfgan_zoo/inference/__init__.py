@@ -1,0 +1,1 @@
+"""Use a trained model on images: translate, stylize, interpolate."""

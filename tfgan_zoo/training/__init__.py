@@ -1,0 +1,1 @@
+"""Train an experiment: data preparation, the training loop, callbacks and device strategies."""
