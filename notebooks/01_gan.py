@@ -178,7 +178,7 @@ def quick(preset, *changes):
         settings.seed,
         size,
         steps_per_epoch=steps,
-        labels=model.wants_labels,
+        labels=model.needs_labels,
     )
     return model, model.fit(
         batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
@@ -234,7 +234,7 @@ curves({"slope of G's loss": slopes}, x="logit of a generated image")
 # %%
 
 
-show(AdversarialModel.losses, AdversarialModel.train_step)
+show(AdversarialModel.compute_losses, AdversarialModel.train_step)
 
 # %% [markdown]
 # The losses themselves are pure functions of logits. $\log(1 + e^l)$ is called softplus, and $-\log \sigma(l) = \mathrm{softplus}(-l)$.

@@ -176,7 +176,7 @@ def quick(preset, *changes):
         settings.seed,
         size,
         steps_per_epoch=steps,
-        labels=model.wants_labels,
+        labels=model.needs_labels,
     )
     return model, model.fit(
         batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
@@ -199,7 +199,7 @@ def quick(preset, *changes):
 # %%
 
 
-show(AdversarialModel.losses)
+show(AdversarialModel.compute_losses)
 
 # %% [markdown]
 # How does a network take a label? As a vector $y$, one-hot, and then there is a choice:

@@ -175,7 +175,7 @@ def quick(preset, *changes):
         settings.seed,
         size,
         steps_per_epoch=steps,
-        labels=model.wants_labels,
+        labels=model.needs_labels,
     )
     return model, model.fit(
         batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
@@ -203,7 +203,9 @@ def quick(preset, *changes):
 # %%
 
 
-show(vae.VAE.train_step, vae.VAE.losses, losses.gaussian_kl, losses.bernoulli_log_likelihood)
+show(
+    vae.VAE.train_step, vae.VAE.compute_losses, losses.gaussian_kl, losses.bernoulli_log_likelihood
+)
 
 # %% [markdown]
 # Pixels are black or white here, drawn anew in every epoch with the grey as probability (`data.binarize=resampled`). Then $p(x|z)$ is

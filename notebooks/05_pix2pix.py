@@ -178,7 +178,7 @@ def quick(preset, *changes):
         settings.seed,
         size,
         steps_per_epoch=steps,
-        labels=model.wants_labels,
+        labels=model.needs_labels,
     )
     return model, model.fit(
         batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
@@ -206,7 +206,7 @@ def quick(preset, *changes):
 # %%
 
 
-show(pix2pix.Pix2Pix.losses, pix2pix.generator)
+show(pix2pix.Pix2Pix.compute_losses, pix2pix.generator)
 
 # %% [markdown]
 # $D$ sees $x$ beside $y$, as more channels: it judges whether the answer is real *and* whether it is an answer to this question.
@@ -237,7 +237,9 @@ sizes = choose(
 )
 experiment = tfgan_zoo.experiment(preset, *sizes)
 test = load_evaluation_images(experiment, "test", 8)
-questions, answers = (np.stack([test.still(i)[side] for i in range(8)]) for side in (0, 1))
+questions, answers = (
+    np.stack([test.evaluation_images(i)[side] for i in range(8)]) for side in (0, 1)
+)
 look([*questions, *answers], columns=8)
 
 # %% [markdown]

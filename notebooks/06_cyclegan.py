@@ -175,7 +175,7 @@ def quick(preset, *changes):
         settings.seed,
         size,
         steps_per_epoch=steps,
-        labels=model.wants_labels,
+        labels=model.needs_labels,
     )
     return model, model.fit(
         batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
@@ -205,7 +205,7 @@ def quick(preset, *changes):
 # %%
 
 
-show(cyclegan.CycleGAN.losses)
+show(cyclegan.CycleGAN.compute_losses)
 
 # %% [markdown]
 # Four networks, two players. The discriminators look at a **history** of 50 images, not only at the newest: otherwise the players run
@@ -227,7 +227,7 @@ sizes = choose(
 )
 experiment = tfgan_zoo.experiment(preset, *sizes)
 heaps = load_for_experiment(experiment)
-look([heaps.still(i)[side] for side in (0, 1) for i in range(10)], columns=10)
+look([heaps.evaluation_images(i)[side] for side in (0, 1) for i in range(10)], columns=10)
 
 # %% [markdown]
 # ## Training
@@ -279,7 +279,7 @@ print(format_table(result))
 steps = choose(2, 400, 1500)
 short = [*sizes, f"train.steps_per_epoch={steps}", "train.epochs=1"]
 test = load_evaluation_images(experiment, "test", 10)
-x, y = (np.stack([test.still(i)[side] for i in range(10)]) for side in (0, 1))
+x, y = (np.stack([test.evaluation_images(i)[side] for i in range(10)]) for side in (0, 1))
 rows = [x]
 for name, change in {
     "with the cycle": "model.cycle_weight=10",

@@ -181,7 +181,7 @@ def quick(preset, *changes):
         settings.seed,
         size,
         steps_per_epoch=steps,
-        labels=model.wants_labels,
+        labels=model.needs_labels,
     )
     return model, model.fit(
         batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
@@ -227,7 +227,7 @@ side_by_side(content, *styles.values())
 
 
 config = tfgan_zoo.experiment("gatys").model
-seen = config.look((*STYLE_LAYERS, *CONTENT_LAYERS))
+seen = config.feature_network((*STYLE_LAYERS, *CONTENT_LAYERS))
 mosaic = styles["mosaic"]
 found = {
     name: seen(to_float(image)[None])
@@ -258,7 +258,7 @@ for name in ("rolled", "strokes"):
 # In the words of this zoo: there is one player, and its weights are the pixels. The optimiser is L-BFGS, as in the paper.
 
 # %%
-show(Objective.losses, Objective.weigh, ImageVariable, losses.gram_matrix)
+show(Objective.compute_losses, Objective.weigh, ImageVariable, losses.gram_matrix)
 
 # %% [markdown]
 # Go. The picture begins as the content, small, and grows: what it is about is settled where a step costs little.
@@ -334,7 +334,7 @@ side_by_side(*(transfer_style(content, [styles["strokes"]], each).picture for ea
 # $$\min_f \; \mathbb{E}_x \; \text{content}(f(x), x) + \text{style}(f(x)) + \mathrm{TV}(f(x)).$$
 
 # %%
-show(fast_style.FastStyle.losses)
+show(fast_style.FastStyle.compute_losses)
 
 # %%
 preset = choose("fast_tiny", "fast_mosaic", "fast_mosaic")
@@ -374,7 +374,7 @@ if hub.pretrained_folder("fast_mosaic"):
 # numbers.
 
 # %%
-show(adain.adain, adain.AdaIN.losses)
+show(adain.adain, adain.AdaIN.compute_losses)
 
 # %%
 preset = choose("adain_tiny", "adain_photographs", "adain_photographs")

@@ -173,7 +173,7 @@ def quick(preset, *changes):
         settings.seed,
         size,
         steps_per_epoch=steps,
-        labels=model.wants_labels,
+        labels=model.needs_labels,
     )
     return model, model.fit(
         batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
@@ -258,12 +258,12 @@ for name, some in damaged.items():
 # %% [markdown]
 # Read it column by column.
 #
-# - The first row is the **floor**: other real images in the generator's place. No model can be expected to do better, and 0 is not to
+# - The first row is the **real reference**: other real images in the generator's place. No model can be expected to do better, and 0 is not to
 #   be had. `evaluate` prints this row beside every score.
 # - Half of the kinds: *precision* does not notice, *recall* and *coverage* do. The *Fréchet distance* rises, without saying why.
 # - 30 images, copied again and again: the *classifier score* is content. It asks for clear images of many classes, and 30 are enough.
 #   *Recall* is 0: hardly any real image lies near one of the 30.
-# - The training images themselves have the best scores of all, better than the floor. **None of these measures sees a copy.**
+# - The training images themselves have the best scores of all, better than the real reference. **None of these measures sees a copy.**
 # - Blur and noise: how much they count depends on what the network was trained to ignore. This classifier has never seen a grey
 #   background, and so the noise, which no eye minds, has by far the worst scores of all. A measure is a network's opinion.
 #
@@ -341,7 +341,7 @@ curves(
 
 # %% [markdown]
 # The losses are flat long before the images stop to improve. Now everything that can be measured, once, at the end; `real images` is
-# the floor.
+# the real reference.
 
 # %%
 
@@ -388,7 +388,7 @@ look([photo, shifted, soft], columns=3, width=450)
 #
 # ## Rules of thumb
 #
-# 1. A score without the number of images, the network and the floor is no number.
+# 1. A score without the number of images, the network and the real reference is no number.
 # 2. One seed cannot rank two methods. Train three times before you say "better".
 # 3. Precision *and* recall, never one.
 # 4. Choose the epoch on other images than the ones that you report on, if there are any.

@@ -172,7 +172,7 @@ def quick(preset, *changes):
         settings.seed,
         size,
         steps_per_epoch=steps,
-        labels=model.wants_labels,
+        labels=model.needs_labels,
     )
     return model, model.fit(
         batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
@@ -366,8 +366,10 @@ for derive in ("grey", "edges", "lowres"):
         f"data.derive={derive}",
         "model.x_channels=1" if derive != "lowres" else "model.x_channels=3",
     ]
-    stills = load_evaluation_images(tfgan_zoo.experiment("pix2pix_folder_128", *one), "train", 3)
-    row = [side for i in range(3) for side in stills.still(i)]
+    fixed_images = load_evaluation_images(
+        tfgan_zoo.experiment("pix2pix_folder_128", *one), "train", 3
+    )
+    row = [side for i in range(3) for side in fixed_images.evaluation_images(i)]
     print(derive)
     look([np.broadcast_to(image, (128, 128, 3)) for image in row], columns=6)
 

@@ -48,7 +48,7 @@ def arrays(model, n=64):
     if model.config.data_kind != "images":
         return images(model, n), images(model, n, seed=1)
     return (
-        (images(model, n), np.arange(n) % model.classes) if model.wants_labels else images(model, n)
+        (images(model, n), np.arange(n) % model.classes) if model.needs_labels else images(model, n)
     )
 
 

@@ -55,14 +55,14 @@ def test_parameter_counts_are_the_golden_ones(name):
 
 def test_every_weight_of_a_player_moves_and_only_those(tiny):
     model = make(tiny)
-    batch = model.batch_of(tf.nest.map_structure(tf.constant, arrays(model, 16)))
+    batch = model.unpack_batch(tf.nest.map_structure(tf.constant, arrays(model, 16)))
     players = model.player_variables()
     assert len({id(v) for variables in players.values() for v in variables}) == sum(
         map(len, players.values())
     )
     for mover in players:
         before = {name: [v.numpy() for v in variables] for name, variables in players.items()}
-        model.descend(lambda: model.losses(batch), only=[mover])
+        model.descend(lambda: model.compute_losses(batch), only=[mover])
         for name, variables in players.items():
             moved = [
                 not np.array_equal(old, v.numpy())
@@ -135,7 +135,7 @@ def test_step_lowers_to_one_hlo_module_with_static_shapes(tiny):
 def test_steps_per_execution_changes_nothing(tiny):
     one, four = make(tiny), make(tiny, steps_per_execution=4)
     assert_close(fit(one, steps=8), fit(four, steps=8))
-    assert one.digest() == four.digest()
+    assert one.weights_sha256() == four.weights_sha256()
     assert int(four.step.numpy()) == 8
 
 
@@ -182,7 +182,7 @@ def test_two_replicas_equal_one(xla):
 def test_a_gradient_that_overflows_on_one_replica_skips_the_step_on_both(xla):
     with distribute.make_strategy("mirrored", 2).scope():
         model = make("dcgan_tiny", dtype="mixed_float16", xla=xla)
-    losses = model.losses
+    losses = model.compute_losses
 
     def overflowing(batch, turn=0):
         found = losses(batch, turn)
@@ -196,7 +196,7 @@ def test_a_gradient_that_overflows_on_one_replica_skips_the_step_on_both(xla):
             + huge * tf.reduce_sum(model.generator.trainable_variables[0]),
         }
 
-    model.losses = overflowing
+    model.compute_losses = overflowing
     before = model.generator.get_weights()
     fit(model, steps=1)
     trainable = {variable.path for variable in model.generator.trainable_variables}
@@ -287,7 +287,7 @@ def test_mixed_precision_trains_and_exports_float32_and_uint8(tiny, policy, tmp_
     assert model(inputs_of(model, 2)).dtype == tf.float32
     save_signatures(model, tmp_path / "saved")
     exported = load_exported(tmp_path / "saved")
-    assert exported.probe().dtype == model.probe().dtype == np.uint8
+    assert exported.reference_outputs().dtype == model.reference_outputs().dtype == np.uint8
     assert max_difference(model, exported) <= 1
 
 
@@ -304,7 +304,7 @@ def test_keras_file_round_trips_optimizers_and_training_goes_on_alike(tiny, tmp_
             np.testing.assert_array_equal(a.numpy(), b.numpy())
     fit(model)
     fit(loaded)
-    assert model.digest() == loaded.digest()
+    assert model.weights_sha256() == loaded.weights_sha256()
 
 
 def test_experiment_goes_through_json(tiny):
@@ -394,7 +394,7 @@ def test_saved_stylizer_runs_with_tensorflow_alone(stylize_tiny, tmp_path):
     save_signatures(model, tmp_path / "saved")
     random = np.random.default_rng(0)
     inputs = {"images": random.integers(0, 256, (2, 45, 70, 3), np.uint8)}
-    if model.styles_wanted:
+    if model.takes_styles:
         styles = random.integers(0, 256, (2, 39, 50, 3), np.uint8)
         inputs |= {"styles": styles, "weights": np.float32([3, 1]), "alpha": np.float32(0.5)}
     np.savez(tmp_path / "in.npz", **inputs)
@@ -414,7 +414,7 @@ assert "tfgan_zoo" not in sys.modules
         env={"PATH": "", "HOME": str(tmp_path)},
     )
     found = np.load(tmp_path / "out.npy")
-    more = [list(styles), 0.5, [3, 1]] if model.styles_wanted else []
+    more = [list(styles), 0.5, [3, 1]] if model.takes_styles else []
     assert found.dtype == np.uint8 and found.shape == (2, 45, 70, 3)
     assert (
         np.abs(
@@ -432,7 +432,7 @@ def test_plain_keras_use_with_arrays_and_labels(tiny):
         images(model, 32, seed=1)
         if paired
         else np.zeros(32, "int64")
-        if model.wants_labels
+        if model.needs_labels
         else None
     )
     history = model.fit(x, y, batch_size=16, epochs=1, verbose=0).history

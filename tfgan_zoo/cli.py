@@ -636,7 +636,7 @@ def sample_images(options):
 
     columns = n // len(classes) if classes else 0
     rows = [label for label in classes for _ in range(columns)] if classes else None
-    images = load_for_task("sample", options.source).sample(n, seed=options.seed, labels=rows)
+    images = load_for_task("generate", options.source).sample(n, seed=options.seed, labels=rows)
     save_grid(images, options.output, columns)
     report_images(options, images, **({"labels": classes} if classes else {}))
 
@@ -649,7 +649,7 @@ def interpolate_images(options):
     from tfgan_zoo.visualize import save_grid, save_interpolation
 
     images = latent_walk(
-        load_for_task("sample", options.source),
+        load_for_task("generate", options.source),
         options.path,
         options.rows,
         options.steps,
@@ -825,13 +825,13 @@ def trained_painter(options, styles):
         for name in ("alpha", "style_weights")
         if getattr(options, name) is not None
     }
-    if model.styles_wanted and not styles:
+    if model.takes_styles and not styles:
         raise UserError(NO_STYLE)
-    if not model.styles_wanted and options.colors not in ("style", "keep"):
+    if not model.takes_styles and options.colors not in ("style", "keep"):
         raise UserError(
             f"{options.preset} has learnt one style, in its own colours: --colors style or keep, received {options.colors}"
         )
-    if not model.styles_wanted and (styles or more):
+    if not model.takes_styles and (styles or more):
         raise UserError(
             f"{options.preset} has learnt one style: --style, --style-weights and --alpha are for others"
         )

@@ -23,6 +23,7 @@ class ModelConfig:
 
     task: typing.ClassVar[str]  # generate, translate or stylize
     data_kind: typing.ClassVar[str] = "images"  # or pairs, or domains (unpaired images)
+    classes: typing.ClassVar[int] = 0  # length of the condition; 0: unconditional
     trains: typing.ClassVar[bool] = True  # False: each image is optimized by itself
 
 

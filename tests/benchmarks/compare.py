@@ -249,7 +249,7 @@ def work_gatys_ours(connection, config, content, style, single):
     if single:
         one_thread(tf)
     now = clock(single)
-    look = config.look(feature_layers(config))
+    look = config.feature_network(feature_layers(config))
     weights = {layer.name: layer.get_weights() for layer in look.network.layers if layer.weights}
     connection.send((weights, f"tensorflow {tf.__version__}, keras {keras.__version__}"))
     while connection.recv():

@@ -36,7 +36,7 @@ def measure(source, size, options, results):
         painter, repeats = gatys_stylizer([style], config), 0
     else:
         model = load_for_task("stylize", source)
-        painter, repeats = network_stylizer(model, [style] if model.styles_wanted else []), 5
+        painter, repeats = network_stylizer(model, [style] if model.takes_styles else []), 5
     times = []
     for _ in range(1 + repeats):
         begin = time.time()

@@ -113,7 +113,7 @@ def main():
         presets.experiment("gatys").model, features=options.features, pooling=options.pooling
     )
     plain = dataclasses.replace(ours, optimizer="adam", iterations=10**6, smallest=options.size)
-    look = ours.look(feature_layers(ours))
+    look = ours.feature_network(feature_layers(ours))
     batch = as_batch(content)
     judge = StyleTransfer(
         Objective(ours, look),

@@ -59,7 +59,7 @@ class Adversarial(keras.Model):
     def __init__(self, kind, config):
         super().__init__()
         zoo = MODELS[kind](config)
-        self.config, self.conditional = config, zoo.wants_labels
+        self.config, self.conditional = config, zoo.needs_labels
         self.generator, self.discriminator = plain(zoo.generator), plain(zoo.discriminator)
         self.average = plain(zoo.generator) if config.ema_decay else None
         self.d_optimizer, self.g_optimizer = adam(config), adam(config)
@@ -271,7 +271,7 @@ def unpaired(kind, config):
 def one_style(kind, config):
     """A pass of VGG19 for the picture that was made and one for its content; the style's Gram matrices are computed once."""
     generator, optimizer = plain(fast_style.generator(config)), adam(config)
-    look = config.look(fast_style.STYLE_LAYERS)
+    look = config.feature_network(fast_style.STYLE_LAYERS)
     zoo = MODELS[kind](config)
 
     def gram(features):

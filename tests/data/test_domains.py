@@ -33,9 +33,9 @@ def grey(path, level, width=16, height=16):
 
 def levels(found):
     """The grey levels of pictures of one grey each: [(x, y)]."""
-    stills = [found.still(i) for i in range(len(found))]
-    assert all(np.ptp(image) == 0 for still in stills for image in still)
-    return [tuple(int(image.flat[0]) for image in still) for still in stills]
+    fixed_images = [found.evaluation_images(i) for i in range(len(found))]
+    assert all(np.ptp(image) == 0 for still in fixed_images for image in still)
+    return [tuple(int(image.flat[0]) for image in still) for still in fixed_images]
 
 
 def coded(i, height=20, width=22):
@@ -236,7 +236,10 @@ def test_load_size_is_that_of_the_paper_unless_given(tmp_path):
             folder(tmp_path, derive="grey", **changes), model(256, 1, 3), "pairs"
         )
         assert [image.shape[:2] for image in found.sources[0][0]] == [sides] * 2
-        assert [image.shape for image in found.still(0)] == [(256, 256, 1), (256, 256, 3)]
+        assert [image.shape for image in found.evaluation_images(0)] == [
+            (256, 256, 1),
+            (256, 256, 3),
+        ]
 
 
 def test_resizing_is_antialiased_bicubic_as_pillows(tmp_path):
@@ -261,7 +264,7 @@ def test_resizing_is_antialiased_bicubic_as_pillows(tmp_path):
 
 def test_a_still_is_the_middle_and_not_mirrored(arrays):
     found = domains.load_domains(config_of(arrays), model(), "pairs")
-    x, y = found.still(1)
+    x, y = found.evaluation_images(1)
     np.testing.assert_array_equal(x, coded(1)[2:18, 3:19])
     np.testing.assert_array_equal(y, 65535 - x)
 
@@ -374,7 +377,7 @@ def test_channels_follow_the_direction(form, direction, x, y, tmp_path):
     found = domains.load_domains(
         config, model(16, x, y), "domains" if form == "domains" else "pairs"
     )
-    for image, channels in zip(found.still(0), (x, y), strict=True):
+    for image, channels in zip(found.evaluation_images(0), (x, y), strict=True):
         assert image.shape == (16, 16, channels)
         np.testing.assert_array_equal(
             image[3, 3], [124] if channels == 1 else [200, 100, 50]
@@ -602,7 +605,8 @@ def test_transparency_is_kept_for_four_channels_and_else_put_on_white(tmp_path):
     assert image_folder.read_image(tmp_path / "x.jpg", 4)[0, 0, 3] == 255
     config = folder(tmp_path, derive="lowres", limit=1)
     assert [
-        image.shape for image in domains.load_domains(config, model(16, 3, 3), "pairs").still(0)
+        image.shape
+        for image in domains.load_domains(config, model(16, 3, 3), "pairs").evaluation_images(0)
     ] == [(16, 16, 3)] * 2
 
 
@@ -722,18 +726,18 @@ def test_facades_are_true_pairs_and_unpaired_halves(direction):
     )
     label, photo = (0, 1) if direction == "xy" else (1, 0)
 
-    def stills(split, kind):
+    def fixed_images(split, kind):
         found = domains.load_domains(dataclasses.replace(config, split=split), tiny, kind)
         assert len(found) == 5
-        return [found.still(i) for i in range(5)]
+        return [found.evaluation_images(i) for i in range(5)]
 
     def is_true(still):
         return np.array_equal(facades.render(facades.nearest_classes(still[label])), still[photo])
 
     pairs, test, unpaired = (
-        stills("train", "pairs"),
-        stills("test", "pairs"),
-        stills("train", "domains"),
+        fixed_images("train", "pairs"),
+        fixed_images("test", "pairs"),
+        fixed_images("train", "domains"),
     )
     assert all(map(is_true, pairs + test))
     assert not any(map(is_true, unpaired))
@@ -746,7 +750,7 @@ def test_facades_are_true_pairs_and_unpaired_halves(direction):
         {still[photo].tobytes() for still in unpaired}
     )  # no facade is in both halves
     for a, b in zip(
-        test, stills("test", "domains"), strict=True
+        test, fixed_images("test", "domains"), strict=True
     ):  # the truth is known where the model is measured
         assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
@@ -838,7 +842,7 @@ def test_domains_of_tensorflow_datasets(prepared_folder):
             dataclasses.replace(config, **changes), model(*size), "domains"
         )
         assert levels(found) == expected
-        assert [image.shape for image in found.still(0)] == [
+        assert [image.shape for image in found.evaluation_images(0)] == [
             (16, 16, channels) for channels in size[1:]
         ]
         assert len(take(found, config, 2)) == 2

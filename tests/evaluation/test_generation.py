@@ -79,7 +79,7 @@ def test_real_images_reach_the_floor(evaluator):
         "class_kl",
         "missing_classes",
     ):
-        assert found[name].value == pytest.approx(found[name].floor, abs=1e-6), name
+        assert found[name].value == pytest.approx(found[name].real_reference, abs=1e-6), name
     assert found["coverage"].value > 0.9
     assert found["frechet_distance"].value > 0
 
@@ -122,13 +122,15 @@ def test_copies_of_training_images_are_found(evaluator, tmp_path):
     copied = evaluator.measure(Fixed(evaluator.training.images), ["memorisation"], path)
     assert copied["nearest_training_distance"].value == 0
     assert copied["closer_than_1_percent_of_real"].value == 1
-    assert copied["closer_than_1_percent_of_real"].floor == pytest.approx(0.01, abs=0.005)
+    assert copied["closer_than_1_percent_of_real"].real_reference == pytest.approx(0.01, abs=0.005)
     sheet = np.asarray(Image.open(path))
     assert sheet.shape[1] > sheet.shape[0]
     noise = np.random.default_rng(0).integers(0, 256, (50, 32, 32, 1)).astype(np.uint8)
     fresh = evaluator.measure(Fixed(noise), ["memorisation"])
     assert fresh["closer_than_1_percent_of_real"].value == 0
-    assert fresh["nearest_training_distance"].value > fresh["nearest_training_distance"].floor
+    assert (
+        fresh["nearest_training_distance"].value > fresh["nearest_training_distance"].real_reference
+    )
 
 
 def test_result_does_not_depend_on_the_batch_size(evaluator, monkeypatch):
@@ -158,7 +160,7 @@ def test_conditional_models_are_asked_for_the_datas_labels(evaluator, monkeypatc
 
     found = evaluator.measure(Labelled(None), ["label_accuracy"])
     assert found["label_accuracy"].value > 0.7
-    assert found["label_accuracy"].floor > 0.7
+    assert found["label_accuracy"].real_reference > 0.7
     wrong = evaluator.measure(
         Fixed(evaluator.other.images), ["label_accuracy"]
     )  # takes no notice of what is asked for
@@ -168,7 +170,7 @@ def test_conditional_models_are_asked_for_the_datas_labels(evaluator, monkeypatc
 
 def test_settings_name_everything(evaluator):
     settings = evaluator.settings(METRICS)
-    assert settings["n_generated"] == settings["n_reference"] == settings["n_floor"] == 400
+    assert settings["n_generated"] == settings["n_reference"] == settings["n_real_reference"] == 400
     assert settings["split"] == "train, halved"
     assert settings["features"]["sha256"] == DIGITS_SHA256
     assert "antialias" in settings["features"]["resizer"]
@@ -208,13 +210,13 @@ def test_stacked_digits_are_read_channel_by_channel():
     evaluator.config = dataclasses.replace(DIGITS, dataset="stacked_mnist")
     digits = evaluator.other.images
     stacked = np.concatenate([digits[:200], digits[50:250], digits[100:300]], axis=-1)
-    looked = evaluator.look([stacked[:120], stacked[120:]])
+    looked = evaluator.compute_activations([stacked[:120], stacked[120:]])
     single = evaluator.network(digits)[1].argmax(axis=1)
     np.testing.assert_array_equal(
         looked.digits, np.stack([single[:200], single[50:250], single[100:300]], axis=1)
     )
     assert looked.features.shape == (200, 192)
-    evaluator.floor = looked
+    evaluator.real_reference = looked
     found = modes_metric(evaluator, looked)
     assert found["modes"].value == len(np.unique(looked.digits, axis=0))
 
@@ -316,7 +318,7 @@ def test_evaluate_stores_the_same_result_every_time(run):
     text = file.read_text()
     assert json.loads(text) == result
     assert str(run) not in text and "seconds" not in text
-    assert result["weights_sha256"] == load(run).digest()
+    assert result["weights_sha256"] == load(run).weights_sha256()
     assert (run / "evaluation" / f"{file.stem}_nearest.png").is_file()
     evaluate(run, samples=100)
     assert file.read_text() == text
@@ -437,7 +439,10 @@ def test_an_interrupted_run_keeps_its_best(tmp_path):
     train("dcgan_tiny", *WATCHED, "train.epochs=2", run_dir=tmp_path / "parts")
     parts = train(tmp_path / "parts", "train.epochs=4")
     assert parts["best_epoch"] == whole["best_epoch"]
-    assert load(tmp_path / "parts/best").digest() == load(tmp_path / "whole/best").digest()
+    assert (
+        load(tmp_path / "parts/best").weights_sha256()
+        == load(tmp_path / "whole/best").weights_sha256()
+    )
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def knowing(evaluator, source, target):
     """The function that knows the truth of every test image."""
     table = {
         pair[source].tobytes(): pair[target]
-        for pair in map(evaluator.test.still, range(len(evaluator.test)))
+        for pair in map(evaluator.test.evaluation_images, range(len(evaluator.test)))
     }
     return lambda image: table[image.tobytes()]
 
@@ -205,20 +205,22 @@ def test_the_truth_has_full_marks_and_simple_ways_score_as_baselines(pairs):
         found = pairs.measure(Way(xy=translate), ["l1", "psnr", "ssim"])
         for name, score in found.items():
             assert score.value == score.baselines[way], (way, name)
-            assert score.details == {"n": 6} and score.floor is None
+            assert score.details == {"n": 6} and score.real_reference is None
     l1 = perfect["l1"].baselines
     assert list(l1) == ["copy", "mean", "colours", "histogram"]
     assert 0 < l1["colours"] < l1["mean"] < l1["histogram"] < l1["copy"]
-    stills = [pairs.test.still(i) for i in range(6)]
-    assert l1["copy"] == pytest.approx(np.mean([np.abs(x.astype(int) - y) for x, y in stills]))
+    fixed_images = [pairs.test.evaluation_images(i) for i in range(6)]
+    assert l1["copy"] == pytest.approx(
+        np.mean([np.abs(x.astype(int) - y) for x, y in fixed_images])
+    )
     train = [facades.pair(i, 64)[1] for i in range(6)]
     mean = np.round(np.mean(train, axis=0))
-    assert l1["mean"] == pytest.approx(np.mean([np.abs(mean - y) for _, y in stills]))
+    assert l1["mean"] == pytest.approx(np.mean([np.abs(mean - y) for _, y in fixed_images]))
 
 
 def test_baselines_come_from_training_images_alone(pairs):
     train, test = (
-        {image.tobytes() for i in range(6) for image in data.still(i)}
+        {image.tobytes() for i in range(6) for image in data.evaluation_images(i)}
         for data in (pairs.training, pairs.test)
     )
     assert len(train) == len(test) == 12 and not train & test
@@ -280,13 +282,13 @@ def test_label_accuracy_where_the_answer_is_labels(pairs, heaps):
 
 def test_both_sides_of_two_heaps_are_the_same_facades_in_the_test_alone(heaps):
     for i in range(6):
-        x, y = heaps.test.still(i)
+        x, y = heaps.test.evaluation_images(i)
         np.testing.assert_array_equal(facades.render(facades.nearest_classes(x)), y)
-    x, y = heaps.training.still(0)
+    x, y = heaps.training.evaluation_images(0)
     assert not np.array_equal(
         facades.render(facades.nearest_classes(x)), y
     )  # the model sees no pairs, the colours do
-    x, y = heaps.pairs.still(0)
+    x, y = heaps.pairs.evaluation_images(0)
     np.testing.assert_array_equal(facades.render(facades.nearest_classes(x)), y)
 
 
@@ -295,7 +297,7 @@ def test_there_and_back_by_hand(heaps):
         xy=lambda image: image // 2 + 20, yx=lambda image: image - 14
     )  # there and back: half of it, and 6 more
     found = heaps.measure(way, ["cycle_l1"])
-    x = np.concatenate([heaps.test.still(i)[0] for i in range(6)]).astype(int)
+    x = np.concatenate([heaps.test.evaluation_images(i)[0] for i in range(6)]).astype(int)
     assert found["cycle_l1"].value == pytest.approx(np.mean(np.abs(x // 2 + 6 - x)))
     assert found["cycle_l1"].baselines is None and set(found) == {"cycle_l1", "cycle_l1_yx"}
     assert not heaps.measure(Way(xy=lambda image: image, yx=lambda image: image), ["cycle_l1"])[

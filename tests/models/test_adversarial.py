@@ -245,10 +245,10 @@ def test_diff_augment_is_what_the_discriminator_sees():
         for policy in ("", "color,translation,cutout")
     )
     real = tf.constant(images(plain, 16))
-    seen = augmented.judge(real, [], "augment real 0")
-    assert not np.allclose(seen, plain.judge(real, [], "augment real 0"), atol=1e-6)
-    np.testing.assert_array_equal(seen, augmented.judge(real, [], "augment real 0"))
-    assert not np.allclose(seen, augmented.judge(real, [], "augment fake 0"), atol=1e-6)
+    seen = augmented.discriminate(real, [], "augment real 0")
+    assert not np.allclose(seen, plain.discriminate(real, [], "augment real 0"), atol=1e-6)
+    np.testing.assert_array_equal(seen, augmented.discriminate(real, [], "augment real 0"))
+    assert not np.allclose(seen, augmented.discriminate(real, [], "augment fake 0"), atol=1e-6)
     assert np.isfinite(list(fit(augmented).values())).all()
 
 
@@ -378,4 +378,4 @@ def test_short_codes_are_lengthened_at_test_time_alone():
     np.testing.assert_allclose(longer(z)[1:], plain(z)[1:], rtol=1e-4, atol=1e-9)
     assert np.abs(longer(z)[0] - plain(z)[0]).max() > 0.5 * np.abs(plain(z)[0]).max()
     np.testing.assert_array_equal(longer(z, training=True), plain(z, training=True))
-    assert longer.digest() == plain.digest()  # it has no weights
+    assert longer.weights_sha256() == plain.weights_sha256()  # it has no weights

@@ -50,7 +50,7 @@ STYLE = builtin_images.style_image("mosaic", 64)
 
 
 def look(config=SMALL):
-    return config.look((*config.style_layers, *config.content_layers))
+    return config.feature_network((*config.style_layers, *config.content_layers))
 
 
 def transfer(content=PICTURE, styles=(STYLE,), config=SMALL, start=None, **options):
@@ -787,7 +787,7 @@ def test_command_by_optimisation(tmp_path, monkeypatch, capsys):
         ),
         (
             ["china", "--preset", "dcgan_mnist", "--style", "mosaic", "-o", "x.png"],
-            "makes images from nothing: use tfgan-zoo sample",
+            "generates images from noise: use tfgan-zoo sample",
         ),
         (
             ["china", "--style", "mosaic", "--preset", "dcgan_mnist", "--iterations", "3"],
@@ -1039,5 +1039,5 @@ def test_adain_bears_a_flat_style():
     """Its features have next to no variance, which errors are divided by."""
     model = adain.AdaIN(adain.AdaINConfig(image_size=32, features_width=4))
     x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)), tf.float32)
-    losses = model.losses((x, tf.ones((1, 32, 32, 3))))
+    losses = model.compute_losses((x, tf.ones((1, 32, 32, 3))))
     assert 0 < float(losses["decoder"]) < 1e4

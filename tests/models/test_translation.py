@@ -194,7 +194,7 @@ def batch_of(model, n=3):
 def test_pix2pix_losses_are_the_papers():
     model = make("pix2pix_tiny", "model.dropout=0", "model.norm=instance")
     x, y = batch_of(model)
-    losses = {name: float(value) for name, value in model.losses((x, y)).items()}
+    losses = {name: float(value) for name, value in model.compute_losses((x, y)).items()}
     fake = model.generator(x)
     real_logits, fake_logits = (
         model.discriminator(tf.concat([x, y], -1)),
@@ -217,7 +217,7 @@ def test_pix2pix_losses_are_the_papers():
 def test_cyclegan_losses_are_the_papers():
     model = make("cyclegan_tiny")
     x, y = batch_of(model)
-    losses = {name: float(value) for name, value in model.losses((x, y)).items()}
+    losses = {name: float(value) for name, value in model.compute_losses((x, y)).items()}
 
     def l1(a, b):
         return float(np.mean(np.abs(a - b)))
@@ -250,7 +250,7 @@ def test_each_generator_gets_the_whole_gradient_of_both_cycles():
     model = make("cyclegan_tiny", "model.identity_weight=0")
     x, y = batch_of(model)
     with tf.GradientTape() as tape:
-        loss = model.losses((x, y))["generator"]
+        loss = model.compute_losses((x, y))["generator"]
     whole = tape.gradient(loss, model.g.trainable_variables)
     terms = [
         lambda: squared_error(model.d_y(model.g(x)), 1.0),
@@ -296,7 +296,7 @@ def test_identity_needs_equal_channels():
     )
     model.compile(xla="off")
     x, y = tf.zeros((2, 32, 32, 1)), tf.zeros((2, 32, 32, 4))
-    assert "identity" not in model.losses((x, y))
+    assert "identity" not in model.compute_losses((x, y))
     assert model.g(x).shape[-1] == 4 and model.f(y).shape[-1] == 1
     assert model.translate(np.zeros((10, 11, 1), np.uint8)).shape == (10, 11, 4)
     assert model.translate(np.zeros((10, 11, 4), np.uint8), "yx").shape == (10, 11, 1)
@@ -435,14 +435,14 @@ def test_translation_is_a_function_of_the_image_alone(translation_tiny):
     model = make(translation_tiny)
     fit(model, steps=2, batch_size=4)
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
-    before = model.digest()
+    before = model.weights_sha256()
     first = model.translate(pictures)
     np.testing.assert_array_equal(first, model.translate(pictures))
     np.testing.assert_array_equal(
         first[1], model.translate(pictures[1])
     )  # neither its companions nor the seed matter
     np.testing.assert_array_equal(first, model.translate(pictures, seed=5))
-    assert model.digest() == before
+    assert model.weights_sha256() == before
 
 
 @pytest.mark.parametrize("noise", ["model.test_dropout=true", "model.latent_dim=3"])
@@ -520,9 +520,9 @@ def test_wrong_images_are_refused(translation_tiny):
 def test_batches_that_are_no_pairs_are_refused(translation_tiny):
     model = make(translation_tiny)
     with pytest.raises(UserError, match=r"needs batches \(x, y\) of images"):
-        model.batch_of(tf.zeros((1, 32, 32, 3)))
+        model.unpack_batch(tf.zeros((1, 32, 32, 3)))
     with pytest.raises(UserError, match="y must have model.y_channels=3"):
-        model.batch_of((tf.zeros((1, 32, 32, 3)), tf.zeros((1, 32, 32, 1))))
+        model.unpack_batch((tf.zeros((1, 32, 32, 3)), tf.zeros((1, 32, 32, 1))))
 
 
 @pytest.mark.parametrize(
@@ -549,20 +549,20 @@ def test_wrong_configurations_are_refused(make_config, message):
 
 def test_page_shows_what_there_is_to_see():
     class Stills:
-        def still(self, i):
+        def evaluation_images(self, i):
             return np.full((32, 32, 3), i, np.uint8), np.full((32, 32, 3), 100 + i, np.uint8)
 
         def __len__(self):
             return 2
 
     model = make("cyclegan_tiny")
-    found, columns = model.page(5, 0, Stills())
+    found, columns = model.sample_grid(5, 0, Stills())
     assert found.shape == (12, 32, 32, 3) and columns == 2  # 6 rows of 2
     assert found[:2, 0, 0, 0].tolist() == [0, 1] and found[6:8, 0, 0, 0].tolist() == [100, 101]
     np.testing.assert_array_equal(found[2], model.translate(found[0]))
     np.testing.assert_array_equal(found[5], model.translate(found[3], "yx"))
     pairs = make("pix2pix_tiny")
-    found, columns = pairs.page(5, 0, Stills())
+    found, columns = pairs.sample_grid(5, 0, Stills())
     assert found.shape == (6, 32, 32, 3) and found[4:6, 0, 0, 0].tolist() == [100, 101]
 
 

@@ -238,7 +238,7 @@ def test_data_that_is_not_at_hand_is_made_up(name, overrides, tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "synthetic" in said and experiment.data.dataset in said
     shape, wanted = (
-        np.shape(images.still(0)[0]),
+        np.shape(images.evaluation_images(0)[0]),
         (experiment.model.image_size, getattr(experiment.model, "channels", 3)),
     )
     assert (shape[0], shape[-1]) == wanted

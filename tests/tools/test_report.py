@@ -36,15 +36,15 @@ EVALUATION = {
     },
     "warnings": ["1000 samples are <few>"],
     "scores": {
-        "frechet_distance": {"value": 12.345678, "floor": 0.25, "details": None},
+        "frechet_distance": {"value": 12.345678, "real_reference": 0.25, "details": None},
         "label_accuracy": {
             "value": 0.5,
-            "floor": None,
+            "real_reference": None,
             "details": {"baselines": {"copy": 0.125}, "n": 1000, "each": [1, 2]},
         },
         "l1": {
             "value": 31.5,
-            "floor": None,
+            "real_reference": None,
             "baselines": {"mean": 64.5},
             "details": {"network": "<b>"},
         },
@@ -271,7 +271,7 @@ def test_evaluations_are_shown_with_everything_they_are_compared_with(gan):
         "weights_sha256": json.loads((gan / "result.json").read_text())["weights_sha256"],
         "warnings": [],
     }
-    last["scores"] = {"precision": {"value": 0.75, "floor": None, "details": {"k": 5}}}
+    last["scores"] = {"precision": {"value": 0.75, "real_reference": None, "details": {"k": 5}}}
     (gan / "best" / "evaluation").mkdir()
     (gan / "best" / "evaluation" / "n1000_b.json").write_text(json.dumps(last))
     Image.new("L", (40, 20), 128).save(gan / "evaluation" / "n1000_a_nearest.png")
@@ -303,7 +303,12 @@ def test_nothing_in_the_files_becomes_markup(gan, tmp_path):
     )
     (gan / "evaluation").mkdir()
     scores = {
-        evil: {"value": 1.0, "floor": None, "details": {evil: evil}, "baselines": {evil: 1.0}}
+        evil: {
+            "value": 1.0,
+            "real_reference": None,
+            "details": {evil: evil},
+            "baselines": {evil: 1.0},
+        }
     }
     stored = {
         "weights_sha256": evil,

@@ -46,7 +46,7 @@ def test_a_run_directory_has_everything(tmp_path, capsys):
     assert (run / "losses.png").stat().st_size > 5000
     model = load(run)
     assert (
-        model.digest()
+        model.weights_sha256()
         == result["weights_sha256"]
         == json.loads((run / "result.json").read_text())["weights_sha256"]
     )
@@ -168,7 +168,7 @@ def test_rows_after_the_checkpoint_are_dropped(tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path):
     settings = ["train.steps_per_epoch=4", "model.objective=wasserstein"]
     train("dcgan_tiny", *settings, "train.epochs=1", run_dir=tmp_path)
-    healthy = load(tmp_path).digest()
+    healthy = load(tmp_path).weights_sha256()
     experiment = json.loads((tmp_path / "experiment.json").read_text())
     experiment["model"]["learning_rate"] = 1e30
     (tmp_path / "experiment.json").write_text(json.dumps(experiment))
@@ -179,7 +179,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
     ):
         train("dcgan_tiny", *settings, "model.learning_rate=1e30", run_dir=tmp_path / "sick")
     assert not list((tmp_path / "sick/checkpoints").glob("*.index"))
-    assert load(tmp_path).digest() == healthy
+    assert load(tmp_path).weights_sha256() == healthy
 
 
 def test_warnings_are_said_once_each(capsys):

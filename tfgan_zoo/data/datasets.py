@@ -26,7 +26,7 @@ class ImageData:
     def __len__(self):
         return len(self.files if self.images is None else self.images)
 
-    def still(self, i):
+    def evaluation_images(self, i):
         """Image i as it is: a tuple of one uint8 (s, s, c)."""
         return (
             self.images[i]
@@ -152,7 +152,7 @@ def load_for_experiment(experiment):
 
 
 def load_evaluation_images(experiment, split, limit, kind=None):
-    """Images of a model's data to look at or to measure, with `still(i)`, which neither crops at random nor mirrors: `domains.Domains`, or
+    """Images of a model's data to look at or to measure, with `evaluation_images(i)`, which neither crops at random nor mirrors: `domains.Domains`, or
     for a model of single images `ImageData`.
 
     Where training resizes to a little more than the crop, these are resized to the crop itself (as in the authors' code).

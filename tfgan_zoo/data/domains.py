@@ -94,7 +94,7 @@ class Domains:
         )
         return f"{self.name}: {counts} {self.sources[0].name}, {shape}, {self.channels[0]} to {self.channels[1]} channels, {place}"
 
-    def still(self, i):
+    def evaluation_images(self, i):
         """Item i, not mirrored, cropped at the centre: x and y, each uint8 (or uint16) (h, w, c)."""
         images = [image for source in self.sources for image in source[i % len(source)]]
         return tuple(crop_and_flip(image, self.size, (0.5, 0.5, 1.0)) for image in images)

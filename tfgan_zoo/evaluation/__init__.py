@@ -93,7 +93,7 @@ def evaluate(
         output: the folder for the JSON file and the picture; RUN/evaluation, or evaluation/NAME for what is no run.
 
     Returns:
-        A dict: preset, weights_sha256, step, settings, warnings, scores `{name: {value, floor, details}}`. The same is in the file
+        A dict: preset, weights_sha256, step, settings, warnings, scores `{name: {value, real_reference, details}}`. The same is in the file
         named by the settings, along with what was measured earlier with the same settings.
 
     Raises:
@@ -109,7 +109,7 @@ def evaluate(
         override.startswith("data.dataset=") for override in overrides
     ):
         raise UserError(f"{source} does not say what it was trained on: add data.dataset=...")
-    if experiment is None and not hasattr(model, "sample"):
+    if experiment is None and model.task != "generate":
         raise UserError(
             f"an exported model of images needs its experiment.json beside it, received {str(source)!r}"
         )
@@ -118,7 +118,7 @@ def evaluate(
     names = evaluator.names(model, metrics)
     about = {
         "preset": experiment.preset or None,
-        "weights_sha256": model.digest(),
+        "weights_sha256": model.weights_sha256(),
         "step": int(model.step) if hasattr(model, "step") else None,
         "settings": evaluator.settings(names),
         "warnings": evaluator.warnings(names),

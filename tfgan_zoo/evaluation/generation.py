@@ -1,6 +1,6 @@
 """evaluate(source): how good a model's images are, every score beside the same score of real images.
 
-Generated images are uint8, made and looked at a batch at a time; their features are kept, they themselves are not. For one seed the
+Generated images are uint8, made and activations at a batch at a time; their features are kept, they themselves are not. For one seed the
 result is the same whatever the batch size, and it holds no times or paths.
 """
 
@@ -33,7 +33,7 @@ from tfgan_zoo.visualize import save_grid
 
 BATCH_SIZE = 500  # images in memory at once
 NUM_NEIGHBORS = 5  # k of precision, recall, density and coverage
-MEMORIZATION_SAMPLES = 1000  # images whose nearest training image is looked for
+MEMORIZATION_SAMPLES = 1000  # images whose nearest training image is activations for
 DIGIT_SETS = ("digits", "mnist", "stacked_mnist")  # what the shipped classifier can read
 
 
@@ -46,10 +46,10 @@ class Activations(typing.NamedTuple):
 
 
 class GenerationEvaluator:
-    """The real images' side of every comparison, looked at once, for any number of models.
+    """The real images' side of every comparison, activations at once, for any number of models.
 
-    The reference is the test split where the data set has one, and the floor compares as many training images with it. Without a test
-    split, reference and floor are disjoint halves of the images.
+    The reference is the test split where the data set has one, and the real_reference compares as many training images with it. Without a test
+    split, reference and real_reference are disjoint halves of the images.
 
     Args:
         config: a `DataConfig`; its augmentation is left aside, and its binarisation but for likelihoods.
@@ -123,7 +123,7 @@ class GenerationEvaluator:
             "split": self.split,
             "n_generated": self.samples,
             "n_reference": len(self.reference),
-            "n_floor": len(self.other),
+            "n_real_reference": len(self.other),
             "seed": self.seed,
         }
         if any(METRICS[name].of == "features" for name in names):
@@ -155,13 +155,13 @@ class GenerationEvaluator:
 
     @functools.cached_property
     def real(self):
-        return self.look(image_batches(self.reference.images))
+        return self.compute_activations(image_batches(self.reference.images))
 
     @functools.cached_property
     def floor(self):
-        return self.look(image_batches(self.other.images))
+        return self.compute_activations(image_batches(self.other.images))
 
-    def look(self, batches):
+    def compute_activations(self, batches):
         """Runs batches of uint8 images through the feature network."""
         parts = []
         for images in batches:
@@ -231,8 +231,8 @@ class GenerationEvaluator:
         Returns:
             `{name of the score: Score}`.
         """
-        looked = (
-            self.look(self.generated(model))
+        activations = (
+            self.compute_activations(self.generated(model))
             if any(METRICS[name].of == "features" for name in names)
             else None
         )
@@ -240,7 +240,7 @@ class GenerationEvaluator:
         for name in names:
             more = {"picture": picture} if name == "memorisation" else {}
             scores |= METRICS[name].function(
-                self, looked if METRICS[name].of == "features" else model, **more
+                self, activations if METRICS[name].of == "features" else model, **more
             )
         return scores
 
@@ -253,73 +253,81 @@ class GenerationEvaluator:
                 else None
             )
             found.append(
-                f"{self.samples} samples are few: expect the Frechet distance to be too high by about its floor"
+                f"{self.samples} samples are few: expect the Frechet distance to be too high by about its real_reference"
                 f"{f', the classifier score to be at most {best:.2f}' if best else ''}; published numbers use 10,000 or 50,000"
             )
         if len(self.reference) < self.samples or len(self.other) < self.samples:
             found.append(
-                f"there are only {len(self.reference)} real images to compare with and {len(self.other)} for the floor, "
+                f"there are only {len(self.reference)} real images to compare with and {len(self.other)} for the real_reference, "
                 f"for {self.samples} generated ones: both are further off than at equal numbers"
             )
         return found
 
 
-# --- the metrics, each from what was looked at to named scores
+# --- the metrics, each from what was activations at to named scores
 
 
-def frechet_metric(evaluator, looked):
-    real, floor = evaluator.real.features, evaluator.floor.features
+def frechet_metric(evaluator, activations):
+    real, real_reference = evaluator.real.features, evaluator.real_reference.features
     return {
         "frechet_distance": Score(
-            frechet.frechet_distance(real, looked.features), frechet.frechet_distance(real, floor)
+            frechet.frechet_distance(real, activations.features),
+            frechet.frechet_distance(real, real_reference),
         )
     }
 
 
-def kernel_metric(evaluator, looked):
-    real, floor = evaluator.real.features, evaluator.floor.features
-    value, error = kernel.kernel_distance(real, looked.features, seed=evaluator.seed)
-    floor, floor_error = kernel.kernel_distance(real, floor, seed=evaluator.seed)
+def kernel_metric(evaluator, activations):
+    real, real_reference = evaluator.real.features, evaluator.real_reference.features
+    value, error = kernel.kernel_distance(real, activations.features, seed=evaluator.seed)
+    real_reference, real_reference_error = kernel.kernel_distance(
+        real, real_reference, seed=evaluator.seed
+    )
     return {
         "kernel_distance": Score(
-            value, floor, details={"standard_error": error, "floor_standard_error": floor_error}
+            value,
+            real_reference,
+            details={
+                "standard_error": error,
+                "real_reference_standard_error": real_reference_error,
+            },
         )
     }
 
 
-def classifier_score_metric(evaluator, looked):
+def classifier_score_metric(evaluator, activations):
     scores = {}
     for splits in (1, 10):
-        value, deviation = classifier_score(looked.probabilities, splits, evaluator.seed)
-        floor, _ = classifier_score(evaluator.real.probabilities, splits, evaluator.seed)
+        value, deviation = classifier_score(activations.probabilities, splits, evaluator.seed)
+        real_reference, _ = classifier_score(evaluator.real.probabilities, splits, evaluator.seed)
         details = (
             {"splits": splits, "standard_deviation": deviation} if splits > 1 else {"splits": 1}
         )
         scores["classifier_score" if splits == 1 else f"classifier_score_{splits}_splits"] = Score(
-            value, floor, details=details
+            value, real_reference, details=details
         )
     return scores
 
 
-def precision_recall_metric(evaluator, looked):
+def precision_recall_metric(evaluator, activations):
     found = neighbors.precision_recall_density_coverage(
-        evaluator.real.features, looked.features, NUM_NEIGHBORS
+        evaluator.real.features, activations.features, NUM_NEIGHBORS
     )
-    floor = neighbors.precision_recall_density_coverage(
-        evaluator.real.features, evaluator.floor.features, NUM_NEIGHBORS
+    real_reference = neighbors.precision_recall_density_coverage(
+        evaluator.real.features, evaluator.real_reference.features, NUM_NEIGHBORS
     )
     return {
-        name: Score(found[name], floor[name], details={"k": NUM_NEIGHBORS, "inside": "<="})
+        name: Score(found[name], real_reference[name], details={"k": NUM_NEIGHBORS, "inside": "<="})
         for name in found
     }
 
 
-def classes_metric(evaluator, looked):
+def classes_metric(evaluator, activations):
     """Counts of what is read; every class of the real images counts one more, so that the divergence is finite."""
     count = evaluator.network.classes
-    generated, floor = (
+    generated, real_reference = (
         classes.class_histogram(each.probabilities.argmax(axis=1), count)
-        for each in (looked, evaluator.floor)
+        for each in (activations, evaluator.real_reference)
     )
     read = np.concatenate([evaluator.real.probabilities.argmax(axis=1), np.arange(count)])
     real = classes.class_histogram(read, count)
@@ -327,29 +335,32 @@ def classes_metric(evaluator, looked):
     return {
         "class_kl": Score(
             classes.kl_divergence(generated, real),
-            classes.kl_divergence(floor, real),
+            classes.kl_divergence(real_reference, real),
             details={"generated": generated.tolist(), "real": real.tolist()},
         ),
         "missing_classes": Score(
-            int(np.sum((generated == 0) & there)), int(np.sum((floor == 0) & there))
+            int(np.sum((generated == 0) & there)), int(np.sum((real_reference == 0) & there))
         ),
     }
 
 
-def label_accuracy_metric(evaluator, looked):
+def label_accuracy_metric(evaluator, activations):
     """The fraction of images that are read as the label they were generated for."""
     labels = evaluator.reference.labels
-    value = classes.label_accuracy(looked.probabilities, np.resize(labels, evaluator.samples))
+    value = classes.label_accuracy(activations.probabilities, np.resize(labels, evaluator.samples))
     return {
         "label_accuracy": Score(value, classes.label_accuracy(evaluator.real.probabilities, labels))
     }
 
 
-def modes_metric(evaluator, looked):
-    found, floor = modes.stacked_modes(looked.digits), modes.stacked_modes(evaluator.floor.digits)
+def modes_metric(evaluator, activations):
+    found, real_reference = (
+        modes.stacked_modes(activations.digits),
+        modes.stacked_modes(evaluator.real_reference.digits),
+    )
     return {
-        "modes": Score(found["modes"], floor["modes"], details={"of": 1000}),
-        "modes_kl": Score(found["kl"], floor["kl"]),
+        "modes": Score(found["modes"], real_reference["modes"], details={"of": 1000}),
+        "modes_kl": Score(found["kl"], real_reference["kl"]),
     }
 
 
@@ -485,17 +496,13 @@ def needs_stacked(evaluator, model):
 
 
 def needs_encoder(evaluator, model):
-    return (
-        None
-        if hasattr(model, "reconstruct")
-        else "this is for models that encode images, such as VAE"
-    )
+    return None if model.encodes else "this is for models that encode images, such as VAE"
 
 
 def needs_densities(evaluator, model):
     return (
         None
-        if hasattr(model, "densities")
+        if model.has_likelihood
         else "this needs the run directory of a model with densities, such as VAE"
     )
 

@@ -23,11 +23,11 @@ from tfgan_zoo.models.stylization import CONTENT_LAYERS, STYLE_LAYERS
 STYLIZATION_METRICS = {"style": "lower", "content": "lower", "ssim": "higher"}
 
 
-def style_metrics(look, pictures, content, style):
+def style_metrics(extract_features, pictures, content, style):
     """The scores of pictures of one content and style, both of which are looked at once.
 
     Args:
-        look: a `features.PerceptualNetwork` with STYLE_LAYERS and CONTENT_LAYERS.
+        extract_features: a `features.PerceptualNetwork` with STYLE_LAYERS and CONTENT_LAYERS.
         pictures: {name: uint8 (h, w, 3)}.
         content: uint8 (h, w, 3).
         style: uint8 (h', w', 3).
@@ -35,11 +35,13 @@ def style_metrics(look, pictures, content, style):
     Returns:
         {name: {"style", "content", "ssim"}}.
     """
-    kept, wanted = (look(transforms.to_float(image)[None]) for image in (content, style))
+    kept, wanted = (
+        extract_features(transforms.to_float(image)[None]) for image in (content, style)
+    )
     wanted = [gram_matrix(wanted[layer]) for layer in STYLE_LAYERS]
 
     def scores(picture):
-        found = kept if picture is content else look(transforms.to_float(picture)[None])
+        found = kept if picture is content else extract_features(transforms.to_float(picture)[None])
         return {
             "style": float(
                 np.mean(
@@ -63,11 +65,11 @@ class StyleComparison:
 
     Args:
         style: uint8 (h, w, 3); of several the first.
-        look: the network to look through; ours with random weights where it is missing.
+        extract_features: the network to extract_features through; ours with random weights where it is missing.
     """
 
-    def __init__(self, style, look=None):
-        self.style, self.look = style, look or style_network("random")
+    def __init__(self, style, extract_features=None):
+        self.style, self.extract_features = style, extract_features or style_network("random")
 
     def __call__(self, made, content):
         # of at most 512 pixels: a style has no detail that tells more, and memory is bounded
@@ -81,11 +83,11 @@ class StyleComparison:
         style = resize_longer_side(
             self.style, longer
         )  # strokes of the size that they have in the picture
-        return style_metrics(self.look, ways, content, style)
+        return style_metrics(self.extract_features, ways, content, style)
 
 
 def style_network(name, pooling="max", width=32):
-    """The network to look through; see `features.perceptual`."""
+    """The network to extract_features through; see `features.perceptual`."""
     return load_perceptual_network(
         name, (*STYLE_LAYERS, *CONTENT_LAYERS), pooling, width if name == "random" else 64
     )
@@ -97,11 +99,11 @@ class StylizationEvaluator:
     Args:
         experiment: an `Experiment` of a model of style.
         samples: contents at most.
-        look: the network to look through; the model's own for "auto".
+        extract_features: the network to extract_features through; the model's own for "auto".
         validate: whether to take validation images.
     """
 
-    def __init__(self, experiment, samples=10_000, seed=0, look="auto", validate=False):
+    def __init__(self, experiment, samples=10_000, seed=0, extract_features="auto", validate=False):
         check_at_least(1, samples=samples)
         self.experiment, self.seed, config = experiment, seed, experiment.model
         self.contents = load_evaluation_images(
@@ -110,8 +112,10 @@ class StylizationEvaluator:
         self.style = (
             load_style_image(config.style, config.style_size) if hasattr(config, "style") else None
         )
-        self.look = style_network(
-            config.features if look == "auto" else look, config.pooling, config.features_width
+        self.extract_features = style_network(
+            config.features if extract_features == "auto" else extract_features,
+            config.pooling,
+            config.features_width,
         )
 
     def names(self, model, wanted=None):
@@ -119,14 +123,14 @@ class StylizationEvaluator:
             check_choice("metric", name, STYLIZATION_METRICS)
         return list(wanted or STYLIZATION_METRICS)
 
-    def scores_of(self, model, names):
+    def score_names(self, model, names):
         return names
 
     def measure(self, model, names, picture=None):
         """{name: `scores.Score`}, means over the contents."""
         found = {way: [] for way in ("value", "content image", "style image")}
         for i in range(len(self.contents)):
-            content, *styles = self.contents.still(i)
+            content, *styles = self.contents.evaluation_images(i)
             style = styles[0] if styles else self.style
             made = model.stylize(content, styles) if styles else model.stylize(content)
             ways = {
@@ -134,7 +138,7 @@ class StylizationEvaluator:
                 "content image": content,
                 "style image": resize(style, *content.shape[:2]),
             }
-            for way, scores in style_metrics(self.look, ways, content, style).items():
+            for way, scores in style_metrics(self.extract_features, ways, content, style).items():
                 found[way].append(scores)
         means = {
             way: {name: float(np.mean([each[name] for each in scores])) for name in names}
@@ -153,13 +157,16 @@ class StylizationEvaluator:
         """What the scores are measured with."""
         sha = hashlib.sha256()
         for i in range(len(self.contents)):
-            for image in self.contents.still(i):
+            for image in self.contents.evaluation_images(i):
                 sha.update(np.ascontiguousarray(image))
         return {
             "data": self.contents.description,
             "images_sha256": sha.hexdigest(),
             "n_generated": len(self.contents),
-            "features": {"network": self.look.name, "sha256": self.look.sha256},
+            "features": {
+                "network": self.extract_features.name,
+                "sha256": self.extract_features.sha256,
+            },
             "seed": self.seed,
         }
 

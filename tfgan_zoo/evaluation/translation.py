@@ -117,7 +117,7 @@ class TranslationEvaluator:
             self.truth and (name != "label_accuracy" or self.labels == direction[1])
         )
 
-    def scores_of(self, model, names):
+    def score_names(self, model, names):
         """What `measure` will call the scores of these measures."""
         return [
             name + DIRECTION_SUFFIX[way]
@@ -213,7 +213,7 @@ class TranslationEvaluator:
         sha = hashlib.sha256()
         for images in (self.test, *training):
             for i in range(len(images)):
-                for image in images.still(i):
+                for image in images.evaluation_images(i):
                     sha.update(np.ascontiguousarray(image))
         return {
             "data": self.test.description,
@@ -248,7 +248,8 @@ def images_of_side(data, side):
         len(data.sources[0 if data.paired else side])
     ):  # of two heaps the smaller one would begin again
         yield tuple(
-            transforms.to_uint8(transforms.to_float(image)).numpy() for image in data.still(i)
+            transforms.to_uint8(transforms.to_float(image)).numpy()
+            for image in data.evaluation_images(i)
         )
 
 

@@ -114,7 +114,7 @@ def manifold(model, steps):
 
 
 def check_encoder(model):
-    if not hasattr(model, "reconstruct"):
+    if not model.encodes:
         raise UserError(
             "this model does not encode images: reconstructions are for auto-encoders such as VAE"
         )

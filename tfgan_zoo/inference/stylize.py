@@ -146,7 +146,7 @@ def gatys_stylizer(styles, config, say=lambda line: None, masks=None, tile=1024,
         say: a function for a line about what is going to happen.
         masks: uint8 (h, w) for each style, of any size.
     """
-    look = config.look(feature_layers(config))
+    look = config.feature_network(feature_layers(config))
     objective = Objective(config, look)
 
     def painter(content, recolour):

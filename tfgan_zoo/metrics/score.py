@@ -8,7 +8,7 @@ class Score:
     """A number, what it is to be compared with, and what more there is to say."""
 
     value: float
-    floor: float | None = (
+    real_reference: float | None = (
         None  # what real images reach in its place; None where that has no meaning
     )
     baselines: dict | None = None  # what simple ways reach in its place: name -> number
@@ -40,7 +40,7 @@ def format_table(result):
 
 def score_columns(result, score=None):
     """The columns of a table of scores: {name: the score's number there, or None}."""
-    score = score or {"value": None, "floor": None, "baselines": None}
+    score = score or {"value": None, "real_reference": None, "baselines": None}
     baselines = dict.fromkeys(
         name for each in result["scores"].values() for name in each["baselines"] or {}
     )
@@ -50,7 +50,7 @@ def score_columns(result, score=None):
             made: score["value"],
             **{name: (score["baselines"] or {}).get(name) for name in baselines},
         }
-    return {"generated": score["value"], "real images": score["floor"]}
+    return {"generated": score["value"], "real images": score["real_reference"]}
 
 
 def describe_settings(settings):
@@ -66,7 +66,7 @@ def describe_settings(settings):
         ]
     lines = [
         f"{settings['n_generated']:,} generated images, seed {settings['seed']}, against {settings['n_reference']:,} of {settings['data']} "
-        f"({settings['split']}); real images: {settings['n_floor']:,} others in their place"
+        f"({settings['split']}); real images: {settings['n_real_reference']:,} others in their place"
     ]
     if "features" in settings:
         network = settings["features"]

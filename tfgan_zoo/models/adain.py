@@ -118,11 +118,11 @@ class AdaIN(StylizationModel):
 
     Config = AdaINConfig
     multiple = 8
-    styles_wanted = True
+    takes_styles = True
 
     def build_networks(self):
-        self.look = self.config.look(LAYERS)
-        self.encoder = self.look.network
+        self.extract_features = self.config.feature_network(LAYERS)
+        self.encoder = self.extract_features.network
         self.decoder = decoder([output.shape[-1] for output in self.encoder.outputs])
         noise = tf.random.stateless_uniform((1, 64, 64, 3), (0, 0), -1.0, 1.0)
         size = tf.sqrt(
@@ -148,7 +148,7 @@ class AdaIN(StylizationModel):
             else rate
         )
 
-    def batch_of(self, data):
+    def unpack_batch(self, data):
         """A training batch as (content, style)."""
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise UserError(
@@ -158,13 +158,15 @@ class AdaIN(StylizationModel):
 
     def encode(self, images):
         """The features of the layer that is decoded from."""
-        return self.look(tf.cast(images, tf.float32))[LAYERS[-1]]
+        return self.extract_features(tf.cast(images, tf.float32))[LAYERS[-1]]
 
-    def losses(self, batch):
+    def compute_losses(self, batch):
         x, y = batch
-        style = self.look(tf.cast(y, tf.float32))
+        style = self.extract_features(tf.cast(y, tf.float32))
         target = tf.stop_gradient(adain(self.encode(x), style[LAYERS[-1]]))  # t
-        found = self.look(tf.cast(self.decode(target, training=True), tf.float32))  # F(g(t))
+        found = self.extract_features(
+            tf.cast(self.decode(target, training=True), tf.float32)
+        )  # F(g(t))
         content_loss = normalized_distance(found[LAYERS[-1]], target, target)
         style_loss = tf.add_n(
             [statistics_distance(found[layer], style[layer]) for layer in LAYERS]
@@ -174,7 +176,7 @@ class AdaIN(StylizationModel):
 
     def call(self, batch, training=False):
         """(content, style) -> the content in the style, float32 in [-1, 1]."""
-        x, y = self.batch_of(batch)
+        x, y = self.unpack_batch(batch)
         return tf.clip_by_value(
             self.decode(adain(self.encode(x), self.encode(y)), training), -1.0, 1.0
         )
@@ -232,7 +234,7 @@ class AdaIN(StylizationModel):
             ],
         )
 
-    def probe(self):
+    def reference_outputs(self):
         """What an exported copy must make alike."""
         return reference_stylizations(self)
 

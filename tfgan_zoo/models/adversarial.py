@@ -125,23 +125,24 @@ class AdversarialModel(LatentModel):
         return network(inputs, training=training)
 
     def train_step(self, data):
-        *earlier, last = split_batch(self.batch_of(data), self.config.discriminator_steps)
+        *earlier, last = split_batch(self.unpack_batch(data), self.config.discriminator_steps)
         for turn, batch in enumerate(earlier):
             self.descend(
-                lambda batch=batch, turn=turn: self.losses(batch, turn), only=["discriminator"]
+                lambda batch=batch, turn=turn: self.compute_losses(batch, turn),
+                only=["discriminator"],
             )
-        losses = self.descend(lambda: self.losses(last, turn=len(earlier)))
+        losses = self.descend(lambda: self.compute_losses(last, turn=len(earlier)))
         if self.generator_average is not None:
             update_ema(self.generator_average, self.generator, self.config.ema_decay)
         return self.report(**losses)
 
-    def losses(self, batch, turn=0):
+    def compute_losses(self, batch, turn=0):
         config, objective = self.config, OBJECTIVES[self.config.objective]
         real, *condition = batch  # x, and y if the model is conditional
         z = self.noise((batch_size_of(real), config.latent_dim), stream=f"z {turn}")
         fake = self.generator(network_inputs(z, *condition), training=True)  # G(z)
-        real_logits = self.judge(real, condition, f"augment real {turn}")  # D(x)
-        fake_logits = self.judge(fake, condition, f"augment fake {turn}")  # D(G(z))
+        real_logits = self.discriminate(real, condition, f"augment real {turn}")  # D(x)
+        fake_logits = self.discriminate(fake, condition, f"augment fake {turn}")  # D(G(z))
         losses = {
             "discriminator": objective.discriminator(
                 real_logits, fake_logits, config.label_smoothing
@@ -155,7 +156,7 @@ class AdversarialModel(LatentModel):
             losses["discriminator"] += config.penalty_weight * losses["penalty"]
         return losses
 
-    def judge(self, images, condition, stream):
+    def discriminate(self, images, condition, stream):
         """D(T(images)), T the augmentation that real and fake images both pass before D sees them."""
         if self.config.diff_augment:
             images = diff_augment(images, self.config.diff_augment, self.seed_of(stream))
@@ -165,7 +166,7 @@ class AdversarialModel(LatentModel):
 
     def penalty(self, real, fake, condition, turn):
         def critic(images):
-            return self.judge(images, condition, f"augment penalty {turn}")
+            return self.discriminate(images, condition, f"augment penalty {turn}")
 
         if self.config.penalty == "r1":
             return r1_penalty(critic, real)

@@ -48,6 +48,11 @@ class ZooModel(keras.Model):
         self.built = True
         self.means = RunningMeans()
 
+    @property
+    def task(self):
+        """What the model is for: "generate", "translate" or "stylize"."""
+        return self.config.task
+
     # --- the three verbs
 
     def noise(self, shape, stream, distribution="normal"):
@@ -283,7 +288,9 @@ class ZooModel(keras.Model):
 
     # --- what a model may say about itself
 
-    wants_labels = False  # whether batches are (images, labels)
+    encodes = False  # whether it has `encode` and `reconstruct`
+    has_likelihood = False  # whether it has `densities`
+    needs_labels = False  # whether batches are (images, labels)
     batches_per_step = 1  # how many batches of `data.batch_size` one training step takes
 
     def diagnose(self, losses):
@@ -319,7 +326,7 @@ class ZooModel(keras.Model):
             for variable, mean in zip(statistics, means, strict=True):
                 variable.assign(mean)
 
-    def digest(self):
+    def weights_sha256(self):
         """SHA-256 over all weights in order: equal for equal weights."""
         sha = hashlib.sha256()
         for weight in self.weights:

@@ -34,7 +34,7 @@ from tfgan_zoo.models.latent import ConditionConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class CGANConfig(AdversarialConfig, ConditionConfig):
+class CGANConfig(ConditionConfig, AdversarialConfig):
     width: int = 128  # channels at half the image's size, doubled at every halving up to 8 * width
     kernel_size: int = 5  # pixels
     embedding_dim: int = 50  # numbers that G's z is joined by, a learned linear map of y

@@ -149,7 +149,7 @@ class CycleGAN(TranslationModel):
     def players(self):
         return {"generator": [self.g, self.f], "discriminator": [self.d_x, self.d_y]}
 
-    def losses(self, batch):
+    def compute_losses(self, batch):
         config, criterion = self.config, CRITERIA[self.config.objective]
         x, y = batch
         if config.identity_weight:
@@ -195,6 +195,6 @@ class CycleGAN(TranslationModel):
     def generator_of(self, direction, seed=0):
         return self.g if direction == "xy" else self.f
 
-    def views(self, x, y, seed):
+    def evaluation_columns(self, x, y, seed):
         fake_y, fake_x = self.translate(x, "xy"), self.translate(y, "yx")
         return [x, fake_y, self.translate(fake_y, "yx"), y, fake_x, self.translate(fake_x, "xy")]

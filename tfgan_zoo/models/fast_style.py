@@ -111,7 +111,7 @@ class FastStyle(StylizationModel):
     def call(self, x, training=False):
         return self.generator(x, training=training)
 
-    def batch_of(self, data):
+    def unpack_batch(self, data):
         return check_float_images(data)
 
     def make_optimizer(self, player):
@@ -124,17 +124,19 @@ class FastStyle(StylizationModel):
             UserError: no such style, or no such network to look through.
         """
         super().compile(*args, **options)
-        self.look = self.config.look(STYLE_LAYERS)  # the content's layer is one of them
-        found = self.look(to_float(self.style_image())[None])
+        self.extract_features = self.config.feature_network(
+            STYLE_LAYERS
+        )  # the content's layer is one of them
+        found = self.extract_features(to_float(self.style_image())[None])
         self.style_targets = {layer: gram_matrix(found[layer]) for layer in STYLE_LAYERS}
 
     def style_image(self):
         """The picture that the style is of: uint8 (h, w, 3)."""
         return load_style_image(self.config.style, self.config.style_size)
 
-    def losses(self, x):
+    def compute_losses(self, x):
         y = self.generator(x, training=True)  # f(x)
-        found, kept = self.look(y), self.look(tf.cast(x, tf.float32))
+        found, kept = self.extract_features(y), self.extract_features(tf.cast(x, tf.float32))
         style = tf.add_n(
             [
                 relative_error(gram_matrix(found[layer]), target)
@@ -168,7 +170,7 @@ class FastStyle(StylizationModel):
     def graph(self):
         return tf.function(self.apply, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
 
-    def probe(self):
+    def reference_outputs(self):
         """What an exported copy must make alike."""
         return reference_stylizations(self)
 

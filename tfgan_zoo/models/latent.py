@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgan_zoo.config import ModelConfig
 from tfgan_zoo.data.transforms import to_uint8
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
 from tfgan_zoo.models.base import ZooModel
@@ -18,7 +19,7 @@ from tfgan_zoo.models.replicated import check_float_images
 
 
 @dataclasses.dataclass(frozen=True)
-class ConditionConfig:
+class ConditionConfig(ModelConfig):
     """The fields of a conditional model."""
 
     classes: int = 10  # or the length of the vectors
@@ -37,13 +38,13 @@ class LatentModel(ZooModel):
     @property
     def classes(self):
         """The length of the condition; 0 for an unconditional model."""
-        return getattr(self.config, "classes", 0)
+        return self.config.classes
 
     @property
-    def wants_labels(self):
+    def needs_labels(self):
         return bool(self.classes)
 
-    def batch_of(self, data):
+    def unpack_batch(self, data):
         """A training batch as (images,), or (images, condition) for a conditional model.
 
         Raises:
@@ -130,11 +131,11 @@ class LatentModel(ZooModel):
         """
         return self.generate(self.latent(n, seed), cycle_labels(labels, n))
 
-    def probe(self):
+    def reference_outputs(self):
         """What an exported copy must make alike."""
         return self.sample(16, seed=1)
 
-    def page(self, count, seed, stills):
+    def sample_grid(self, count, seed, fixed_images):
         """A picture of what the model has learnt: (images, columns), 0 columns for a square."""
         return self.sample(count, seed=seed), 0
 

@@ -123,11 +123,11 @@ class Pix2Pix(TranslationModel):
         return {"generator": [self.generator], "discriminator": [self.discriminator]}
 
     @property
-    def random(self):
+    def stochastic(self):
         drops = self.config.test_dropout and self.config.dropout and self.config.downs > 5
         return bool(drops or self.config.latent_dim)
 
-    def losses(self, batch):
+    def compute_losses(self, batch):
         x, y = batch
         criterion = CRITERIA[self.config.objective]
         fake = self.generator(
@@ -161,5 +161,5 @@ class Pix2Pix(TranslationModel):
 
         return generate
 
-    def views(self, x, y, seed):
+    def evaluation_columns(self, x, y, seed):
         return [x, self.translate(x, seed=seed), y]

@@ -98,8 +98,8 @@ class Objective:
     Features are {layer: (1, h, w, c)}; `maps` tell how much each position counts, {layer: [(h, w) of every region]}.
     """
 
-    def __init__(self, config, look):
-        self.config, self.look, self.graphs = config, look, {}
+    def __init__(self, config, extract_features):
+        self.config, self.extract_features, self.graphs = config, extract_features, {}
 
     def graph(self, name, *args):
         """A method of these arguments, as a graph."""
@@ -110,11 +110,11 @@ class Objective:
         return self.graphs[key](*args)
 
     def features(self, image):
-        return self.look(image)
+        return self.extract_features(image)
 
     def grams(self, image, maps):
         """Of each style layer (regions, c, c)."""
-        return self.grams_of(self.look(image), maps)
+        return self.grams_of(self.extract_features(image), maps)
 
     def grams_of(self, features, maps):
         return [
@@ -146,8 +146,8 @@ class Objective:
         total = c.content_weight * content + c.style_weight * style + c.variation_weight * variation
         return {"image": total, "style": style, "content": content, "variation": variation}
 
-    def losses(self, image, maps, style, shares, content, scales):
-        features = self.look(image)
+    def compute_losses(self, image, maps, style, shares, content, scales):
+        features = self.extract_features(image)
         style_error = self.style_error(self.grams_of(features, maps), style, shares)
         return self.weigh(
             style_error, self.content_error(features, content, scales), total_variation(image)
@@ -157,14 +157,14 @@ class Objective:
         """({name: loss}, gradient) of a whole image."""
         with tf.GradientTape() as tape:
             tape.watch(image)
-            values = self.losses(image, *targets)
+            values = self.compute_losses(image, *targets)
         return values, tape.gradient(values["image"], image)
 
     def part_gradient(self, image, maps, pulls, content, scales):
         """What a part adds to the gradient, its Gram matrices being pulled by `pulls`; and its share of the content error."""
         with tf.GradientTape() as tape:
             tape.watch(image)
-            features = self.look(image)
+            features = self.extract_features(image)
             error = self.content_error(features, content, scales)
             pulled = [
                 tf.reduce_sum(pull * found)
@@ -251,12 +251,14 @@ class StyleTransfer(ZooModel):
         return self.canvas.pixels
 
     def targets(self):
-        """What a whole image is compared with: the arguments of `Objective.losses`."""
+        """What a whole image is compared with: the arguments of `Objective.compute_losses`."""
         return self.maps[0], *self.style_targets, self.content_targets[0], self.content_scales
 
     def train_step(self, data=None):
         return self.report(
-            **self.descend(lambda: self.objective.losses(self.canvas.pixels.value, *self.targets()))
+            **self.descend(
+                lambda: self.objective.compute_losses(self.canvas.pixels.value, *self.targets())
+            )
         )
 
     # --- the gradient, at once or in parts
@@ -379,7 +381,7 @@ def transfer_style(
         UserError: wrong arguments, or a folder of no use.
     """
     check_inputs(content, styles, style_weights, style_scale, masks, tile)
-    objective = objective or Objective(config, config.look(feature_layers(config)))
+    objective = objective or Objective(config, config.feature_network(feature_layers(config)))
     begin, sizes = time.time(), pyramid_sizes(content.shape[:2], config.smallest)
     state = SavedState(
         folder,

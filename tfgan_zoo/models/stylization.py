@@ -49,7 +49,7 @@ class StylizationConfig(ModelConfig):
         }
         check_at_least(0, **numbers)
 
-    def look(self, layers):
+    def feature_network(self, layers):
         """The network to look through, a `features.PerceptualNetwork`."""
         return load_perceptual_network(
             self.features,
@@ -67,10 +67,10 @@ class StylizationModel(ZooModel):
     """
 
     multiple = 4
-    styles_wanted = False  # whether `stylize` takes styles, or the network has learnt one
+    takes_styles = False  # whether `stylize` takes styles, or the network has learnt one
 
     def train_step(self, data):
-        return self.report(**self.descend(lambda: self.losses(self.batch_of(data))))
+        return self.report(**self.descend(lambda: self.compute_losses(self.unpack_batch(data))))
 
     def apply(self, image, *more):
         """One picture of any size: uint8 tensor (h, w, 3) and what else `paint` takes -> uint8 (h, w, 3)."""
@@ -79,11 +79,11 @@ class StylizationModel(ZooModel):
         )
         return to_uint8(out)[0]
 
-    def page(self, count, seed, stills):
+    def sample_grid(self, count, seed, fixed_images):
         """A picture of what the model has learnt, (images, columns): contents, styles if there are several, and results below."""
         columns = []
-        for i in range(min(count, len(stills))):
-            content, *styles = stills.still(i)
+        for i in range(min(count, len(fixed_images))):
+            content, *styles = fixed_images.evaluation_images(i)
             columns.append([content, *styles, self.stylize(content, *([styles] if styles else []))])
         return pad_to_common_size(
             [image for row in zip(*columns, strict=True) for image in row]
@@ -136,7 +136,7 @@ def reference_stylizations(model):
     )
     return (
         model.stylize(content, styles, 0.75, (1.0, 2.0))
-        if model.styles_wanted
+        if model.takes_styles
         else model.stylize(content)
     )
 

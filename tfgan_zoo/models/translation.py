@@ -88,12 +88,12 @@ class TranslationConfig(ModelConfig):
 class TranslationModel(ZooModel):
     """A model with `call(x)` giving y, both float32 (n, h, w, c) in [-1, 1]; a batch is a pair (x, y).
 
-    A subclass has `losses(batch)`, `generator_of(direction, seed)`, the function (images, training) -> images of a direction, and
-    `views(x, y, seed)`, what is worth seeing of an x and a y, as a list of images.
+    A subclass has `compute_losses(batch)`, `generator_of(direction, seed)`, the function (images, training) -> images of a direction, and
+    `evaluation_columns(x, y, seed)`, what is worth seeing of an x and a y, as a list of images.
     """
 
     directions = ("xy",)
-    random = False  # whether a translation also depends on a seed
+    stochastic = False  # whether a translation also depends on a seed
 
     def make_optimizer(self, player):
         return Adam(self.config.learning_rate, beta_1=self.config.beta_1, beta_2=self.config.beta_2)
@@ -117,7 +117,7 @@ class TranslationModel(ZooModel):
                 f"in a new run, received train.epochs={epochs}"
             )
 
-    def batch_of(self, data):
+    def unpack_batch(self, data):
         """A training batch as (x, y).
 
         Raises:
@@ -141,7 +141,7 @@ class TranslationModel(ZooModel):
         return tuple(data)
 
     def train_step(self, data):
-        return self.report(**self.descend(lambda: self.losses(self.batch_of(data))))
+        return self.report(**self.descend(lambda: self.compute_losses(self.unpack_batch(data))))
 
     def channels(self, direction):
         """(of the input, of the output) of a direction."""
@@ -164,7 +164,7 @@ class TranslationModel(ZooModel):
             float32 tensor (n, h, w, c') in [-1, 1].
         """
         generator = self.generator_of(direction, seed)
-        with dropout_at_inference(seed if self.random else None):
+        with dropout_at_inference(seed if self.stochastic else None):
             return apply_at_any_size(
                 lambda x: generator(x, training=False),
                 images,
@@ -204,21 +204,24 @@ class TranslationModel(ZooModel):
         out = [getattr(self, name)(many[i : i + 1], seed) for i in range(len(many))]
         return out[0][0].numpy() if images.ndim == 3 else np.concatenate(out)
 
-    def probe(self):
+    def reference_outputs(self):
         """What an exported copy must make alike."""
         return reference_translations(self)
 
-    def page(self, count, seed, stills):
-        """A picture of what the model has learnt, (images, columns): a column for each of the first `count` stills, a row for each
-        of `views`."""
-        columns = [self.views(*stills.still(i), seed) for i in range(min(count, len(stills)))]
+    def sample_grid(self, count, seed, fixed_images):
+        """A picture of what the model has learnt, (images, columns): a column for each of the first `count` fixed_images, a row for each
+        of `evaluation_columns`."""
+        columns = [
+            self.evaluation_columns(*fixed_images.evaluation_images(i), seed)
+            for i in range(min(count, len(fixed_images)))
+        ]
         return pad_to_common_size(
             [image for row in zip(*columns, strict=True) for image in row]
         ), len(columns)
 
     def signatures(self):
         """What an exported model can do: `{name: (function, its input specs)}`. With a seed each image of a batch has noise of its own."""
-        seeds = [tf.TensorSpec((), tf.int32, "seed")] if self.random else []
+        seeds = [tf.TensorSpec((), tf.int32, "seed")] if self.stochastic else []
         found = {}
         for direction in self.directions:
             images = tf.TensorSpec(

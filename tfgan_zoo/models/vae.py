@@ -24,7 +24,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.config import ModelConfig
 from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
 from tfgan_zoo.layers import LearnedScalar
@@ -43,7 +42,7 @@ from tfgan_zoo.optimizers import Adam
 
 
 @dataclasses.dataclass(frozen=True)
-class VAEConfig(ConditionConfig, ModelConfig):
+class VAEConfig(ConditionConfig):
     image_size: int = 28  # pixels, square
     channels: int = 1
     latent_dim: int = 40
@@ -170,6 +169,8 @@ class VAE(LatentModel):
     """
 
     Config = VAEConfig
+    encodes = True
+    has_likelihood = True
 
     def build_networks(self):
         self.encoder = encoder(self.config)
@@ -197,9 +198,9 @@ class VAE(LatentModel):
         return parameters if isinstance(parameters, list) else [parameters]
 
     def train_step(self, data):
-        return self.report(**self.descend(lambda: self.losses(self.batch_of(data))))
+        return self.report(**self.descend(lambda: self.compute_losses(self.unpack_batch(data))))
 
-    def losses(self, batch):
+    def compute_losses(self, batch):
         image, *condition = batch
         x = (image + 1.0) / 2.0
         mean, log_variance = self.encoder(network_inputs(x, *condition), training=True)  # q(z|x)

@@ -78,9 +78,9 @@ def export_file(run, output, format, size=None, direction="xy"):
 
 def exported_functions(model, format, size, direction):
     """What the file can do: {name: (function, its input specs)}."""
-    if hasattr(model, "stylize"):
+    if model.task == "stylize":
         raise UserError(f"models of style are exported as a SavedModel, received format={format}")
-    if hasattr(model, "sample"):
+    if model.task == "generate":
         if size or direction != "xy":
             raise UserError(
                 f"size and direction are for models that translate images, received size={size}, direction={direction}"
@@ -95,7 +95,7 @@ def exported_functions(model, format, size, direction):
         }
     model.channels(direction)  # refuses a direction that the model does not have
     config = model.config
-    if model.random:
+    if model.stochastic:
         raise UserError(
             f"{format} has no random numbers of a seed, which this model draws at test time: export a SavedModel, or if it is "
             "model.test_dropout and no model.latent_dim, write false for it in the run's experiment.json, no weight depends on it"

@@ -28,6 +28,10 @@ from tfgan_zoo.saving import hub
 class Exported:
     """A SavedModel of the zoo."""
 
+    task: str
+    encodes = False  # whether it has `encode` and `reconstruct`
+    has_likelihood = False  # whether it has `densities`
+
     def __init__(self, path, module):
         self.path = pathlib.Path(path)
         self.module = module  # the signatures live as long as it does
@@ -37,7 +41,7 @@ class Exported:
         """The specs of a signature's inputs by name."""
         return self.signatures[signature].structured_input_signature[1]
 
-    def digest(self):
+    def weights_sha256(self):
         """SHA-256 of the file of weights."""
         sha = hashlib.sha256()
         for file in sorted((self.path / "variables").iterdir()):
@@ -48,12 +52,14 @@ class Exported:
 class ExportedTranslator(Exported):
     """An exported translation model, used like the model itself: `translate`."""
 
+    task = "translate"
+
     def __init__(self, path, module):
         super().__init__(path, module)
         self.directions = tuple(
             direction for direction in DIRECTIONS if f"translate_{direction}" in self.signatures
         )
-        self.random = "seed" in self.inputs("translate")
+        self.stochastic = "seed" in self.inputs("translate")
 
     def channels(self, direction):
         """(of the input, of the output) of a direction."""
@@ -71,7 +77,7 @@ class ExportedTranslator(Exported):
             raise UserError(f"an exported model takes uint8 images, received {images.dtype}")
         many, seeds = (
             images[None] if images.ndim == 3 else images,
-            {"seed": tf.constant(seed)} if self.random else {},
+            {"seed": tf.constant(seed)} if self.stochastic else {},
         )
         signature = self.signatures[f"translate_{direction}"]
         out = [
@@ -80,13 +86,15 @@ class ExportedTranslator(Exported):
         ]
         return out[0][0].numpy() if images.ndim == 3 else np.concatenate(out)
 
-    def probe(self):
+    def reference_outputs(self):
         return reference_translations(self)
 
 
 class ExportedGenerator(Exported):
     """An exported model of latent codes, used like the model itself: `generate`, `sample`, and for auto-encoders `encode` and
     `reconstruct`."""
+
+    task = "generate"
 
     def __init__(self, path, module):
         super().__init__(path, module)
@@ -95,8 +103,7 @@ class ExportedGenerator(Exported):
         self.image_shape = tuple(
             self.signatures["serving_default"].structured_outputs["images"].shape[1:]
         )
-        if "reconstruct" in self.signatures:
-            self.encode, self.reconstruct = self._encode, self._reconstruct
+        self.encodes = "reconstruct" in self.signatures
 
     def __call__(self, z, **labels):
         """float32 z (n, latent_dim) -> uint8 images (n, h, w, c); a conditional model also takes labels=."""
@@ -127,7 +134,7 @@ class ExportedGenerator(Exported):
         """uint8 array (n, h, w, c) for an integer seed; see `LatentModel.sample`."""
         return self.generate(self.latent(n, seed), cycle_labels(labels, n))
 
-    def _encode(self, images, labels=None):
+    def encode(self, images, labels=None):
         """mean and log variance of uint8 images, float32 (n, latent_dim)."""
         return np.split(
             self.of_images(
@@ -140,7 +147,7 @@ class ExportedGenerator(Exported):
             1,
         )
 
-    def _reconstruct(self, images, labels=None):
+    def reconstruct(self, images, labels=None):
         """uint8 images as their codes decode."""
         return self.of_images("reconstruct", images, labels, lambda found: found["images"])
 
@@ -161,20 +168,22 @@ class ExportedGenerator(Exported):
             *condition,
         )
 
-    def probe(self):
+    def reference_outputs(self):
         return self.sample(16, seed=1)
 
 
 class ExportedStylizer(Exported):
     """An exported model of style, used like the model itself: `stylize`."""
 
+    task = "stylize"
+
     def __init__(self, path, module):
         super().__init__(path, module)
-        self.styles_wanted = "styles" in self.inputs("stylize")
+        self.takes_styles = "styles" in self.inputs("stylize")
 
     def stylize(self, image, styles=None, alpha=1.0, style_weights=None, own=None):
         """A picture in a style; see `AdaIN.stylize`. A model of one style takes the picture alone."""
-        if self.styles_wanted:
+        if self.takes_styles:
             return stylize_with_statistics(
                 self.moments, self.paint, image, styles, alpha, style_weights, own
             )
@@ -191,7 +200,7 @@ class ExportedStylizer(Exported):
             image=tf.constant(image), own=own, style=style, alpha=alpha
         )["image"].numpy()
 
-    def probe(self):
+    def reference_outputs(self):
         return reference_stylizations(self)
 
 
@@ -242,19 +251,27 @@ def load(source):
     )
 
 
-def load_for_task(does, source):
-    """`load`, refusing a model that cannot do what is wanted: "sample", "translate" or "stylize"."""
+COMMANDS = {  # task: what such a model does, and the command for it
+    "generate": ("generates images from noise", "sample"),
+    "translate": ("translates images", "translate"),
+    "stylize": ("stylizes images", "stylize"),
+}
+
+
+def load_for_task(task, source):
+    """Load a model and check its task.
+
+    Args:
+        task: "generate", "translate" or "stylize".
+        source: as for `load`.
+
+    Raises:
+        UserError: as `load`, or the model has another task.
+    """
     model = load(source)
-    if not hasattr(model, does):
-        others = {
-            "sample": "makes images from nothing",
-            "translate": "translates images",
-            "stylize": "gives images a style",
-        }
-        other = next(verb for verb in others if hasattr(model, verb))
-        raise UserError(
-            f"this model {others[other]}: use tfgan-zoo {other}, received {str(source)!r}"
-        )
+    if model.task != task:
+        does, command = COMMANDS[model.task]
+        raise UserError(f"this model {does}: use tfgan-zoo {command}, received {str(source)!r}")
     return model
 
 

@@ -66,14 +66,14 @@ def model_card(run, model, compact=False):
     halves = "weights as float16; the images by which the export was compared differ from the trained model's by 1 level of 255 at most"
     stored = {"stored": halves} if compact else {}
     facts |= {
-        "weights (SHA-256)": f"`{model.digest()}`",
+        "weights (SHA-256)": f"`{model.weights_sha256()}`",
         **stored,
         "made by": f"tfgan_zoo {__version__}",
     }
     told = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     picture = (
         "![samples](samples.png)\n\n"
-        if hasattr(model, "sample") or (run / "samples").is_dir()
+        if model.task == "generate" or (run / "samples").is_dir()
         else ""
     )
     return f"""# {experiment.preset}
@@ -149,7 +149,7 @@ def generation_card(experiment, model):
 def translation_card(experiment, model):
     """The same of a translation model."""
     config = experiment.model
-    seed = ", seed=tf.constant(0)" if model.random else ""
+    seed = ", seed=tf.constant(0)" if model.stochastic else ""
     return (
         f"{config.image_size}x{config.image_size}, {config.x_channels} to {config.y_channels} channels",
         f'translated = model.signatures["translate"](images=images{seed})["images"]  # uint8 (n, h, w, c)',
@@ -179,7 +179,7 @@ def stylization_card(experiment, model):
 def scores_table(run, model):
     """The scores of this model that `evaluate` has stored in the run, as Markdown; of several evaluations the one with the most images."""
     stored = [json.loads(path.read_text()) for path in sorted((run / "evaluation").glob("*.json"))]
-    stored = [result for result in stored if result["weights_sha256"] == model.digest()]
+    stored = [result for result in stored if result["weights_sha256"] == model.weights_sha256()]
     if not stored:
         return ""
     result = max(stored, key=lambda result: result["settings"]["n_generated"])

@@ -100,16 +100,16 @@ def save_signatures(model, path, compact=False):
 
 def max_difference(model, exported):
     """By how many levels of 255 the SavedModel's images differ from the model's at most."""
-    return np.abs(model.probe().astype(int) - exported.probe()).max()
+    return np.abs(model.reference_outputs().astype(int) - exported.reference_outputs()).max()
 
 
 def save_sample_image(model, run, path):
     """What the model makes: samples, the embedded photographs in a style, or the run's newest page of translations, if there is one."""
-    if hasattr(model, "sample"):
+    if model.task == "generate":
         columns = 2 * model.classes if 0 < model.classes <= 10 else 16
         save_grid(model.sample(4 * columns, seed=0), path, columns)
         return
-    if hasattr(model, "stylize"):
+    if model.task == "stylize":
         images, columns = style_grid(model)
         save_grid(images, path, columns)
         return
@@ -122,7 +122,7 @@ def style_grid(model):
     """The embedded photographs, and what a model of style makes of them (of any style: with the embedded ones above), (images, columns)."""
     styles = (
         [builtin_images.style_image(name, 256) for name in builtin_images.STYLES]
-        if model.styles_wanted
+        if model.takes_styles
         else []
     )
     rows = [[np.full((256, 256, 3), 255, np.uint8), *styles]] if styles else []

@@ -154,7 +154,7 @@ def measure_training(experiment, seconds, folder):
             "steps_per_epoch": steps,
             "shard": shard,
             "shards": shards,
-            "labels": model.wants_labels,
+            "labels": model.needs_labels,
         }
         return pipeline.batches(images, experiment.data, settings.seed, batch_size, **options)
 
@@ -207,7 +207,9 @@ def measure_optimization(experiment, seconds, folder):
         builtin_images.photograph_crop(0, CONTENT_SIZE),
         builtin_images.style_image("mosaic", CONTENT_SIZE),
     )
-    objective = Objective(experiment.model, experiment.model.look(feature_layers(experiment.model)))
+    objective = Objective(
+        experiment.model, experiment.model.feature_network(feature_layers(experiment.model))
+    )
     pixels, target = (tf.constant(as_batch(image)) for image in (content, style))
     model = StyleTransfer(objective, pixels, [target], pixels)
     step = timed(lambda: model.value_and_gradient(pixels))
@@ -254,9 +256,9 @@ def measure_inference(model, seconds, folder):
 
 def inference_call(model):
     """(what a model does, of how many images at once, a function of it or of its SavedModel that does)."""
-    if hasattr(model, "sample"):
+    if model.task == "generate":
         return "sample", SAMPLES, lambda model: model.sample(SAMPLES)
-    translates = hasattr(model, "translate")
+    translates = model.task == "translate"
     shape = (
         model.config.image_size,
         model.config.image_size,
@@ -268,7 +270,7 @@ def inference_call(model):
     return (
         "stylize",
         1,
-        lambda model: model.stylize(picture, *([[picture]] if model.styles_wanted else [])),
+        lambda model: model.stylize(picture, *([[picture]] if model.takes_styles else [])),
     )
 
 
@@ -295,7 +297,7 @@ def load_or_synthesize(experiment):
         np.random.default_rng(0),
         max(needed, min(config.limit or 8192, 2**28 // math.prod(shape))),
     )
-    classes = getattr(model, "classes", 0)
+    classes = model.classes
     labels = np.arange(count) % classes if classes else None
     if classes and model.condition == "vector":
         labels = np.eye(classes, dtype=np.float32)[labels]

@@ -169,7 +169,7 @@ def in_style(way, content, style, own_style, size, alpha):
             0
         ]
     painter = model(way)
-    more = {"styles": [style], "alpha": float(alpha)} if painter.styles_wanted else {}
+    more = {"styles": [style], "alpha": float(alpha)} if painter.takes_styles else {}
     return network_stylizer(painter, **more)(content, lambda style: style)[0]
 
 

@@ -274,7 +274,7 @@ def evaluations(run, result):
 
 def score_table(stored):
     """Head and rows: every score beside what it can be compared with, real images or simple ways, and what else was stored of it."""
-    floors = any(score.get("floor") is not None for score in stored["scores"].values())
+    floors = any(score.get("real_reference") is not None for score in stored["scores"].values())
     known = {name: score.get("details") or {} for name, score in stored["scores"].items()}
     ways = {
         name: score.get("baselines") or known[name].get("baselines") or {}
@@ -291,7 +291,7 @@ def score_table(stored):
             for key, value in details.items()
         )
         compared = [
-            *([score.get("floor")] if floors else []),
+            *([score.get("real_reference")] if floors else []),
             *(ways[name].get(way) for way in columns),
         ]
         rows.append((name, *map(format_number, [score["value"], *compared]), told))

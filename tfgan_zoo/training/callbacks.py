@@ -97,11 +97,11 @@ class FailureWarnings(keras.callbacks.Callback):
 
 
 class Samples(keras.callbacks.Callback):
-    """Writes samples/epoch_0001.png ..., the same noise in every epoch, or the same images to translate (`stills`)."""
+    """Writes samples/epoch_0001.png ..., the same noise in every epoch, or the same images to translate (`fixed_images`)."""
 
-    def __init__(self, folder, settings, stills):
+    def __init__(self, folder, settings, fixed_images):
         super().__init__()
-        self.folder, self.settings, self.stills = folder, settings, stills
+        self.folder, self.settings, self.fixed_images = folder, settings, fixed_images
 
     def on_epoch_end(self, epoch, logs=None):
         self.epoch, self.written = (
@@ -116,8 +116,8 @@ class Samples(keras.callbacks.Callback):
             self.write()
 
     def write(self):
-        images, columns = self.model.page(
-            self.settings.sample_count, self.settings.seed, self.stills
+        images, columns = self.model.sample_grid(
+            self.settings.sample_count, self.settings.seed, self.fixed_images
         )
         save_grid(images, self.folder / f"epoch_{self.epoch:04}.png", columns)
 
@@ -141,7 +141,7 @@ class Evaluation(keras.callbacks.Callback):
 
 def format_score(name, score):
     return f"{name} {score.value:.4g}" + (
-        "" if score.floor is None else f" (real {score.floor:.4g})"
+        "" if score.real_reference is None else f" (real {score.real_reference:.4g})"
     )
 
 

@@ -49,7 +49,7 @@ def resolve_experiment(source, *overrides):
 
 def check_labels(images, model):
     """Refuses to train a conditional model on images without labels, or on more classes than it has."""
-    if not model.wants_labels:
+    if not model.needs_labels:
         return
     if images.labels is None:
         raise UserError(

@@ -99,7 +99,7 @@ def train(source, *overrides, run_dir=None):
         evaluations = evaluation_callbacks(
             experiment, model
         )  # before anything is written: they may refuse
-        stills = (
+        fixed_images = (
             None
             if experiment.task == "generate"
             else load_evaluation_images(experiment, "val", settings.sample_count)
@@ -131,7 +131,7 @@ def train(source, *overrides, run_dir=None):
             callbacks.HealthGuard(),
             callbacks.Progress(steps, batch_size, settings.epochs),
             callbacks.FailureWarnings(),
-            callbacks.Samples(run / "samples", settings, stills),
+            callbacks.Samples(run / "samples", settings, fixed_images),
             *evaluations,
             callbacks.MetricsCSV(run / "metrics.csv", first_epoch),
         ]
@@ -167,7 +167,7 @@ def train(source, *overrides, run_dir=None):
                 steps_per_epoch=steps,
                 shard=shard,
                 shards=shards,
-                labels=model.wants_labels,
+                labels=model.needs_labels,
             ),
         )
         try:
@@ -199,7 +199,7 @@ def train(source, *overrides, run_dir=None):
             "run_dir": str(run),
             "preset": experiment.preset,
             "epochs": settings.epochs,
-            "weights_sha256": model.digest(),
+            "weights_sha256": model.weights_sha256(),
         }
     return write_results(run, experiment, model, images)
 
@@ -228,7 +228,7 @@ def write_results(run, experiment, model, images):
             if experiment.train.best
             else {}
         ),
-        "weights_sha256": model.digest(),
+        "weights_sha256": model.weights_sha256(),
         "data": images.description,
         "machine": distribute.describe_machine(),
     }
@@ -297,7 +297,7 @@ def evaluation_callbacks(experiment, model):
         check_choice(
             "train.best (of train.evaluate_metrics)",
             settings.best,
-            evaluator.scores_of(model, names),
+            evaluator.score_names(model, names),
         )
     return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
 
