@@ -86,11 +86,3 @@ def build_model(experiment, strategy):
             seed=experiment.train.seed,
         )
     return model
-
-
-def write_text(path, text):
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text + "\n")
-    partial.replace(path)

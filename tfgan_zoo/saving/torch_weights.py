@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.errors import UserError, check_choice
-from tfgan_zoo.runs import build_model, is_run_directory, read_experiment, write_text
+from tfgan_zoo.files import write_text
+from tfgan_zoo.runs import build_model, is_run_directory, read_experiment
 
 NETWORKS = {
     "Pix2Pix": {"xy": "generator"},

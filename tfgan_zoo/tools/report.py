@@ -19,13 +19,13 @@ from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import flatten
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.evaluation import best_score, stopped_early
+from tfgan_zoo.files import write_text
 from tfgan_zoo.runs import (
     best_epoch,
     format_duration,
     is_run_directory,
     read_experiment,
     read_metrics,
-    write_text,
 )
 from tfgan_zoo.visualize import curve_panels
 

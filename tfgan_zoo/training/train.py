@@ -22,6 +22,7 @@ from tfgan_zoo.evaluation import (
     metrics_of,
     stopped_early,
 )
+from tfgan_zoo.files import write_text
 from tfgan_zoo.runs import (
     best_epoch,
     build_model,
@@ -30,7 +31,6 @@ from tfgan_zoo.runs import (
     log,
     read_experiment,
     read_metrics,
-    write_text,
 )
 from tfgan_zoo.saving.saved_model import export
 from tfgan_zoo.training import callbacks, distribute

@@ -1,0 +1,32 @@
+"""Write files whole or not at all."""
+
+import contextlib
+import os
+import pathlib
+
+
+@contextlib.contextmanager
+def atomic_write(path):
+    """Yield a temporary path beside `path` to write to, and rename it to `path` on success.
+
+    The temporary file keeps the suffix, which image and array writers need. It is deleted if the
+    block raises an error; a file that already exists at `path` then stays as it was.
+
+    Args:
+        path: the file to write.
+    """
+    path = pathlib.Path(path)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write UTF-8 text and a final newline atomically; create missing parent folders."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
