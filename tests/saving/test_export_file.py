@@ -1,4 +1,4 @@
-"""TFLite and ONNX files, run by interpreters that know nothing of us, against the models they were made from."""
+"""TFLite and ONNX files give the images of the models that they were exported from."""
 
 import json
 import sys
@@ -9,13 +9,13 @@ import pytest
 import tensorflow as tf
 from helpers import LATENT, TRANSLATION
 
-from tfgan_zoo import presets, saving
+from tfgan_zoo import presets
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.runs import load_model
 from tfgan_zoo.saving.export_file import example_inputs, export_file
+from tfgan_zoo.saving.tflite import load_interpreter_class
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 VARIANTS = [
     *((name,) for name in (*LATENT, *TRANSLATION)),
     ("vae_tiny", "model.classes=10"),
@@ -25,12 +25,15 @@ VARIANTS = [
 
 @pytest.fixture(scope="module")
 def run_of(tmp_path_factory):
-    """A function (preset, overrides) -> run directory of a model whose weights are as large as trained ones, each written once."""
-    made = {}
+    """Return a function (preset, *overrides) -> run directory, written once for the module.
+
+    Its model's weights are as large as those of a trained model.
+    """
+    runs = {}
 
     def run_of(name, *overrides):
-        if (name, *overrides) not in made:
-            made[name, *overrides] = run = tmp_path_factory.mktemp(name)
+        if (name, *overrides) not in runs:
+            runs[name, *overrides] = run = tmp_path_factory.mktemp(name)
             experiment = presets.experiment(name, *overrides)
             keras.utils.set_random_seed(1)
             model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
@@ -39,13 +42,13 @@ def run_of(tmp_path_factory):
                 weight.assign(3 * weight + rng.normal(0, 0.05, weight.shape))
             (run / "experiment.json").write_text(experiment.to_json())
             tf.train.Checkpoint(model=model).save(str(run / "checkpoints/epoch"))
-        return made[name, *overrides]
+        return runs[name, *overrides]
 
     return run_of
 
 
 def codes(model, n):
-    """n inputs of a latent model by name; conditions are mixtures of classes."""
+    """Return n inputs of a latent model by name; conditions are mixtures of classes."""
     rng = np.random.default_rng(7)
     weights = rng.dirichlet(np.ones(model.classes or 1), n).astype("float32")
     return {
@@ -54,37 +57,40 @@ def codes(model, n):
     }
 
 
-def picture(*shape):
+def noise_image(*shape):
     return np.random.default_rng(7).integers(0, 256, shape, np.uint8)
 
 
-def assert_alike(found, wanted):
-    assert found.dtype == np.uint8
-    assert found.shape == wanted.shape
-    assert wanted.std() > 5
-    assert np.abs(found.astype(int) - wanted).max() <= 1
+def assert_same_images(images, expected):
+    assert images.dtype == np.uint8
+    assert images.shape == expected.shape
+    assert expected.std() > 5
+    assert np.abs(images.astype(int) - expected).max() <= 1
+
+
+def interpreter_of(path):
+    return load_interpreter_class()(str(path))
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=" ".join)
-def test_a_tflite_file_gives_the_models_images(variant, run_of, tmp_path, capfd):
+def test_tflite_file_generates_the_models_images(variant, run_of, tmp_path, capfd):
     run = run_of(*variant)
     output = export_file(run, tmp_path / "model.tflite", "tflite")
     assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"] == [output.name]
     assert capfd.readouterr() == ("", "")
-    model, interpreter = load_model(run), tf.lite.Interpreter(str(output))
-    if hasattr(model, "translate"):
+    model, interpreter = load_model(run), interpreter_of(output)
+    if model.task == "translate":
         side = model.config.image_size
         assert list(interpreter.get_signature_list()) == [
             f"translate_{direction}" for direction in model.directions
         ]
         for direction in model.directions:
-            found = interpreter.get_signature_runner(f"translate_{direction}")(
-                images=picture(1, side, side, 3)
-            )
-            assert_alike(found["translated"], model.translate(picture(1, side, side, 3), direction))
+            images = noise_image(1, side, side, 3)
+            outputs = interpreter.get_signature_runner(f"translate_{direction}")(images=images)
+            assert_same_images(outputs["translated"], model.translate(images, direction))
     else:
         generate = interpreter.get_signature_runner("generate")
-        assert_alike(
+        assert_same_images(
             generate(**codes(model, 1))["images"], model.generate(*codes(model, 1).values())
         )
 
@@ -92,17 +98,17 @@ def test_a_tflite_file_gives_the_models_images(variant, run_of, tmp_path, capfd)
 @pytest.mark.parametrize(
     ("name", "size"), [("pix2pix_tiny", (64, 128)), ("cyclegan_tiny", (36, 24))]
 )
-def test_a_tflite_file_of_another_size(name, size, run_of, tmp_path):
+def test_tflite_file_of_another_size(name, size, run_of, tmp_path):
     output = export_file(run_of(name), tmp_path / "model.tflite", "tflite", size=size)
-    translate = tf.lite.Interpreter(str(output)).get_signature_runner("translate_xy")
-    assert_alike(
-        translate(images=picture(1, *size, 3))["translated"],
-        load_model(run_of(name)).translate(picture(1, *size, 3)),
+    translate = interpreter_of(output).get_signature_runner("translate_xy")
+    assert_same_images(
+        translate(images=noise_image(1, *size, 3))["translated"],
+        load_model(run_of(name)).translate(noise_image(1, *size, 3)),
     )
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=" ".join)
-def test_an_onnx_file_gives_the_models_images_of_any_number_and_size(
+def test_onnx_file_generates_any_number_and_size_of_the_models_images(
     variant, run_of, tmp_path, capfd
 ):
     pytest.importorskip("tf2onnx")
@@ -111,47 +117,48 @@ def test_an_onnx_file_gives_the_models_images_of_any_number_and_size(
     output = export_file(run, tmp_path / "model.onnx", "onnx")
     assert capfd.readouterr() == ("", "")
     model, session = load_model(run), onnxruntime.InferenceSession(output)
-    if hasattr(model, "translate"):
+    if model.task == "translate":
         assert session.get_inputs()[0].shape == ["n", "height", "width", 3]
-        for shape in (
-            (1, 64, 64, 3),
-            (3, 70, 129, 3),
-            (1, 7, 5, 3),
-        ):  # the last is mirrored more than once
-            (found,) = session.run(["translated"], {"images": picture(*shape)})
-            assert_alike(found, model.translate(picture(*shape)))
+        # The last shape is so small that padding mirrors it more than once.
+        for shape in ((1, 64, 64, 3), (3, 70, 129, 3), (1, 7, 5, 3)):
+            (translated,) = session.run(["translated"], {"images": noise_image(*shape)})
+            assert_same_images(translated, model.translate(noise_image(*shape)))
     else:
         for n in (1, 5):
-            (found,) = session.run(["images"], codes(model, n))
-            assert_alike(found, model.generate(*codes(model, n).values()))
+            (images,) = session.run(["images"], codes(model, n))
+            assert_same_images(images, model.generate(*codes(model, n).values()))
 
 
-def test_an_onnx_file_of_the_other_direction_and_of_a_fixed_size(run_of, tmp_path):
+def test_onnx_file_of_the_other_direction_and_of_a_fixed_size(run_of, tmp_path):
     pytest.importorskip("tf2onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
     run = run_of("cyclegan_tiny")
     output = export_file(run, tmp_path / "model.onnx", "onnx", size=(24, 36), direction="yx")
     session = onnxruntime.InferenceSession(output)
     assert session.get_inputs()[0].shape == [1, 24, 36, 3]
-    (found,) = session.run(None, {"images": picture(1, 24, 36, 3)})
-    assert_alike(found, load_model(run).translate(picture(1, 24, 36, 3), "yx"))
+    (translated,) = session.run(None, {"images": noise_image(1, 24, 36, 3)})
+    assert_same_images(translated, load_model(run).translate(noise_image(1, 24, 36, 3), "yx"))
 
 
 @pytest.mark.parametrize(
     ("name", "precision"), [("dcgan_tiny", "mixed_bfloat16"), ("pix2pix_tiny", "mixed_float16")]
 )
 def test_mixed_precision_is_exported_in_float32(name, precision, run_of, tmp_path):
-    plain = load_model(run_of(name))
+    float32_model = load_model(run_of(name))
     output = export_file(
         run_of(name, f"train.precision={precision}"), tmp_path / "model.tflite", "tflite"
     )
-    run = tf.lite.Interpreter(str(output)).get_signature_runner()
+    run = interpreter_of(output).get_signature_runner()
     if name == "pix2pix_tiny":
-        assert_alike(
-            run(images=picture(1, 64, 64, 3))["translated"], plain.translate(picture(1, 64, 64, 3))
+        assert_same_images(
+            run(images=noise_image(1, 64, 64, 3))["translated"],
+            float32_model.translate(noise_image(1, 64, 64, 3)),
         )
     else:
-        assert_alike(run(**codes(plain, 1))["images"], plain.generate(codes(plain, 1)["z"]))
+        assert_same_images(
+            run(**codes(float32_model, 1))["images"],
+            float32_model.generate(codes(float32_model, 1)["z"]),
+        )
 
 
 @pytest.mark.parametrize(
@@ -169,44 +176,44 @@ def test_mixed_precision_is_exported_in_float32(name, precision, run_of, tmp_pat
             "model.onnx",
             "tflite",
             {},
-            "must be a file such as model.tflite, received .*model.onnx",
+            "must be a file such as model.tflite, got .*model.onnx",
         ),
-        ("dcgan_tiny", "taken.tflite", "tflite", {}, "taken.tflite is already there"),
+        ("dcgan_tiny", "taken.tflite", "tflite", {}, "taken.tflite already exists"),
         ("dcgan_tiny", "nowhere/model.tflite", "tflite", {}, "folder of the output does not exist"),
         (
             "dcgan_tiny",
             "model.tflite",
             "tflite",
             {"size": (16, 16)},
-            r"models that translate images, received size=\(16, 16\)",
+            r"options of translation models, got size=\(16, 16\)",
         ),
         (
             "dcgan_tiny",
             "model.onnx",
             "onnx",
             {"direction": "yx"},
-            "models that translate images, .*direction=yx",
+            "options of translation models, .*direction=yx",
         ),
         (
             "pix2pix_tiny",
             "model.tflite",
             "tflite",
             {"size": (64, 100)},
-            "multiples of 64.*next size is 64x128, received 64x100",
+            "multiples of 64.*next size is 64x128, got 64x100",
         ),
         (
             "pix2pix_tiny",
             "model.onnx",
             "onnx",
             {"size": (0, 64)},
-            "multiples of 64.*next size is 64x64, received 0x64",
+            "multiples of 64.*next size is 64x64, got 0x64",
         ),
         (
             "cyclegan_tiny",
             "model.tflite",
             "tflite",
             {"size": (4, 30)},
-            "of 4, and at least 8: the next size is 8x32, received 4x30",
+            "of 4, and at least 8: the next size is 8x32, got 4x30",
         ),
         ("pix2pix_tiny", "model.onnx", "onnx", {"direction": "yx"}, "direction must be one of xy"),
         (
@@ -218,30 +225,30 @@ def test_mixed_precision_is_exported_in_float32(name, precision, run_of, tmp_pat
         ),
     ],
 )
-def test_what_cannot_be_is_refused(name, output, format, options, message, run_of, tmp_path):
-    (tmp_path / "taken.tflite").write_text("mine")
+def test_invalid_arguments_raise(name, output, format, options, message, run_of, tmp_path):
+    (tmp_path / "taken.tflite").write_text("content")
     with pytest.raises(UserError, match=message):
         export_file(run_of(name), tmp_path / output, format, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["taken.tflite"]
-    assert (tmp_path / "taken.tflite").read_text() == "mine"
+    assert (tmp_path / "taken.tflite").read_text() == "content"
 
 
-def test_only_runs_are_exported(tmp_path):
+def test_only_run_directories_are_exported(tmp_path):
     with pytest.raises(UserError, match="a run directory"):
         export_file(tmp_path, tmp_path / "model.tflite", "tflite")
 
 
 @pytest.mark.parametrize("format", ["tflite", "onnx"])
 @pytest.mark.parametrize("override", ["model.test_dropout=true", "model.latent_dim=2"])
-def test_a_model_with_noise_is_refused(override, format, run_of, tmp_path):
+def test_model_with_noise_at_test_time_raises(override, format, run_of, tmp_path):
     with pytest.raises(
-        UserError, match=f"{format} has no random numbers of a seed.*SavedModel.*test_dropout"
+        UserError, match=f"{format} has no random numbers from a seed.*SavedModel.*test_dropout"
     ):
         export_file(run_of("pix2pix_tiny", override), tmp_path / f"model.{format}", format)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_way_out_of_dropout_works(run_of, tmp_path):
+def test_disabling_test_dropout_in_experiment_json_works(run_of, tmp_path):
     run = run_of("pix2pix_tiny", "model.test_dropout=true", "model.dropout=0.4")
     settings = json.loads((run / "experiment.json").read_text())
     settings["model"]["test_dropout"] = False
@@ -249,25 +256,39 @@ def test_the_way_out_of_dropout_works(run_of, tmp_path):
     assert export_file(run, tmp_path / "model.tflite", "tflite").is_file()
 
 
-def test_a_file_that_differs_gets_no_name(run_of, tmp_path, monkeypatch):
-    example = example_inputs
-
+def test_file_that_differs_from_the_model_is_not_written(run_of, tmp_path, monkeypatch):
     def shifted(*arguments):
-        inputs, wanted = example(*arguments)
-        return inputs, np.where(wanted < 128, wanted + 2, wanted - 2)
+        inputs, expected = example_inputs(*arguments)
+        return inputs, np.where(expected < 128, expected + 2, expected - 2)
 
-    monkeypatch.setattr(saving.export_file, "example_inputs", shifted)
+    monkeypatch.setitem(export_file.__globals__, "example_inputs", shifted)
     with pytest.raises(
         RuntimeError,
-        match="generate of the tflite file differs from the model by [23] levels of 255",
+        match="generate of the tflite file differs from the model by [23]/255",
     ):
         export_file(run_of("dcgan_tiny"), tmp_path / "model.tflite", "tflite")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("missing", ["tf2onnx", "onnxruntime"])
-def test_onnx_without_its_packages_says_what_to_install(missing, run_of, tmp_path, monkeypatch):
+def test_onnx_names_the_missing_package(missing, run_of, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(UserError, match=r'pip install "tfgan_zoo\[onnx\]"'):
         export_file(run_of("dcgan_tiny"), tmp_path / "model.onnx", "onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_tflite_without_litert_says_which_interpreter_is_used(
+    run_of, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    export_file(run_of("dcgan_tiny"), tmp_path / "model.tflite", "tflite")
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "tf.lite.Interpreter" in message and 'pip install "tfgan_zoo[tflite]"' in message
+
+
+def test_stylization_models_have_no_file_format(run_of, tmp_path):
+    with pytest.raises(UserError, match="stylization models .* SavedModel only, got format=onnx"):
+        export_file(run_of("fast_tiny"), tmp_path / "model.onnx", "onnx")
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Trained presets: those of the repository, and from an address for those who have the package alone."""
+"""Pretrained presets: those of the repository, and downloaded ones for an installed package."""
 
 import hashlib
 import shutil
@@ -11,7 +11,7 @@ from tfgan_zoo.saving import hub
 from tfgan_zoo.saving.exported import load, load_experiment
 
 SAVED_MODELS = ROOT / "saved_models"
-TRAINED = sorted(path.parent.name for path in SAVED_MODELS.glob("*/saved_model.pb"))
+PRETRAINED = sorted(path.parent.name for path in SAVED_MODELS.glob("*/saved_model.pb"))
 
 
 @pytest.fixture(scope="module")
@@ -20,30 +20,30 @@ def publish():
 
 
 @pytest.fixture
-def elsewhere(publish, tmp_path, monkeypatch):
-    """As if the package had been installed without the repository: nothing at hand, an archive at an address."""
+def without_repository(publish, tmp_path, monkeypatch):
+    """Simulate a package installed without the repository, and an archive at an address."""
     monkeypatch.setattr(hub, "pretrained_folder", lambda name: None)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     publish.archive(SAVED_MODELS / "cgan_mnist", tmp_path / "cgan_mnist.zip")
     return tmp_path
 
 
-def test_published_archives_are_those_of_this_folder(publish, tmp_path):
-    found = {
-        name: publish.archive(SAVED_MODELS / name, tmp_path / f"{name}.zip") for name in TRAINED
+def test_checksums_are_those_of_the_repositorys_folders(publish, tmp_path):
+    archives = {
+        name: publish.archive(SAVED_MODELS / name, tmp_path / f"{name}.zip") for name in PRETRAINED
     }
-    assert found == hub.checksums(), "run: python saved_models/publish.py --archives DIR"
+    assert archives == hub.checksums(), "run: python saved_models/publish.py --archives DIR"
 
 
-def test_trained_presets_are_small():
+def test_pretrained_presets_need_less_than_60_mib():
     assert (
         sum(file.stat().st_size for file in SAVED_MODELS.rglob("*") if file.is_file()) < 60 * 2**20
     )
 
 
-def test_archives_are_the_same_whenever_they_are_made(publish, tmp_path):
+def test_archives_are_reproducible(publish, tmp_path):
     copy = tmp_path / "cgan_mnist"
-    shutil.copytree(SAVED_MODELS / "cgan_mnist", copy)  # other times, perhaps another order
+    shutil.copytree(SAVED_MODELS / "cgan_mnist", copy)  # other times and another order
     sums = [
         publish.archive(folder, tmp_path / f"{i}.zip")
         for i, folder in enumerate((SAVED_MODELS / "cgan_mnist", copy))
@@ -51,33 +51,35 @@ def test_archives_are_the_same_whenever_they_are_made(publish, tmp_path):
     assert sums[0] == sums[1] == hashlib.sha256((tmp_path / "0.zip").read_bytes()).hexdigest()
 
 
-def test_a_published_preset_is_fetched_and_used(elsewhere, monkeypatch):
-    monkeypatch.setenv("TFGAN_ZOO_URL", elsewhere.as_uri())
+def test_published_preset_is_downloaded_once(without_repository, monkeypatch):
+    monkeypatch.setenv("TFGAN_ZOO_URL", without_repository.as_uri())
     assert load("cgan_mnist").sample(2, labels=[3, 8]).shape == (2, 28, 28, 1)
     assert load_experiment("cgan_mnist").kind == "CGAN"
     monkeypatch.delenv("TFGAN_ZOO_URL")
-    assert load("cgan_mnist").path.is_relative_to(
-        elsewhere / "keras"
-    )  # what is at hand is not fetched again
+    # Without the address, the cached copy is loaded.
+    assert load("cgan_mnist").path.is_relative_to(without_repository / "keras")
 
 
-def test_without_an_address_the_error_says_what_to_do(elsewhere, monkeypatch):
+def test_missing_address_raises(without_repository, monkeypatch):
     monkeypatch.delenv("TFGAN_ZOO_URL", raising=False)
     with pytest.raises(
-        UserError, match=r"cgan_mnist is not at hand: set TFGAN_ZOO_URL .* TFGAN_ZOO_SAVED_MODELS"
+        UserError,
+        match=r"cgan_mnist is not on this machine: set TFGAN_ZOO_URL .* TFGAN_ZOO_SAVED_MODELS",
     ):
         load("cgan_mnist")
 
 
-def test_another_archive_than_was_published_is_refused(elsewhere, monkeypatch):
-    monkeypatch.setenv("TFGAN_ZOO_URL", elsewhere.as_uri())
-    (elsewhere / "cgan_mnist.zip").write_bytes(b"something else")
-    with pytest.raises(UserError, match=r"could not be had from file:.*cgan_mnist.zip: .*hash"):
+def test_wrong_checksum_raises(without_repository, monkeypatch):
+    monkeypatch.setenv("TFGAN_ZOO_URL", without_repository.as_uri())
+    (without_repository / "cgan_mnist.zip").write_bytes(b"something else")
+    with pytest.raises(
+        UserError, match=r"could not be downloaded from file:.*cgan_mnist.zip: .*hash"
+    ):
         load("cgan_mnist")
-    assert not list((elsewhere / "keras").rglob("*.zip"))
+    assert not list((without_repository / "keras").rglob("*.zip"))
 
 
-def test_an_address_without_the_archive_is_a_clear_error(elsewhere, monkeypatch):
-    monkeypatch.setenv("TFGAN_ZOO_URL", (elsewhere / "nothing").as_uri())
-    with pytest.raises(UserError, match="could not be had from file:"):
+def test_missing_archive_raises(without_repository, monkeypatch):
+    monkeypatch.setenv("TFGAN_ZOO_URL", (without_repository / "nothing").as_uri())
+    with pytest.raises(UserError, match="could not be downloaded from file:"):
         load("cgan_mnist")

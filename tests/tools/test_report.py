@@ -1,4 +1,4 @@
-"""The page about a run: whole, alone, true to the files, and safe."""
+"""Report of a run: complete, self-contained, equal to the run's files, and escaped."""
 
 import base64
 import dataclasses
@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import shutil
+import xml.etree.ElementTree
 
 import pytest
 from PIL import Image
@@ -17,9 +18,10 @@ from tfgan_zoo import presets
 from tfgan_zoo.config import flatten
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.runs import read_experiment, read_metrics
-from tfgan_zoo.tools.report import curve, format_number, format_value, write_report
+from tfgan_zoo.tools.report import format_number, format_value, write_report
 from tfgan_zoo.training import callbacks
 from tfgan_zoo.training.train import train
+from tfgan_zoo.visualize import curves_svg
 
 VOID = {"meta", "img", "input"}
 SHORT = ["train.epochs=3", "train.steps_per_epoch=2", "data.limit=128", "train.sample_count=4"]
@@ -53,7 +55,7 @@ EVALUATION = {
 
 
 class Page(html.parser.HTMLParser):
-    """A page's tags with attributes, texts, table rows and names of key numbers; refuses tags that do not match."""
+    """Tags with attributes, texts, table rows and names of facts; tags must match."""
 
     def __init__(self, path):
         super().__init__()
@@ -87,18 +89,18 @@ class Page(html.parser.HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
     def named(self, name):
-        """The cells of the table rows that begin so."""
+        """Return the cells of the table rows whose first cell is `name`."""
         return [row[2:] for row in self.rows if row[1] == name]
 
     def row(self, name):
-        """The cells of the only table row that begins so, and whether it is marked."""
-        (found,) = [row for row in self.rows if row[1] == name]
-        return found[2:], found[0] == "changed"
+        """Return the cells of the only row whose first cell is `name`, and if it is marked."""
+        (row,) = [row for row in self.rows if row[1] == name]
+        return row[2:], row[0] == "changed"
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A GAN's run with scores and a best epoch, and a VAE's without."""
+    """Train a GAN with scores and a best epoch, and a VAE without."""
     folder = tmp_path_factory.mktemp("runs")
     train("dcgan_tiny", *SHORT, *SCORED, run_dir=folder / "gan")
     train("vae_tiny", "train.epochs=1", run_dir=folder / "vae")
@@ -111,7 +113,7 @@ def gan(trained, tmp_path):
 
 
 def edit(path, **changes):
-    """Changes fields of a JSON file: section=dict or name=value."""
+    """Change fields of a JSON file: section=dict or name=value."""
     values = json.loads(path.read_text())
     for name, value in changes.items():
         values[name] = {**values[name], **value} if isinstance(value, dict) else value
@@ -119,18 +121,21 @@ def edit(path, **changes):
 
 
 @pytest.mark.parametrize("name", ["gan", "vae"])
-def test_the_page_is_whole_alone_and_has_everything(trained, name, tmp_path):
+def test_page_is_self_contained_and_complete(trained, name, tmp_path):
     run = trained / name
     path = write_report(run, tmp_path / "new" / "page.html")
     page = Page(path)
     assert [file.name for file in path.parent.iterdir()] == ["page.html"]
-    assert "http" not in page.source and "url(" not in page.source and "@import" not in page.source
+    assert "http" not in page.source and "@import" not in page.source
+    assert not re.search(r"url\((?!#)", page.source)
     assert all(
         attributes["src"].startswith("data:image/")
         for _, attributes in page.tags
         if "src" in attributes
     )
-    assert not [attributes for _, attributes in page.tags if "href" in attributes]
+    for _, attributes in page.tags:
+        assert "href" not in attributes
+        assert attributes.get("xlink:href", "#").startswith("#")
     result, rows = json.loads((run / "result.json").read_text()), read_metrics(run / "metrics.csv")
     for fact in (
         result["preset"],
@@ -152,12 +157,12 @@ def test_the_page_is_whole_alone_and_has_everything(trained, name, tmp_path):
     assert len(page.all("img")) == len(list((run / "samples").glob("*.png"))) == len(rows)
 
 
-def test_the_pictures_are_those_of_the_run(trained, tmp_path):
-    pictures = Page(write_report(trained / "gan", tmp_path / "page.html")).all("img")
-    assert [picture["alt"] for picture in pictures] == ["epoch 1", "epoch 2", "epoch 3"]
-    assert ["hidden" in picture for picture in pictures] == [True, True, False]
-    for i, picture in enumerate(pictures, 1):
-        content = base64.b64decode(picture["src"].partition("base64,")[2])
+def test_images_are_those_of_the_run(trained, tmp_path):
+    images = Page(write_report(trained / "gan", tmp_path / "page.html")).all("img")
+    assert [image["alt"] for image in images] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert ["hidden" in image for image in images] == [True, True, False]
+    for i, image in enumerate(images, 1):
+        content = base64.b64decode(image["src"].partition("base64,")[2])
         with (
             Image.open(io.BytesIO(content)) as mine,
             Image.open(trained / f"gan/samples/epoch_000{i}.png") as theirs,
@@ -165,47 +170,49 @@ def test_the_pictures_are_those_of_the_run(trained, tmp_path):
             assert mine.convert("RGB").tobytes() == theirs.convert("RGB").tobytes()
 
 
-def test_of_many_epochs_some_are_shown_the_last_among_them_and_large_pages_are_made_smaller(
-    gan, tmp_path
-):
+def test_of_many_sample_grids_a_few_are_embedded_and_large_ones_are_reduced(gan, tmp_path):
     for file in (gan / "samples").iterdir():
         file.unlink()
     for epoch in range(5, 12_005, 200):
         Image.effect_noise((2400, 400), 80).save(gan / f"samples/epoch_{epoch:04}.png")
-    pictures = Page(write_report(gan, tmp_path / "page.html")).all("img")
-    epochs = [int(picture["alt"].split()[1]) for picture in pictures]
+    images = Page(write_report(gan, tmp_path / "page.html")).all("img")
+    epochs = [int(image["alt"].split()[1]) for image in images]
     assert (
         len(epochs) == 20 and epochs[0] == 5 and epochs[-1] == 11_805 and epochs == sorted(epochs)
     )
-    assert {b - a for a, b in itertools.pairwise(epochs)} == {
-        600,
-        800,
-    }  # of 60 pages, 59 / 19 apart
-    assert {(picture["width"], picture["height"]) for picture in pictures} == {("1200", "200")}
-    assert max(len(picture["src"]) for picture in pictures) < 150_000  # lossless: 284,000
+    # 20 of 60 sample grids: every 59 / 19 = 3.1st one.
+    assert {b - a for a, b in itertools.pairwise(epochs)} == {600, 800}
+    assert {(image["width"], image["height"]) for image in images} == {("1200", "200")}
+    assert max(len(image["src"]) for image in images) < 150_000  # lossless: 284,000
 
 
 def test_curves_have_a_panel_for_losses_logits_and_each_score(trained, tmp_path):
     page = Page(write_report(trained / "gan", tmp_path / "page.html"))
     labels = [svg["aria-label"] for svg in page.all("svg")]
-    assert labels[:2] == [
-        "discriminator, generator over the steps",
-        "fake_logits, real_logits over the steps",
-    ]
-    assert labels[2] == "eval_frechet_distance over the steps"
-    lines = [
-        [tuple(map(float, point.split(","))) for point in line["points"].split()]
-        for line in page.all("polyline")
-    ]
-    assert [len(line) for line in lines] == [3, 3, 3, 3, 2]
+    assert labels[:2] == ["discriminator, generator by step", "fake_logits, real_logits by step"]
+    assert labels[2] == "eval_frechet_distance by step"
+    assert not {"discriminator", "real_logits", "step"} - set(page.texts)
+
+
+def curve_points(rows, name):
+    """Return the points of a column's curve in an SVG, and the texts of the SVG."""
+    svg = xml.etree.ElementTree.fromstring(curves_svg(rows, [[name]]))
+    texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
+    (group,) = [element for element in svg.iter() if element.get("id") == name]
+    paths = [element.get("d") for element in group if element.get("d")]
+    points = re.findall(r"[ML] (\S+) (\S+)", "".join(paths))
+    return [(float(x), float(y)) for x, y in points], texts
+
+
+def test_curves_show_the_columns_of_metrics_csv(trained):
     rows = read_metrics(trained / "gan/metrics.csv")
-    x, y = zip(*lines[0], strict=True)
-    losses = [float(row["discriminator"]) for row in rows]
+    points, texts = curve_points(rows, "discriminator")
+    x, y = zip(*points, strict=True)
     assert x[2] - x[1] == pytest.approx(x[1] - x[0], abs=0.2)
-    assert sorted(range(3), key=lambda i: losses[i]) == sorted(
-        range(3), key=lambda i: -y[i]
-    )  # up is more
-    assert all(62 <= x <= 460 and 8 <= y <= 212 for line in lines for x, y in line)
+    losses = [float(row["discriminator"]) for row in rows]
+    upward = [-value for value in y]
+    assert sorted(range(3), key=losses.__getitem__) == sorted(range(3), key=upward.__getitem__)
+    assert "discriminator" in texts and "step" in texts
 
 
 @pytest.mark.parametrize(
@@ -214,23 +221,24 @@ def test_curves_have_a_panel_for_losses_logits_and_each_score(trained, tmp_path)
 )
 def test_curves_of_any_numbers_stay_in_their_panel(values):
     rows = [{"step": str(4 * i + 4), "loss": value} for i, value in enumerate(values)]
-    drawing = curve(rows, ["loss"])
-    assert "nan" not in drawing and "inf" not in drawing
-    labels = re.findall(r'text-anchor="end">(.*?)<', drawing)
-    assert len(labels) == len(set(labels)) >= 3
+    points, texts = curve_points(rows, "loss")
+    assert all(0 < x < 432 and 0 < y < 216 for x, y in points)  # 6 x 3 inches in points
+    numbers = [text for text in texts if re.match(r"[\d\u2212]", text)]
+    assert len(numbers) >= 3
+    assert "nan" not in texts and "inf" not in texts
 
 
 def test_scores_and_the_best_epoch_of_training(trained, tmp_path):
     page = Page(write_report(trained / "gan", tmp_path / "page.html"))
     best = json.loads((trained / "gan/result.json").read_text())["best_epoch"]
-    assert f"{best} (eval_frechet_distance, kept in best/)" in page.text
+    assert f"{best} (eval_frechet_distance, saved in best/)" in page.text
     assert "Evaluation" not in page.texts
 
 
-def test_the_command_makes_the_same_run(gan, tmp_path):
+def test_command_describes_the_same_run(gan, tmp_path):
     edit(
         gan / "experiment.json",
-        data={"path": "my pictures/it's", "flip": True},
+        data={"path": "my images/it's", "flip": True},
         model={"learning_rate": 1e-5},
     )
     page = Page(write_report(gan, tmp_path / "page.html"))
@@ -239,19 +247,19 @@ def test_the_command_makes_the_same_run(gan, tmp_path):
     assert presets.experiment(preset, *overrides) == read_experiment(gan)
 
 
-def test_an_unfinished_run_says_so_and_claims_nothing(gan):
+def test_unfinished_run_has_no_result(gan):
     (gan / "result.json").unlink()
     rows = (gan / "metrics.csv").read_text().splitlines()
     (gan / "metrics.csv").write_text("\n".join(rows[:2]) + "\n")
     page = Page(write_report(gan))
     assert (gan / "report.html").is_file()
     assert "epoch 1 of 3, not finished" in page.text and "1 of 3" in page.texts
-    assert page.facts == ["epochs", "steps", "time of training", "images/s (median)", "seed"]
+    assert page.facts == ["epochs", "steps", "training time", "images/s (median)", "seed"]
     shutil.rmtree(gan / "samples")
     assert Page(write_report(gan)).all("img") == []
 
 
-def test_a_run_that_got_more_epochs_is_no_longer_finished(gan):
+def test_run_with_more_epochs_than_before_is_not_finished(gan):
     edit(gan / "experiment.json", train={"epochs": 9})
     page = Page(write_report(gan))
     assert "epoch 3 of 9, not finished" in page.text
@@ -263,7 +271,7 @@ def test_a_run_that_got_more_epochs_is_no_longer_finished(gan):
     assert "stopped early after epoch 3 of 9" in Page(write_report(gan)).text
 
 
-def test_evaluations_are_shown_with_everything_they_are_compared_with(gan):
+def test_evaluations_have_references_and_baselines(gan):
     (gan / "evaluation").mkdir()
     (gan / "evaluation" / "n1000_a.json").write_text(json.dumps(EVALUATION))
     last = {
@@ -276,7 +284,7 @@ def test_evaluations_are_shown_with_everything_they_are_compared_with(gan):
     (gan / "best" / "evaluation" / "n1000_b.json").write_text(json.dumps(last))
     Image.new("L", (40, 20), 128).save(gan / "evaluation" / "n1000_a_nearest.png")
     page = Page(write_report(gan))
-    assert page.named("score") == [
+    assert page.named("metric") == [
         ["generated", "real images", "copy", "mean", ""],
         ["generated", ""],
     ]
@@ -287,13 +295,13 @@ def test_evaluations_are_shown_with_everything_they_are_compared_with(gan):
     assert "warning: 1000 samples are <few>" in page.texts
     assert page.named("features.network") == [["digits & more"]] * 2
     assert "step 6, weights c0ffeec0ffee" in page.texts
-    assert f"step 6, weights {last['weights_sha256'][:12]}, the run's last" in page.texts
+    assert f"step 6, weights {last['weights_sha256'][:12]}, the last of the run" in page.texts
     assert len(page.all("img")) == 4 and page.all("img")[-1]["width"] == "40"
     edit(gan / "evaluation" / "n1000_a.json", settings={"direction": "xy"})
-    assert Page(write_report(gan)).named("score")[0][0] == "translated"
+    assert Page(write_report(gan)).named("metric")[0][0] == "translated"
 
 
-def test_nothing_in_the_files_becomes_markup(gan, tmp_path):
+def test_texts_of_the_files_are_escaped(gan, tmp_path):
     evil = "\"'><script>alert(1)</script>&amp;"
     edit(gan / "experiment.json", preset=evil, data={"path": evil, "dataset": evil})
     edit(gan / "result.json", machine=evil, data=evil)
@@ -323,42 +331,41 @@ def test_nothing_in_the_files_becomes_markup(gan, tmp_path):
     assert "<script>alert" not in page.source
     assert f"{evil} · gan" in page.texts
     assert page.row("data.path") == ([evil, ""], False)
-    assert f"There is no preset {evil!r} to compare with." in page.texts
+    assert f"This version has no preset {evil!r} to compare with." in page.texts
     edit(gan / "experiment.json", preset="dcgan_tiny")
     assert "<script>alert" not in write_report(gan).read_text()  # the command
 
 
-def test_the_same_files_give_the_same_bytes(gan, tmp_path):
+def test_report_is_reproducible(gan, tmp_path):
     first = write_report(gan, tmp_path / "a.html").read_bytes()
     assert write_report(str(gan), str(tmp_path / "b.html")).read_bytes() == first
-    assert (
-        write_report(gan).read_bytes() == first == write_report(gan).read_bytes()
-    )  # a report in the run changes nothing
+    # A report in the run directory changes nothing.
+    assert write_report(gan).read_bytes() == first == write_report(gan).read_bytes()
     assert first.isascii()
 
 
-def test_mistakes_are_said(gan, tmp_path):
-    with pytest.raises(UserError, match="a run directory .* is needed, received .*nowhere"):
+def test_invalid_arguments_raise(gan, tmp_path):
+    with pytest.raises(UserError, match="a run directory .* is needed, got .*nowhere"):
         write_report(tmp_path / "nowhere")
     with pytest.raises(UserError, match="a run directory"):
         write_report(gan / "saved_model")
-    with pytest.raises(UserError, match=r"ends in \.html, received .*page\.pdf"):
+    with pytest.raises(UserError, match=r"ends in \.html, got .*page\.pdf"):
         write_report(gan, tmp_path / "page.pdf")
     (tmp_path / "folder.html").mkdir()
-    with pytest.raises(UserError, match=r"ends in \.html, received .*folder\.html"):
+    with pytest.raises(UserError, match=r"ends in \.html, got .*folder\.html"):
         write_report(gan, tmp_path / "folder.html")
     (gan / "metrics.csv").unlink()
     with pytest.raises(
-        UserError, match=r"has no finished epoch to report on; go on with: tfgan-zoo train .*gan"
+        UserError, match=r"has no finished epoch: continue with: tfgan-zoo train .*gan"
     ):
         write_report(gan)
     assert not (gan / "report.html").exists()
 
 
-def test_a_page_that_cannot_be_made_leaves_the_old_one(gan):
+def test_failed_report_leaves_the_previous_one(gan):
     path = write_report(gan)
     before = path.read_bytes()
-    (gan / "samples" / "epoch_0002.png").write_bytes(b"no picture")
+    (gan / "samples" / "epoch_0002.png").write_bytes(b"not an image")
     with pytest.raises(OSError):
         write_report(gan)
     assert path.read_bytes() == before
@@ -377,5 +384,5 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one(gan):
         (1e-6, "1e-06"),
     ],
 )
-def test_numbers_for_people(value, text):
+def test_format_number(value, text):
     assert format_number(value) == text

@@ -1,1 +1,1 @@
-"""Export and load models: SavedModel, TFLite, ONNX, model cards, pretrained presets, PyTorch weights."""
+"""Export and load models: SavedModel, TFLite, ONNX, model cards, pretrained presets, PyTorch."""

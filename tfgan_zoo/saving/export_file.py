@@ -1,9 +1,14 @@
-"""A trained model as one file for phones and other runtimes, compared with the model before the file gets its name.
+"""Export a trained model as one TFLite or ONNX file.
 
-Images are uint8 as in our SavedModels, z and conditions (one-hot rows, or weights of the classes) float32.
-TFLite: one image at a time; signatures `generate`, or `translate_xy` and `translate_yx` at one height and width.
-ONNX: any number of images, translations of any sizes (padded and cropped inside); one graph a file, so one direction.
-Everything is float32 inside, also after training in mixed precision: TFLite has no 16-bit MatMul and Conv2D, ONNX none of bfloat16.
+The file is run and compared with the model before it gets its name. Images are uint8 as in our
+SavedModels; z and conditions (one-hot rows, or weights of the classes) are float32.
+
+TFLite: one image at a time. The signatures are `generate`, or `translate_xy` and `translate_yx`
+for one height and width. ONNX: any number of images and translations of any size (padded and
+cropped inside the graph). A file has one graph and therefore one direction.
+
+The computation is float32, also for models trained in mixed precision: TFLite has no 16-bit
+MatMul and Conv2D, and ONNX does not support bfloat16 there.
 """
 
 import pathlib
@@ -13,136 +18,161 @@ import tensorflow as tf
 
 from tfgan_zoo.data.transforms import to_float, to_uint8
 from tfgan_zoo.errors import UserError, check_choice
-from tfgan_zoo.quiet import silence_native_output
+from tfgan_zoo.files import atomic_write
 from tfgan_zoo.runs import is_run_directory, load_model
 from tfgan_zoo.saving.onnx import convert_to_onnx
 from tfgan_zoo.saving.tflite import convert_to_tflite
 
+FORMATS = {"tflite": convert_to_tflite, "onnx": convert_to_onnx}
 
-def export_file(run, output, format, size=None, direction="xy"):
-    """Exports a run's model as one file.
+
+def export_file(run, output, format: str, size=None, direction: str = "xy") -> pathlib.Path:
+    """Export a run's model as one file.
 
     Args:
-        run: a run directory.
-        output: the file, new; its suffix is the format.
+        run: Run directory.
+        output: File to write. It must not exist, and its suffix must be the format.
         format: "tflite" or "onnx".
-        size: (height, width) of translations; where missing, the model's image_size for TFLite and any size for ONNX.
-        direction: of translations, "xy" or "yx"; a TFLite file has all that the model has.
+        size: (height, width) of translations. Defaults to the model's image_size for TFLite and
+            to any size for ONNX.
+        direction: "xy" or "yx", for translation models. A TFLite file has all directions.
 
     Returns:
         The path of the file.
 
     Raises:
-        UserError: a mistake that the message says how to mend, or a model that the format cannot hold; nothing is written.
-        RuntimeError: the file's images differ from the model's by more than 1 level of 255; nothing is written.
+        UserError: Invalid arguments, or a model that the format cannot represent.
+        RuntimeError: The file's images differ from the model's by more than 1/255.
     """
     run, output = pathlib.Path(run), pathlib.Path(output)
+
+    # Check the arguments.
     check_choice("format", format, FORMATS)
     if output.suffix.lower() != f".{format}":
-        raise UserError(f"the output must be a file such as model.{format}, received {output}")
-    if output.exists() or not output.absolute().parent.is_dir():
-        raise UserError(
-            f"{output} is already there"
-            if output.exists()
-            else f"the folder of the output does not exist, received {output}"
-        )
+        raise UserError(f"output must be a file such as model.{format}, got {output}.")
+    if output.exists():
+        raise UserError(f"{output} already exists: choose another file or remove it first.")
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"the folder of the output does not exist, got {output}.")
     if not is_run_directory(run):
-        raise UserError(f"a run directory (with experiment.json) is needed, received {str(run)!r}")
-    with (
-        tf.device("CPU"),
-        silence_native_output(),
-    ):  # where the file's float32 is the model's: GPUs round it (TF32)
-        model = load_model(run)
-        if model.dtype_policy.name != "float32":  # the casts go, the weights are float32 anyway
-            weights, model = model.get_weights(), type(model)(model.config, dtype="float32")
-            model.set_weights(weights)
-        functions = exported_functions(model, format, size, direction)
-        content, results = FORMATS[format](functions)
+        raise UserError(f"a run directory (with experiment.json) is needed, got {str(run)!r}.")
+
+    # Convert the model. On the CPU, where float32 is exact: GPUs may round it to TF32.
+    with tf.device("CPU"):
+        model = load_in_float32(run)
+        functions = EXPORTED_FUNCTIONS[model.task](model, format, size, direction)
+        content, run_file = FORMATS[format](functions)
+
+        # Compare the file with the model. A sum in another order may round to the next level.
         for name, (_, specs) in functions.items():
-            inputs, wanted = example_inputs(model, name, specs)
-            worst = np.abs(results(name, inputs).astype(int) - wanted).max()
-            if (
-                worst > 1
-            ):  # 1 comes of sums in another order: a value between two levels is rounded either way
+            inputs, expected = example_inputs(model, name, specs)
+            difference = np.abs(run_file(name, inputs).astype(int) - expected).max()
+            if difference > 1:
                 raise RuntimeError(
-                    f"{name} of the {format} file differs from the model by {worst} levels of 255"
+                    f"{name} of the {format} file differs from the model by {difference}/255."
                 )
-    partial = output.with_name(f"{output.name}.partial")
-    try:
+
+    with atomic_write(output) as partial:
         partial.write_bytes(content)
-        partial.rename(output)
-    finally:
-        partial.unlink(missing_ok=True)
     return output
 
 
-def exported_functions(model, format, size, direction):
-    """What the file can do: {name: (function, its input specs)}."""
-    if model.task == "stylize":
-        raise UserError(f"models of style are exported as a SavedModel, received format={format}")
-    if model.task == "generate":
-        if size or direction != "xy":
-            raise UserError(
-                f"size and direction are for models that translate images, received size={size}, direction={direction}"
-            )
-        function, specs = model.signatures()["blend" if model.classes else "serving_default"]
-        n = 1 if format == "tflite" else None
-        return {
-            "generate": (
-                function,
-                [tf.TensorSpec((n, *spec.shape[1:]), spec.dtype, spec.name) for spec in specs],
-            )
-        }
-    model.channels(direction)  # refuses a direction that the model does not have
+def load_in_float32(run):
+    """Load a run's model with its float32 weights and without the casts of mixed precision."""
+    model = load_model(run)
+    if model.dtype_policy.name == "float32":
+        return model
+    float32_model = type(model)(model.config, dtype="float32")
+    float32_model.set_weights(model.get_weights())
+    return float32_model
+
+
+def generation_functions(model, format, size, direction):
+    """Return the functions of a generative model's file: {name: (function, input specs)}."""
+    if size or direction != "xy":
+        raise UserError(
+            "size and direction are options of translation models, "
+            f"got size={size}, direction={direction}."
+        )
+    function, specs = model.signatures()["blend" if model.classes else "serving_default"]
+    batch_size = 1 if format == "tflite" else None
+    specs = [tf.TensorSpec((batch_size, *spec.shape[1:]), spec.dtype, spec.name) for spec in specs]
+    return {"generate": (function, specs)}
+
+
+def translation_functions(model, format, size, direction):
+    """Return the functions of a translation model's file: {name: (function, input specs)}."""
+    model.channels(direction)  # raises an error if the model does not have this direction
     config = model.config
     if model.stochastic:
         raise UserError(
-            f"{format} has no random numbers of a seed, which this model draws at test time: export a SavedModel, or if it is "
-            "model.test_dropout and no model.latent_dim, write false for it in the run's experiment.json, no weight depends on it"
+            f"{format} has no random numbers from a seed, which this model draws at test time: "
+            "export a SavedModel, or if it uses model.test_dropout without model.latent_dim, set "
+            "it to false in the run's experiment.json: no weight depends on it."
         )
-    size = size or ((config.image_size, config.image_size) if format == "tflite" else None)
-    fits = size and tuple(
-        max(-(-side // config.multiple) * config.multiple, config.multiple, config.smallest)
-        for side in size
-    )
-    if size and fits != tuple(size):
-        raise UserError(
-            f"sides must be multiples of {config.multiple}, and at least {max(config.multiple, config.smallest)}: the next size is "
-            f"{fits[0]}x{fits[1]}, received {size[0]}x{size[1]}"
-        )
+    if not size and format == "tflite":
+        size = (config.image_size, config.image_size)
+    if size:
+        check_size(tuple(size), config)
 
     def function_of(direction):
         def translate(images):
             x = to_float(images)
-            y = (
-                model.generator_of(direction)(x, training=False)
-                if size
-                else model.map(x, direction)
-            )
-            return {"translated": to_uint8(y)}  # ONNX wants another name than the input's
+            if size:
+                y = model.generator_of(direction)(x, training=False)
+            else:
+                y = model.map(x, direction)
+            return {"translated": to_uint8(y)}  # ONNX needs another name than the input's
 
         shape = (1, *size) if size else (None, None, None)
-        return translate, [
-            tf.TensorSpec((*shape, model.channels(direction)[0]), tf.uint8, "images")
-        ]
+        channels, _ = model.channels(direction)
+        return translate, [tf.TensorSpec((*shape, channels), tf.uint8, "images")]
 
-    return {
-        f"translate_{each}": function_of(each)
-        for each in (model.directions if format == "tflite" else [direction])
-    }
+    directions = model.directions if format == "tflite" else [direction]
+    return {f"translate_{direction}": function_of(direction) for direction in directions}
+
+
+def check_size(size, config):
+    """Raise a `UserError` unless a generator accepts images of (height, width) without padding."""
+    multiple, smallest = config.multiple, max(config.multiple, config.smallest)
+    height, width = (max(-(-side // multiple) * multiple, smallest) for side in size)
+    if size != (height, width):
+        raise UserError(
+            f"sides must be multiples of {multiple}, and at least {smallest}: the next size is "
+            f"{height}x{width}, got {size[0]}x{size[1]}."
+        )
+
+
+def stylization_functions(model, format, size, direction):
+    """Raise a `UserError`: stylization models have no file format yet."""
+    raise UserError(f"stylization models are exported as a SavedModel only, got format={format}.")
+
+
+EXPORTED_FUNCTIONS = {
+    "generate": generation_functions,
+    "translate": translation_functions,
+    "stylize": stylization_functions,
+}
 
 
 def example_inputs(model, name, specs):
-    """Inputs of a function, {name: array}, and what the model makes of them, uint8."""
+    """Return inputs of a function and the model's output for them.
+
+    Args:
+        model: `ZooModel`.
+        name: Name of the function in the file.
+        specs: Its input specs.
+
+    Returns:
+        ({input name: array}, uint8 images).
+    """
     if name == "generate":
-        inputs = [model.latent(8, seed=1).numpy(), *model.condition(None, 8)]
-        return {
-            spec.name: array for spec, array in zip(specs, inputs, strict=True)
-        }, model.generate(*inputs)
-    # Where it is free, sides that no network needs. Noise: on one flat colour instance norm magnifies rounding errors without bounds.
-    shape = [fixed or free for fixed, free in zip(specs[0].shape, (2, 52, 75, 0), strict=True)]
+        arrays = [model.latent(8, seed=1).numpy(), *model.condition(None, 8)]
+        inputs = {spec.name: array for spec, array in zip(specs, arrays, strict=True)}
+        return inputs, model.generate(*arrays)
+    # Noise, because instance norm amplifies rounding errors without bounds on a flat color.
+    # Where the size is free, the sides are not multiples of any stride.
+    free_shape = (2, 52, 75, 0)
+    shape = [side or free for side, free in zip(specs[0].shape, free_shape, strict=True)]
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     return {"images": images}, model.translate(images, name.removeprefix("translate_"))
-
-
-FORMATS = {"tflite": convert_to_tflite, "onnx": convert_to_onnx}

@@ -1,4 +1,8 @@
-"""Load exported models, and anything else that was trained."""
+"""Load exported models, and any other trained model by its path or name.
+
+An exported model has the methods of the model that it was exported from. They call the signatures
+of the SavedModel.
+"""
 
 import hashlib
 import pathlib
@@ -26,33 +30,133 @@ from tfgan_zoo.saving import hub
 
 
 class Exported:
-    """A SavedModel of the zoo."""
+    """SavedModel of a `ZooModel`; one subclass for each task.
+
+    Attributes:
+        task: "generate", "translate" or "stylize".
+        identified_by: (signature, input) that SavedModels of this task have, and no others.
+        encodes: True if the model has `encode` and `reconstruct`.
+        has_likelihood: True if the model has `densities`.
+    """
 
     task: str
-    encodes = False  # whether it has `encode` and `reconstruct`
-    has_likelihood = False  # whether it has `densities`
+    identified_by: tuple[str, str]
+    encodes = False
+    has_likelihood = False
 
     def __init__(self, path, module):
         self.path = pathlib.Path(path)
-        self.module = module  # the signatures live as long as it does
+        self.module = module  # the signatures are valid only as long as the module exists
         self.signatures = module.signatures
 
     def inputs(self, signature):
-        """The specs of a signature's inputs by name."""
-        return self.signatures[signature].structured_input_signature[1]
+        """Return the specs of a signature's inputs: {name: tf.TensorSpec}."""
+        return input_specs(self.signatures[signature])
 
     def weights_sha256(self):
-        """SHA-256 of the file of weights."""
-        sha = hashlib.sha256()
+        """Return the SHA-256 of the files of weights."""
+        digest = hashlib.sha256()
         for file in sorted((self.path / "variables").iterdir()):
-            sha.update(file.read_bytes())
-        return sha.hexdigest()
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+
+class ExportedGenerator(Exported):
+    """Exported model of latent codes, with the methods of `LatentModel`.
+
+    Attributes:
+        latent_dim: Length of a code z.
+        classes: Length of the condition, 0 for an unconditional model.
+        image_shape: (height, width, channels).
+    """
+
+    task = "generate"
+    identified_by = ("serving_default", "z")
+
+    def __init__(self, path, module):
+        super().__init__(path, module)
+        images = self.signatures["serving_default"].structured_outputs["images"]
+        self.latent_dim = self.inputs("serving_default")["z"].shape[1]
+        self.classes = self.inputs("blend")["labels"].shape[1] if "blend" in self.signatures else 0
+        self.image_shape = tuple(images.shape[1:])
+        self.encodes = "reconstruct" in self.signatures
+
+    def __call__(self, z, **labels):
+        """Generate images with the default signature.
+
+        Args:
+            z: float32 (n, latent_dim).
+            **labels: `labels=` for a conditional model.
+
+        Returns:
+            uint8 tensor (n, h, w, c).
+        """
+        z = tf.convert_to_tensor(z, tf.float32)
+        return self.signatures["serving_default"](z=z, **labels)["images"]
+
+    def latent(self, n, seed):
+        """Draw n codes z from N(0, I) for an integer seed: float32 (n, latent_dim)."""
+        return sample_latent(n, self.latent_dim, seed)
+
+    def generate(self, z, labels=None):
+        """Generate uint8 images (n, h, w, c) from codes; see `LatentModel.generate`."""
+        z = check_codes(z, self.latent_dim)
+        condition = condition_inputs(labels, len(z), self.classes)
+        if not condition:
+            return map_batches(self, z)
+
+        def blend(z, labels):
+            return self.signatures["blend"](z=z, labels=labels)["images"]
+
+        return map_batches(blend, z, *condition)
+
+    def sample(self, n, seed=0, labels=None):
+        """Generate n uint8 images (n, h, w, c) for a seed; see `LatentModel.sample`."""
+        return self.generate(self.latent(n, seed), cycle_labels(labels, n))
+
+    def encode(self, images, labels=None):
+        """Return the mean and log variance of uint8 images' codes, each float32 (n, latent_dim)."""
+
+        def concatenate(outputs):
+            return tf.concat([outputs["mean"], outputs["log_variance"]], axis=1)
+
+        codes = self._map_images("encode", concatenate, images, labels)
+        return np.split(codes, 2, axis=1)
+
+    def reconstruct(self, images, labels=None):
+        """Encode and decode uint8 images (n, h, w, c)."""
+        return self._map_images("reconstruct", lambda outputs: outputs["images"], images, labels)
+
+    def _map_images(self, signature, select, images, labels):
+        """Apply a signature to images in batches; `select` returns one tensor of its outputs."""
+        arrays = {"images": images}
+        condition = condition_inputs(labels, len(images), self.classes)
+        if condition:
+            arrays["labels"] = condition[0]
+            if self.inputs(signature)["labels"].dtype.is_integer:
+                arrays["labels"] = one_hot_to_integers(condition[0])
+
+        def apply(*tensors):
+            inputs = dict(zip(arrays, tensors, strict=True))
+            return select(self.signatures[signature](**inputs))
+
+        return map_batches(apply, *arrays.values())
+
+    def reference_outputs(self):
+        """Return fixed-seed outputs, equal to the original model's to within 1/255."""
+        return self.sample(16, seed=1)
 
 
 class ExportedTranslator(Exported):
-    """An exported translation model, used like the model itself: `translate`."""
+    """Exported translation model, with the methods of `TranslationModel`.
+
+    Attributes:
+        directions: ("xy",) or ("xy", "yx").
+        stochastic: True if translations depend on a seed.
+    """
 
     task = "translate"
+    identified_by = ("translate", "images")
 
     def __init__(self, path, module):
         super().__init__(path, module)
@@ -62,127 +166,54 @@ class ExportedTranslator(Exported):
         self.stochastic = "seed" in self.inputs("translate")
 
     def channels(self, direction):
-        """(of the input, of the output) of a direction."""
+        """Return the numbers of channels (of the input, of the output) of a direction."""
         check_choice("direction", direction, self.directions)
         signature = self.signatures[f"translate_{direction}"]
-        return self.inputs(f"translate_{direction}")["images"].shape[
-            -1
-        ], signature.structured_outputs["images"].shape[-1]
+        images, translated = (
+            input_specs(signature)["images"],
+            signature.structured_outputs["images"],
+        )
+        return images.shape[-1], translated.shape[-1]
 
     def translate(self, images, direction="xy", seed=0):
-        """Translated images; see `TranslationModel.translate`. It knows 8 bits alone."""
+        """Translate uint8 images, (h, w, c) or (n, h, w, c); see `TranslationModel.translate`."""
         images = np.asarray(images)
         check_images(images, self.channels(direction)[0])
         if images.dtype != np.uint8:
-            raise UserError(f"an exported model takes uint8 images, received {images.dtype}")
-        many, seeds = (
-            images[None] if images.ndim == 3 else images,
-            {"seed": tf.constant(seed)} if self.stochastic else {},
-        )
+            raise UserError(f"an exported model takes uint8 images, got {images.dtype}.")
         signature = self.signatures[f"translate_{direction}"]
-        out = [
-            signature(images=tf.constant(many[i : i + 1]), **seeds)["images"]
-            for i in range(len(many))
+        options = {"seed": tf.constant(seed)} if self.stochastic else {}
+        batch = images[None] if images.ndim == 3 else images
+        outputs = [
+            signature(images=tf.constant(batch[i : i + 1]), **options)["images"]
+            for i in range(len(batch))
         ]
-        return out[0][0].numpy() if images.ndim == 3 else np.concatenate(out)
+        return outputs[0][0].numpy() if images.ndim == 3 else np.concatenate(outputs)
 
     def reference_outputs(self):
+        """Return fixed-seed outputs, equal to the original model's to within 1/255."""
         return reference_translations(self)
 
 
-class ExportedGenerator(Exported):
-    """An exported model of latent codes, used like the model itself: `generate`, `sample`, and for auto-encoders `encode` and
-    `reconstruct`."""
-
-    task = "generate"
-
-    def __init__(self, path, module):
-        super().__init__(path, module)
-        self.latent_dim = self.inputs("serving_default")["z"].shape[1]
-        self.classes = self.inputs("blend")["labels"].shape[1] if "blend" in self.signatures else 0
-        self.image_shape = tuple(
-            self.signatures["serving_default"].structured_outputs["images"].shape[1:]
-        )
-        self.encodes = "reconstruct" in self.signatures
-
-    def __call__(self, z, **labels):
-        """float32 z (n, latent_dim) -> uint8 images (n, h, w, c); a conditional model also takes labels=."""
-        return self.signatures["serving_default"](z=tf.convert_to_tensor(z, tf.float32), **labels)[
-            "images"
-        ]
-
-    def latent(self, n, seed):
-        """n draws of z for an integer seed: float32 (n, latent_dim)."""
-        return sample_latent(n, self.latent_dim, seed)
-
-    def generate(self, z, labels=None):
-        """uint8 array (n, h, w, c) for given codes; see `LatentModel.generate`."""
-        z = check_codes(z, self.latent_dim)
-        if not self.classes:
-            condition_inputs(labels, len(z), 0)  # refuses labels
-            return map_batches(lambda z: self(z), z)
-        (condition,) = condition_inputs(labels, len(z), self.classes)
-        return map_batches(
-            lambda z, y: self.signatures["blend"](z=tf.constant(z), labels=tf.constant(y))[
-                "images"
-            ],
-            z,
-            condition,
-        )
-
-    def sample(self, n, seed=0, labels=None):
-        """uint8 array (n, h, w, c) for an integer seed; see `LatentModel.sample`."""
-        return self.generate(self.latent(n, seed), cycle_labels(labels, n))
-
-    def encode(self, images, labels=None):
-        """mean and log variance of uint8 images, float32 (n, latent_dim)."""
-        return np.split(
-            self.of_images(
-                "encode",
-                images,
-                labels,
-                lambda found: tf.concat([found["mean"], found["log_variance"]], 1),
-            ),
-            2,
-            1,
-        )
-
-    def reconstruct(self, images, labels=None):
-        """uint8 images as their codes decode."""
-        return self.of_images("reconstruct", images, labels, lambda found: found["images"])
-
-    def of_images(self, signature, images, labels, output):
-        condition = condition_inputs(labels, len(images), self.classes)
-        if condition and self.inputs(signature)["labels"].dtype.is_integer:
-            if np.any(np.sort(condition[0], axis=1)[:, -2:] != (0, 1)):
-                raise UserError(
-                    "this exported model encodes images of one class each, received vectors that are not one-hot"
-                )
-            condition = [condition[0].argmax(axis=1).astype(np.int32)]
-        names = ("images", "labels")[: 1 + len(condition)]
-        return map_batches(
-            lambda *parts: output(
-                self.signatures[signature](**dict(zip(names, parts, strict=True)))
-            ),
-            images,
-            *condition,
-        )
-
-    def reference_outputs(self):
-        return self.sample(16, seed=1)
-
-
 class ExportedStylizer(Exported):
-    """An exported model of style, used like the model itself: `stylize`."""
+    """Exported stylization model, with the methods of `AdaIN` or `FastStyle`.
+
+    Attributes:
+        takes_styles: True if `stylize` takes style images; False for a model of one style.
+    """
 
     task = "stylize"
+    identified_by = ("stylize", "images")
 
     def __init__(self, path, module):
         super().__init__(path, module)
         self.takes_styles = "styles" in self.inputs("stylize")
 
     def stylize(self, image, styles=None, alpha=1.0, style_weights=None, own=None):
-        """A picture in a style; see `AdaIN.stylize`. A model of one style takes the picture alone."""
+        """Stylize one uint8 image (h, w, 3); see `AdaIN.stylize`.
+
+        A model of one style ignores the other arguments.
+        """
         if self.takes_styles:
             return stylize_with_statistics(
                 self.moments, self.paint, image, styles, alpha, style_weights, own
@@ -191,67 +222,80 @@ class ExportedStylizer(Exported):
         return self.signatures["stylize"](images=tf.constant(image[None]))["images"][0].numpy()
 
     def moments(self, image):
-        """See `AdaIN.moments`."""
+        """Return the statistics of an image's features; see `AdaIN.moments`."""
         check_image(image, least=32)
         return self.signatures["moments"](image=tf.constant(image))["moments"].numpy()
 
     def paint(self, image, own, style, alpha):
-        return self.signatures["paint"](
+        """Stylize an image with given statistics; see `AdaIN.paint`."""
+        outputs = self.signatures["paint"](
             image=tf.constant(image), own=own, style=style, alpha=alpha
-        )["image"].numpy()
+        )
+        return outputs["image"].numpy()
 
     def reference_outputs(self):
+        """Return fixed outputs, equal to the original model's to within 1/255."""
         return reference_stylizations(self)
 
 
+EXPORTED = {cls.task: cls for cls in (ExportedGenerator, ExportedTranslator, ExportedStylizer)}
+
+
 def load_exported(path):
-    """The SavedModel of the zoo in a folder."""
+    """Load a SavedModel that this package exported.
+
+    Raises:
+        UserError: The SavedModel was not exported by this package.
+    """
     module = tf.saved_model.load(str(path))
-    if "translate" in module.signatures:
-        return ExportedTranslator(path, module)
-    if "stylize" in module.signatures:
-        return ExportedStylizer(path, module)
-    if (
-        "serving_default" in module.signatures
-        and "z" in module.signatures["serving_default"].structured_input_signature[1]
-    ):
-        return ExportedGenerator(path, module)
+    for exported in EXPORTED.values():
+        signature, name = exported.identified_by
+        if signature in module.signatures and name in input_specs(module.signatures[signature]):
+            return exported(path, module)
+    expected = " or ".join(
+        f"{signature}({name})"
+        for signature, name in (cls.identified_by for cls in EXPORTED.values())
+    )
     raise UserError(
-        f"{path} is no SavedModel of this zoo: it has no signature with z, translate or stylize"
+        f"{path} is not a SavedModel of tfgan_zoo: it needs a signature {expected}, "
+        f"got {', '.join(module.signatures) or 'none'}."
     )
 
 
 def load(source):
-    """A trained model.
+    """Load a trained model.
 
     Args:
-        source: a run directory (of its last checkpoint), an exported SavedModel, or the name of a trained preset.
+        source: A run directory (its last checkpoint is loaded), the folder of an exported
+            SavedModel, or the name of a pretrained preset.
 
     Returns:
-        The `ZooModel` for a run directory, an `Exported` otherwise; both have `sample(n, seed)`, or `translate(images)`.
+        A `ZooModel` for a run directory, otherwise an `Exported`. Both have `sample(n, seed)`,
+        `translate(images)` or `stylize(image)`, depending on their task.
 
     Raises:
-        UserError: there is no such thing.
+        UserError: `source` is none of these, or the download failed.
     """
     path = pathlib.Path(source)
     if is_run_directory(path):
         return load_model(path)
     if (path / "saved_model.pb").is_file():
         return load_exported(path)
-    trained = hub.find_or_download(str(source))
-    if trained:
-        return load_exported(trained)
+    pretrained = hub.find_or_download(str(source))
+    if pretrained:
+        return load_exported(pretrained)
     if str(source) in presets.PRESETS:
         presets.experiment(str(source)).check_trains()
         raise UserError(
-            f"the preset {source} is not trained here; train it with: tfgan-zoo train {source}"
+            f"the preset {source} is not pretrained: train it with: tfgan-zoo train {source}"
         )
     raise UserError(
-        f"a run directory, a SavedModel or a trained preset is needed{suggestion(source, presets.PRESETS)}, received {str(source)!r}"
+        "a run directory, a SavedModel or a pretrained preset is needed"
+        f"{suggestion(source, presets.PRESETS)}, got {str(source)!r}."
     )
 
 
-COMMANDS = {  # task: what such a model does, and the command for it
+COMMANDS = {  # task: (what such a model does, the command for it)
     "generate": ("generates images from noise", "sample"),
     "translate": ("translates images", "translate"),
     "stylize": ("stylizes images", "stylize"),
@@ -263,21 +307,40 @@ def load_for_task(task, source):
 
     Args:
         task: "generate", "translate" or "stylize".
-        source: as for `load`.
+        source: As for `load`.
 
     Raises:
-        UserError: as `load`, or the model has another task.
+        UserError: As `load`, or the model has another task.
     """
     model = load(source)
     if model.task != task:
-        does, command = COMMANDS[model.task]
-        raise UserError(f"this model {does}: use tfgan-zoo {command}, received {str(source)!r}")
+        ability, command = COMMANDS[model.task]
+        raise UserError(f"this model {ability}: use tfgan-zoo {command}, got {str(source)!r}.")
     return model
 
 
 def load_experiment(source):
-    """The experiment behind a source that `load` takes, or None for a SavedModel without one."""
+    """Return the experiment of a source that `load` takes; None for a SavedModel without one."""
     path = pathlib.Path(source)
     if not (path / "experiment.json").is_file():
         path = hub.find_or_download(str(source)) or path
     return read_experiment(path) if (path / "experiment.json").is_file() else None
+
+
+def input_specs(signature):
+    """Return the specs of a signature's inputs: {name: tf.TensorSpec}."""
+    return signature.structured_input_signature[1]
+
+
+def one_hot_to_integers(condition):
+    """Convert one-hot rows (n, classes) to int32 (n,), for models that encode by class.
+
+    Raises:
+        UserError: A row is not one-hot.
+    """
+    if np.any(np.sort(condition, axis=1)[:, -2:] != (0, 1)):
+        raise UserError(
+            "this exported model encodes images of one class each, got vectors that are not "
+            "one-hot."
+        )
+    return condition.argmax(axis=1).astype(np.int32)

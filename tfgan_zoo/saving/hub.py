@@ -1,7 +1,8 @@
-"""Trained presets for those who installed the package without its repository: downloaded once, and checked.
+"""Find pretrained presets, or download them once and verify their checksum.
 
-`published.json` has the SHA-256 of every preset's archive; `saved_models/publish.py` writes it. The address of the folder with the archives
-is the user's to give, in the environment variable TFGAN_ZOO_URL (https:// or file://).
+`published.json` has the SHA-256 of every preset's archive; `saved_models/publish.py` writes it.
+The environment variable TFGAN_ZOO_URL is the address (https:// or file://) of the folder with the
+archives. TFGAN_ZOO_SAVED_MODELS is a local folder with unpacked presets.
 """
 
 import contextlib
@@ -15,58 +16,73 @@ import tempfile
 from tfgan_zoo.errors import UserError, first_line
 from tfgan_zoo.presets import PRESETS
 
+CHECKSUM_FILE = pathlib.Path(__file__).parent / "published.json"
+CHECKOUT_FOLDER = pathlib.Path(__file__).parent.parent.parent / "saved_models"
+
 
 def pretrained_folder(name):
-    """The folder of a trained preset's SavedModel, or None: looked for in $TFGAN_ZOO_SAVED_MODELS, ./saved_models and the checkout."""
-    checkout = pathlib.Path(__file__).parent.parent.parent / "saved_models"
-    for place in (os.environ.get("TFGAN_ZOO_SAVED_MODELS"), "saved_models", checkout):
-        if place and name in PRESETS and (pathlib.Path(place) / name / "saved_model.pb").is_file():
-            return pathlib.Path(place) / name
+    """Return the folder of a preset's SavedModel on this machine, or None.
+
+    The folders searched are $TFGAN_ZOO_SAVED_MODELS, ./saved_models and the repository's.
+    """
+    for parent in (os.environ.get("TFGAN_ZOO_SAVED_MODELS"), "saved_models", CHECKOUT_FOLDER):
+        if not parent or name not in PRESETS:
+            continue
+        folder = pathlib.Path(parent) / name
+        if (folder / "saved_model.pb").is_file():
+            return folder
     return None
 
 
-CHECKSUM_FILE = pathlib.Path(__file__).parent / "published.json"
-
-
 def checksums():
-    """{preset: SHA-256 of its archive <preset>.zip}."""
+    """Return {preset: SHA-256 of its archive PRESET.zip}."""
     return json.loads(CHECKSUM_FILE.read_text())
 
 
 def find_or_download(name):
-    """The folder of a trained preset's SavedModel: one that is there, else a published one, else None; see `fetch`."""
-    return pretrained_folder(name) or (download(name) if name in checksums() else None)
+    """Return the folder of a preset's SavedModel; download it if needed. None if not published.
+
+    Raises:
+        UserError: as `download`.
+    """
+    folder = pretrained_folder(name)
+    if folder is None and name in checksums():
+        folder = download(name)
+    return folder
 
 
 def download(name):
-    """The folder of a published preset's SavedModel, downloaded into Keras' cache unless it is there already.
+    """Download a published preset into Keras' cache, unless it is there already.
 
     Args:
-        name: one of `checksums`.
+        name: One of `checksums`.
+
+    Returns:
+        The folder of its SavedModel.
 
     Raises:
-        UserError: no address is given, nothing can be had there, or something else than was published.
+        UserError: TFGAN_ZOO_URL is not set, the download failed, or the checksum is wrong.
     """
     sha256 = checksums()[name]
     home = pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    unpacked = home / "tfgan_zoo" / f"{name}-{sha256[:12]}"  # another version, another folder
+    unpacked = home / "tfgan_zoo" / f"{name}-{sha256[:12]}"  # one folder for each version
     if unpacked.is_dir():
         return unpacked / name
     address = os.environ.get("TFGAN_ZOO_URL")
     if not address:
         raise UserError(
-            f"the trained preset {name} is not at hand: set TFGAN_ZOO_URL to the address of a folder with {name}.zip, "
-            f"TFGAN_ZOO_SAVED_MODELS to a folder with {name}, or train it with: tfgan-zoo train {name}"
+            f"the pretrained preset {name} is not on this machine: set TFGAN_ZOO_URL to the "
+            f"address of a folder with {name}.zip, set TFGAN_ZOO_SAVED_MODELS to a folder with "
+            f"{name}, or train it with: tfgan-zoo train {name}"
         )
     import keras  # slow to import
 
     source = f"{address.rstrip('/')}/{name}.zip"
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with (
-            contextlib.redirect_stdout(sys.stderr),
-            tempfile.TemporaryDirectory(dir=home) as partial,
-        ):  # Keras says there that it downloads
+        # Keras prints its progress to stdout, which belongs to the command's result.
+        to_stderr = contextlib.redirect_stdout(sys.stderr)
+        with to_stderr, tempfile.TemporaryDirectory(dir=home) as partial:
             archive = keras.utils.get_file(
                 "archive.zip",
                 source,
@@ -77,9 +93,10 @@ def download(name):
             )
             shutil.unpack_archive(archive, f"{partial}/unpacked")
             unpacked.parent.mkdir(exist_ok=True)
-            os.rename(f"{partial}/unpacked", unpacked)  # whole or not at all
-    except Exception as error:  # whatever the network, the host or the disk did
+            os.rename(f"{partial}/unpacked", unpacked)  # atomic
+    except Exception as error:  # network, host and disk raise errors of many types
         raise UserError(
-            f"the trained preset {name} could not be had from {source}: {first_line(error)}"
+            f"the pretrained preset {name} could not be downloaded from {source}: "
+            f"{first_line(error)}"
         ) from error
     return unpacked / name

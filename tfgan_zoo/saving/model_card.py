@@ -1,200 +1,231 @@
-"""The model card that goes with an exported model: a Markdown page made of what the run directory knows, and nothing else."""
+"""Write the model card of an exported model, from the files of its run directory.
+
+The card is a Markdown page with YAML front matter, as the Hugging Face Hub expects it.
+"""
 
 import inspect
 import json
 import math
+import pathlib
+import shlex
 import sys
+
+import jinja2
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.data.datasets import LICENSES
 from tfgan_zoo.metrics.score import describe_settings, score_columns
 from tfgan_zoo.runs import format_duration, read_experiment, read_metrics
 
+TEMPLATE = "model_card.md.j2"
+NOT_LOSSES = ("epoch", "step", "seconds", "images_per_second")  # columns of metrics.csv
 
-def model_card(run, model, compact=False):
-    """The Markdown page about a run's model: what, data, command, seed, time, machine, numbers.
+
+def model_card(run, model, compact=False, license="unknown"):
+    """Render the model card of a run's model.
 
     Args:
-        run: the run directory, a `pathlib.Path`.
-        model: its model.
-        compact: whether weights are stored as float16.
+        run: `pathlib.Path` of the run directory.
+        model: Its `ZooModel`.
+        compact: True if the weights are stored as float16.
+        license: License of the weights, an identifier of the Hugging Face Hub. The owner of the
+            weights chooses it.
+
+    Returns:
+        The Markdown text.
     """
     experiment = read_experiment(run)
+    metrics = run / "metrics.csv"
+    rows = read_metrics(metrics) if metrics.is_file() else []
+    summary, paper, *_ = inspect.getdoc(sys.modules[type(model).__module__]).split("\n\n")
+    return (
+        environment()
+        .get_template(TEMPLATE)
+        .render(
+            name=experiment.preset,
+            license=license,
+            summary=summary,
+            paper=paper,
+            has_image=model.task == "generate" or (run / "samples").is_dir(),
+            properties=properties(run, experiment, model, rows, compact).items(),
+            losses=last_losses(rows),
+            signatures=", ".join(
+                f"`{name}({', '.join(spec.name for spec in specs)})`"
+                for name, (_, specs) in model.signatures().items()
+            ),
+            **evaluation_scores(run, model),
+            **CARD_TEXTS[model.task](experiment, model),
+        )
+    )
+
+
+def environment():
+    """Return the Jinja2 environment of the package's Markdown templates."""
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters["cell"] = lambda value: str(value).replace("|", "\\|")
+    return templates
+
+
+def properties(run, experiment, model, rows, compact):
+    """Return the properties of a model and its training: {name: value}."""
     result = read_json(run / "result.json")
-    changed = experiment.differences(presets.experiment(experiment.preset))
-    command = " ".join(
-        [
-            "tfgan-zoo train",
-            experiment.preset,
-            *(f"{name}={mine}" for name, (mine, _) in changed.items()),
-        ]
-    )
-    rows = read_metrics(run / "metrics.csv") if (run / "metrics.csv").is_file() else []
-    about = inspect.getdoc(sys.modules[type(model).__module__]).split("\n\n")
     parameters = ", ".join(
-        f"{name} {sum(math.prod(v.shape) for v in found):,}"
-        for name, found in model.player_variables().items()
+        f"{player} {sum(math.prod(variable.shape) for variable in variables):,}"
+        for player, variables in model.player_variables().items()
     )
-    signatures = ", ".join(
-        f"`{name}({', '.join(spec.name for spec in specs)})`"
-        for name, (_, specs) in model.signatures().items()
-    )
-    describe = {
-        "generate": generation_card,
-        "translate": translation_card,
-        "stylize": stylization_card,
-    }[experiment.task]
-    shape, use, more, limits = describe(experiment, model)
-    facts = {
-        "model": f"{experiment.kind}, {shape}",
+    values = {
+        "model": f"{experiment.kind}, {SHAPES[model.task](experiment.model)}",
         "trainable parameters": parameters,
-        **{
-            f"generator {way} from": describe_import(origin)
-            for way, origin in read_json(run / "imported.json").items()
-        },
     }
+    for direction, origin in read_json(run / "imported.json").items():
+        values[f"weights of generator {direction}"] = (
+            f"PyTorch, {origin['checkpoint']} (SHA-256 `{origin['sha256']}`)"
+        )
     if rows:
         seconds = sum(float(row["seconds"]) for row in rows)
-        facts |= {
+        last = rows[-1]
+        values |= {
             "data": result.get("data", experiment.data.dataset),
-            "licence of the data": LICENSES.get(experiment.data.dataset, "the owner's"),
-            "command": f"`{command}`",
+            "license of the data": LICENSES.get(experiment.data.dataset, "the owner's"),
+            "command": f"`{train_command(experiment)}`",
             "seed": experiment.train.seed,
-            "training": f"{rows[-1]['epoch']} epochs, {rows[-1]['step']} steps, {format_duration(seconds)}",
+            "training": f"{last['epoch']} epochs, {last['step']} steps, {format_duration(seconds)}",
             "machine": result.get("machine", "unknown"),
         }
-    halves = "weights as float16; the images by which the export was compared differ from the trained model's by 1 level of 255 at most"
-    stored = {"stored": halves} if compact else {}
-    facts |= {
-        "weights (SHA-256)": f"`{model.weights_sha256()}`",
-        **stored,
-        "made by": f"tfgan_zoo {__version__}",
+    values["weights (SHA-256)"] = f"`{model.weights_sha256()}`"
+    if compact:
+        values["storage"] = (
+            "float16 weights; reference outputs differ from the trained model's by at most 1/255"
+        )
+    values["created by"] = f"tfgan_zoo {__version__}"
+    return values
+
+
+def train_command(experiment):
+    """Return the shell command that trains an experiment."""
+    changes = experiment.differences(presets.experiment(experiment.preset))
+    overrides = [f"{name}={value}" for name, (value, _) in changes.items()]
+    return shlex.join(["tfgan-zoo", "train", experiment.preset, *overrides])
+
+
+def last_losses(rows):
+    """Return the losses and metrics of the last row of metrics.csv: [(name, value)]."""
+    last = rows[-1] if rows else {}
+    return [(name, value) for name, value in last.items() if value and name not in NOT_LOSSES]
+
+
+def evaluation_scores(run, model):
+    """Return what `evaluate` stored for this model; of several evaluations the largest."""
+    results = [read_json(path) for path in sorted((run / "evaluation").glob("*.json"))]
+    results = [result for result in results if result["weights_sha256"] == model.weights_sha256()]
+    if not results:
+        return {"scores": []}
+    result = max(results, key=lambda result: result["settings"]["n_generated"])
+    scores = []
+    for name, score in result["scores"].items():
+        values = score_columns(result, score).values()
+        scores.append((name, *("" if value is None else f"{value:.4g}" for value in values)))
+    return {
+        "scores": scores,
+        "scores_head": ("metric", *score_columns(result)),
+        "evaluated_with": ". ".join(describe_settings(result["settings"])),
     }
-    told = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    picture = (
-        "![samples](samples.png)\n\n"
-        if model.task == "generate" or (run / "samples").is_dir()
-        else ""
-    )
-    return f"""# {experiment.preset}
-
-{about[0]}
-
-{about[1]}
-
-{picture}| | |
-|---|---|
-{told}
-{losses_table(rows)}{scores_table(run, model)}
-## Use
-
-With TensorFlow alone:
-
-```python
-import tensorflow as tf
-
-model = tf.saved_model.load("{experiment.preset}")
-{use}
-```
-
-Signatures: {signatures}. {more}
-
-## Limits
-
-{limits}
-"""
 
 
 def read_json(path):
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def describe_import(origin):
-    return f"PyTorch, {origin['checkpoint']} (SHA-256 `{origin['sha256']}`)"
+# --- texts by task
+
+SHAPES = {  # of the images, from a model's config
+    "generate": lambda config: f"{config.image_size}x{config.image_size}x{config.channels}",
+    "translate": lambda config: (
+        f"{config.image_size}x{config.image_size}, "
+        f"{config.x_channels} to {config.y_channels} channels"
+    ),
+    "stylize": lambda config: f"{config.image_size}x{config.image_size}",
+}
 
 
-def losses_table(rows):
-    """The last row of metrics.csv as Markdown."""
-    if not rows:
-        return ""
-    skipped = ("epoch", "step", "seconds", "images_per_second")
-    numbers = "\n".join(
-        f"| {name} | {value} |" for name, value in rows[-1].items() if value and name not in skipped
-    )
-    return f"""
-Means over the last epoch, which tell whether training is in balance, not how good the images are (`eval_`: scores at its end):
-
-| | |
-|---|---|
-{numbers}
-"""
-
-
-def generation_card(experiment, model):
-    """What a card says of a model of latent codes: its shape, its use in Python and elsewhere, its limits."""
-    config = experiment.model
-    by_label = model.classes and config.condition == "label"
-    labels = (
-        f", labels=tf.{'range' if by_label else 'eye'}({model.classes})" if model.classes else ""
-    )
-    return (
-        f"{config.image_size}x{config.image_size}x{config.channels}",
-        f'images = model.signatures["sample"](n=tf.constant(64), seed=tf.constant(0){labels})["images"]  # uint8 (64, s, s, c)',
-        f"z is float32 (n, {config.latent_dim}) from N(0, 1), images are uint8. With tfgan_zoo:\n"
-        f"`tfgan-zoo sample DIRECTORY {f'--labels 0-{model.classes - 1}' if by_label else '-n 64'} --seed 0 -o samples.png`.",
-        "It makes images like those it was trained on and nothing else; rare kinds of image may be missing among its samples.",
-    )
+def generation_texts(experiment, model):
+    labels, options = "", "-n 64"
+    if model.classes and experiment.model.condition == "label":
+        labels, options = f", labels=tf.range({model.classes})", f"--labels 0-{model.classes - 1}"
+    elif model.classes:
+        labels = f", labels=tf.eye({model.classes})"
+    return {
+        "pipeline_tag": None if model.classes else "unconditional-image-generation",
+        "tags": ["image-generation", experiment.kind.lower(), "tfgan-zoo"],
+        "python": (
+            'sample = model.signatures["sample"]\n'
+            f"outputs = sample(n=tf.constant(64), seed=tf.constant(0){labels})\n"
+            'images = outputs["images"]  # uint8 (n, height, width, channels)'
+        ),
+        "shell": f"tfgan-zoo sample DIRECTORY {options} --seed 0 -o samples.png",
+        "inputs": (
+            f"Codes z are float32 (n, {experiment.model.latent_dim}) from N(0, 1). "
+            "Images are uint8."
+        ),
+        "limitations": (
+            "The model generates images like its training data. Rare kinds of images may be "
+            "missing from its samples."
+        ),
+    }
 
 
-def translation_card(experiment, model):
-    """The same of a translation model."""
-    config = experiment.model
+def translation_texts(experiment, model):
+    size = experiment.model.image_size
     seed = ", seed=tf.constant(0)" if model.stochastic else ""
-    return (
-        f"{config.image_size}x{config.image_size}, {config.x_channels} to {config.y_channels} channels",
-        f'translated = model.signatures["translate"](images=images{seed})["images"]  # uint8 (n, h, w, c)',
-        "Images are uint8 of any height and width. With tfgan_zoo: `tfgan-zoo translate DIRECTORY picture.png -o out.png`.",
-        f"It was trained on crops of {config.image_size} pixels, and knows things at the size that they have there. It translates images "
-        "like those it was trained on; others come out as something of that kind too.",
-    )
+    return {
+        "pipeline_tag": "image-to-image",
+        "tags": ["image-translation", experiment.kind.lower(), "tfgan-zoo"],
+        "python": (
+            "# images: uint8 (n, height, width, channels)\n"
+            f'translated = model.signatures["translate"](images=images{seed})["images"]'
+        ),
+        "shell": "tfgan-zoo translate DIRECTORY image.png -o translated.png",
+        "inputs": "Images are uint8 of any height and width.",
+        "limitations": (
+            f"The model was trained on crops of {size}x{size} pixels. Objects should have about "
+            "the size that they have in the training data. Other kinds of images are translated "
+            "as if they belonged to the input domain."
+        ),
+    }
 
 
-def stylization_card(experiment, model):
-    """The same of a model of style."""
-    more = (
-        ", styles=styles, weights=tf.ones(len(styles)), alpha=1.0"
-        if len(model.signatures()["stylize"][1]) > 1
-        else ""
-    )
-    styles = "" if more == "" else " --style painting.jpg"
-    return (
-        f"{experiment.model.image_size}x{experiment.model.image_size}",
-        f'stylized = model.signatures["stylize"](images=images{more})["images"]  # uint8 (n, h, w, 3)',
-        f"Images are uint8 of any height and width. With tfgan_zoo: `tfgan-zoo stylize picture.png --preset DIRECTORY{styles}`.",
-        f"It was trained on pieces of {experiment.model.image_size} pixels, and a stroke has the size that it has there: shrink or "
-        "enlarge a picture first for finer or coarser ones.",
-    )
+def stylization_texts(experiment, model):
+    size = experiment.model.image_size
+    styles, option = "", ""
+    if model.takes_styles:
+        styles = ", styles=styles, weights=tf.ones(len(styles)), alpha=tf.constant(1.0)"
+        option = " --style painting.jpg"
+    return {
+        "pipeline_tag": "image-to-image",
+        "tags": ["style-transfer", experiment.kind.lower(), "tfgan-zoo"],
+        "python": (
+            f"# images{' and styles' if styles else ''}: uint8 (n, height, width, 3)\n"
+            'stylize = model.signatures["stylize"]\n'
+            f'stylized = stylize(images=images{styles})["images"]'
+        ),
+        "shell": f"tfgan-zoo stylize image.png --preset DIRECTORY{option}",
+        "inputs": "Images are uint8 of any height and width.",
+        "limitations": (
+            f"The model was trained on crops of {size}x{size} pixels, which determines the size "
+            "of a stroke in pixels. For finer strokes, enlarge the image first; for coarser "
+            "strokes, shrink it."
+        ),
+    }
 
 
-def scores_table(run, model):
-    """The scores of this model that `evaluate` has stored in the run, as Markdown; of several evaluations the one with the most images."""
-    stored = [json.loads(path.read_text()) for path in sorted((run / "evaluation").glob("*.json"))]
-    stored = [result for result in stored if result["weights_sha256"] == model.weights_sha256()]
-    if not stored:
-        return ""
-    result = max(stored, key=lambda result: result["settings"]["n_generated"])
-    columns = list(score_columns(result))
-    rows = []
-    for name, score in result["scores"].items():
-        cells = [
-            "" if value is None else f"{value:.4g}"
-            for value in score_columns(result, score).values()
-        ]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return f"""
-`tfgan-zoo evaluate`: {". ".join(describe_settings(result["settings"]))}.
-
-| score | {" | ".join(columns)} |
-|---|{"---|" * len(columns)}
-{chr(10).join(rows)}
-"""
+CARD_TEXTS = {
+    "generate": generation_texts,
+    "translate": translation_texts,
+    "stylize": stylization_texts,
+}

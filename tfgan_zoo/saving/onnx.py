@@ -3,24 +3,40 @@
 import tensorflow as tf
 
 from tfgan_zoo.errors import UserError
+from tfgan_zoo.quiet import silence_native_output
+
+AXIS_NAMES = ("n", "height", "width")  # of axes whose size is not fixed
 
 
 def convert_to_onnx(functions):
-    """A file's bytes, and the function (name, inputs) -> images that runs them."""
+    """Convert a function to an ONNX file.
+
+    Args:
+        functions: {name: (function, input specs)} with one entry.
+
+    Returns:
+        (content, run): the bytes of the file, and the function `run(name, inputs)` that runs it
+        on a dict of arrays.
+
+    Raises:
+        UserError: tf2onnx or onnxruntime is not installed.
+    """
     try:
         import onnxruntime
         import tf2onnx
     except ImportError as error:
-        raise UserError(f'ONNX needs the extra: pip install "tfgan_zoo[onnx]" ({error})') from None
+        raise UserError(
+            f'ONNX needs the extra onnx: pip install "tfgan_zoo[onnx]" ({error}).'
+        ) from None
 
     ((function, specs),) = functions.values()
-    made, _ = tf2onnx.convert.from_function(tf.function(function, input_signature=specs), specs)
-    for tensor in (*made.graph.input, *made.graph.output):
-        for axis, name in zip(
-            tensor.type.tensor_type.shape.dim, ("n", "height", "width"), strict=False
-        ):
-            if not axis.HasField("dim_value"):
-                axis.dim_param = name
-    content = made.SerializeToString()
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    with silence_native_output():
+        graph = tf.function(function, input_signature=specs)
+        onnx_model, _ = tf2onnx.convert.from_function(graph, specs)
+        for tensor in (*onnx_model.graph.input, *onnx_model.graph.output):
+            for axis, name in zip(tensor.type.tensor_type.shape.dim, AXIS_NAMES, strict=False):
+                if not axis.HasField("dim_value"):
+                    axis.dim_param = name
+        content = onnx_model.SerializeToString()
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     return content, lambda name, inputs: session.run(None, inputs)[0]

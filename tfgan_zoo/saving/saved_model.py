@@ -1,4 +1,4 @@
-"""A model as a SavedModel that runs with TensorFlow alone, with a model card beside it; and `load` for everything that was trained."""
+"""Export a model as a SavedModel that needs TensorFlow alone, with a model card."""
 
 import pathlib
 import shutil
@@ -10,131 +10,185 @@ import tensorflow as tf
 from tfgan_zoo.data import builtin_images
 from tfgan_zoo.data.transforms import resize_longer_side
 from tfgan_zoo.errors import UserError
+from tfgan_zoo.files import write_text
 from tfgan_zoo.runs import is_run_directory, load_model, read_experiment
 from tfgan_zoo.saving.exported import load_exported
 from tfgan_zoo.saving.model_card import model_card
 from tfgan_zoo.visualize import pad_to_common_size, save_grid
 
+STYLE_GRID_SIZE = 256  # pixels of the longer side of an image in `samples.png`
 
-def export(run, folder=None, replace=False, compact=False):
-    """Exports a run's model as a SavedModel with a model card, reads it back and compares it with the model.
+
+def export(run, folder=None, replace: bool = False, compact: bool = False) -> pathlib.Path:
+    """Export a run's model as a SavedModel with a model card.
+
+    The SavedModel is built from the run's last checkpoint. It is loaded again and its fixed-seed
+    outputs are compared with those of the model before the folder gets its name.
 
     Args:
-        run: a run directory.
-        folder: where the SavedModel goes; <run>/saved_model where it is missing.
-        replace: whether a SavedModel that is already there may be replaced.
-        compact: whether weights are stored as float16, in half the space; what is computed stays float32.
+        run: Run directory.
+        folder: Folder of the SavedModel. Defaults to RUN/saved_model.
+        replace: Replace a SavedModel that already exists.
+        compact: Store the weights as float16, in half the space. The computation stays float32.
 
     Returns:
         The path of the SavedModel.
 
     Raises:
-        UserError: not a run directory, the folder is taken, or the model's images do not bear float16 weights.
+        UserError: `run` is not a run directory, `folder` already exists, or float16 weights
+            change the model's images by more than 1/255.
+        RuntimeError: The exported model's images differ by more than 1/255.
     """
     run = pathlib.Path(run)
     folder = pathlib.Path(folder or run / "saved_model")
+
+    # Check the arguments.
     if not is_run_directory(run):
-        raise UserError(f"a run directory (with experiment.json) is needed, received {str(run)!r}")
+        raise UserError(f"a run directory (with experiment.json) is needed, got {str(run)!r}.")
     if folder.exists() and any(folder.iterdir()):
         if not (folder / "saved_model.pb").is_file():
-            raise UserError(f"{folder} exists and is no SavedModel: choose another folder")
+            raise UserError(f"{folder} exists and is not a SavedModel: choose another folder.")
         if not replace:
-            raise UserError(f"{folder} is already there: choose another folder or remove it first")
+            raise UserError(f"{folder} already exists: choose another folder or remove it first.")
+
+    # Write the SavedModel into a temporary folder.
     model = load_model(run)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     save_signatures(model, partial, compact)
-    worst = max_difference(model, load_exported(partial))
-    if worst > 1:
+
+    # Load it again and compare it with the model.
+    difference = max_difference(model, load_exported(partial))
+    if difference > 1:
         shutil.rmtree(partial)
         if compact:
             raise UserError(
-                f"with weights of float16 images change by up to {worst} levels of 255, more than 1: export it as it is"
+                f"float16 weights change the images by up to {difference}/255, more than 1/255: "
+                "export without --compact."
             )
-        raise RuntimeError(f"the exported model differs from the model by {worst} levels of 255")
+        raise RuntimeError(f"the exported model differs from the model by {difference}/255.")
+
+    # Add the sample image, the model card and the experiment.
     save_sample_image(model, run, partial / "samples.png")
-    (partial / "README.md").write_text(model_card(run, model, compact))
-    (partial / "experiment.json").write_text(read_experiment(run).to_json() + "\n")
+    write_text(partial / "README.md", model_card(run, model, compact).rstrip("\n"))
+    write_text(partial / "experiment.json", read_experiment(run).to_json())
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return folder
 
 
-def save_signatures(model, path, compact=False):
-    """Writes `model.signatures()` as a SavedModel."""
-    halves = {}  # of the variables that the signatures use, as float16, by their references
+def save_signatures(model, path, compact: bool = False):
+    """Write the functions of `model.signatures()` and the weights they use as a SavedModel.
 
-    def half(weight):
-        ref = weight.value.ref()
-        if ref not in halves:
-            halves[ref] = tf.Variable(tf.cast(weight, tf.float16), trainable=False)
-        return halves[ref]
+    Args:
+        model: `ZooModel`.
+        path: Folder of the SavedModel.
+        compact: Store the weights as float16.
+    """
+    write_saved_model(model.signatures(), path, model.variables if compact else ())
 
-    def graph(function, specs):
-        plain = tf.function(function, input_signature=specs).get_concrete_function()
-        if not compact:
-            return plain
-        used = {variable.ref() for variable in plain.variables}
+
+def write_saved_model(signatures, path, half_precision=()):
+    """Write functions as a SavedModel.
+
+    Args:
+        signatures: {name: (function, input specs)}.
+        path: Folder of the SavedModel.
+        half_precision: Keras variables that are stored as float16 if they are float32.
+    """
+    # keras.export.ExportArchive is not used: it tracks all variables of a model (also those of
+    # the discriminators), and it cannot store a variable in another dtype than the model's.
+    stored = {}  # reference of a float32 variable -> its float16 copy, shared by all signatures
+
+    def float16_copy(weight):
+        reference = weight.value.ref()
+        if reference not in stored:
+            stored[reference] = tf.Variable(tf.cast(weight, tf.float16), trainable=False)
+        return stored[reference]
+
+    def trace(function, specs):
+        concrete = tf.function(function, input_signature=specs).get_concrete_function()
+        used = {variable.ref() for variable in concrete.variables}
         pairs = [
-            (weight, half(weight))
-            for weight in model.variables
+            (weight, float16_copy(weight))
+            for weight in half_precision
             if weight.value.ref() in used and weight.dtype == "float32"
         ]
+        if not pairs:
+            return concrete
 
-        def with_halves(*args):
-            with keras.StatelessScope(
-                [(weight, tf.cast(stored, tf.float32)) for weight, stored in pairs]
-            ):
+        def function_of_copies(*args):
+            weights = [(weight, tf.cast(copy, tf.float32)) for weight, copy in pairs]
+            with keras.StatelessScope(weights):
                 return function(*args)
 
-        return tf.function(with_halves, input_signature=specs).get_concrete_function()
+        return tf.function(function_of_copies, input_signature=specs).get_concrete_function()
 
-    functions = {name: graph(*signature) for name, signature in model.signatures().items()}
+    functions = {name: trace(*signature) for name, signature in signatures.items()}
+    variables = [variable for function in functions.values() for variable in function.variables]
     module = tf.Module()
-    # Only the variables that the signatures use: no discriminator, no optimizers.
-    module.used = list(
-        {v.ref(): v for function in functions.values() for v in function.variables}.values()
-    )
+    module.used = list({variable.ref(): variable for variable in variables}.values())
     tf.saved_model.save(module, str(path), signatures=functions)
 
 
 def max_difference(model, exported):
-    """By how many levels of 255 the SavedModel's images differ from the model's at most."""
+    """Return the largest difference between reference outputs, in levels of 255."""
     return np.abs(model.reference_outputs().astype(int) - exported.reference_outputs()).max()
 
 
 def save_sample_image(model, run, path):
-    """What the model makes: samples, the embedded photographs in a style, or the run's newest page of translations, if there is one."""
-    if model.task == "generate":
-        columns = 2 * model.classes if 0 < model.classes <= 10 else 16
-        save_grid(model.sample(4 * columns, seed=0), path, columns)
-        return
-    if model.task == "stylize":
-        images, columns = style_grid(model)
-        save_grid(images, path, columns)
-        return
-    pages = sorted((run / "samples").glob("epoch_*.png"))
-    if pages:
-        shutil.copy(pages[-1], path)
+    """Write the image of a model card; nothing for a translation run without sample grids.
+
+    Args:
+        model: `ZooModel`.
+        run: `pathlib.Path` of its run directory.
+        path: Image file to write.
+    """
+    SAMPLE_IMAGES[model.task](model, run, path)
+
+
+def save_generated_samples(model, run, path):
+    columns = 2 * model.classes if 0 < model.classes <= 10 else 16
+    save_grid(model.sample(4 * columns, seed=0), path, columns)
+
+
+def save_latest_sample_grid(model, run, path):
+    grids = sorted((run / "samples").glob("epoch_*.png"))
+    if grids:
+        shutil.copy(grids[-1], path)
+
+
+def save_style_grid(model, run, path):
+    images, columns = style_grid(model)
+    save_grid(images, path, columns)
+
+
+SAMPLE_IMAGES = {
+    "generate": save_generated_samples,
+    "translate": save_latest_sample_grid,
+    "stylize": save_style_grid,
+}
 
 
 def style_grid(model):
-    """The embedded photographs, and what a model of style makes of them (of any style: with the embedded ones above), (images, columns)."""
-    styles = (
-        [builtin_images.style_image(name, 256) for name in builtin_images.STYLES]
-        if model.takes_styles
-        else []
-    )
-    rows = [[np.full((256, 256, 3), 255, np.uint8), *styles]] if styles else []
+    """Stylize the built-in photographs.
+
+    Args:
+        model: Stylization model. If it takes styles, the built-in styles form the first row.
+
+    Returns:
+        (uint8 images (n, h, w, 3) row by row, number of columns).
+    """
+    size = STYLE_GRID_SIZE
+    styles = []
+    if model.takes_styles:
+        styles = [builtin_images.style_image(name, size) for name in builtin_images.STYLES]
+    rows = [[np.full((size, size, 3), 255, np.uint8), *styles]] if styles else []
     for name in builtin_images.PHOTOGRAPHS:
-        photograph = resize_longer_side(builtin_images.photograph(name), 256)
-        rows.append(
-            [
-                photograph,
-                *(
-                    [model.stylize(photograph, [style]) for style in styles]
-                    or [model.stylize(photograph)]
-                ),
-            ]
-        )
+        photograph = resize_longer_side(builtin_images.photograph(name), size)
+        if styles:
+            stylized = [model.stylize(photograph, [style]) for style in styles]
+        else:
+            stylized = [model.stylize(photograph)]
+        rows.append([photograph, *stylized])
     return pad_to_common_size([image for row in rows for image in row]), len(rows[0])
