@@ -1,13 +1,18 @@
-"""How fast presets train and make images on this machine: the step alone, `fit` with its pipeline, the model in use and its SavedModel.
+"""Measure how fast presets train and generate on this machine.
 
-Every preset has a process of its own, so that its memory is its own. Other work on a machine slows down whatever is measured at the moment:
-what is compared is measured in turn, in short rounds, and ratios are taken within a round.
+For each preset: the training step alone, `fit` with its input pipeline, inference with the model
+and inference with its SavedModel.
+
+Each preset is measured in its own process, so that the peak memory is its own. Other work on the
+machine slows down whatever is measured at that moment. Therefore quantities that are compared are
+measured in turn, in short rounds, and ratios are computed within a round.
 """
 
 import concurrent.futures
 import dataclasses
 import functools
 import gc
+import io
 import math
 import multiprocessing
 import os
@@ -19,6 +24,9 @@ import time
 
 import keras
 import numpy as np
+import rich.box
+import rich.console
+import rich.table
 import tensorflow as tf
 
 from tfgan_zoo import presets
@@ -39,61 +47,71 @@ from tfgan_zoo.tools.flops import flops
 from tfgan_zoo.training import distribute
 from tfgan_zoo.training.prepare import check_labels
 
-DEFAULT = (
-    *("gan_mnist", "dcgan_mnist", "cgan_mnist", "vae_mnist", "pix2pix_facades_synthetic"),
-    *("cyclegan_facades_synthetic", "fast_mosaic", "gatys"),
+DEFAULT_PRESETS = (
+    "gan_mnist",
+    "dcgan_mnist",
+    "cgan_mnist",
+    "vae_mnist",
+    "pix2pix_facades_synthetic",
+    "cyclegan_facades_synthetic",
+    "fast_mosaic",
+    "gatys",
 )
 ROUNDS = 9
-SAMPLES = 64  # images at once of a model that makes them from nothing
-CONTENT_SIZE = 256  # pixels of a picture that is painted by optimisation
-COLUMNS = (  # heading, width, what of a row
-    ("preset", -28, lambda row: row["preset"]),
-    ("batch", 6, lambda row: row["batch_size"]),
-    ("step images/s", 24, lambda row: format_quartiles(row["step"]["images_per_second"])),
-    ("ms", 8, lambda row: row["step"]["ms"]["median"]),
-    ("fit images/s", 13, lambda row: row["fit"]["images_per_second"]["median"]),
-    ("stall %", 20, lambda row: format_quartiles(row["stall_percent"])),
-    ("first step s", 13, lambda row: row["first_step_seconds"]),
-    ("MiB", 7, lambda row: row["peak_memory_mib"]),
-    ("MFLOP/image", 13, lambda row: row["flops_per_image"] / 1e6),
-    ("GFLOP/s", 9, lambda row: row["gflops_per_second"]["median"]),
-    ("of machine %", 14, lambda row: 100 * row["fraction"]["median"]),
-    ("use images/s", 13, lambda row: row["use"]["model"]["images_per_second"]["median"]),
-    ("SavedModel", 11, lambda row: row["use"]["saved_model"]["images_per_second"]["median"]),
-)
+NUM_SAMPLES = 64  # images of one call of `sample`
+CONTENT_SIZE = 256  # pixels of the image that is optimized by Gatys' method
+COLUMNS = {  # heading of the table: function of a row
+    "preset": lambda row: row["preset"],
+    "batch": lambda row: row["batch_size"],
+    "step images/s": lambda row: format_quartiles(row["step"]["images_per_second"]),
+    "ms": lambda row: row["step"]["ms"]["median"],
+    "fit images/s": lambda row: row["fit"]["images_per_second"]["median"],
+    "stall %": lambda row: format_quartiles(row["stall_percent"]),
+    "first step s": lambda row: row["first_step_seconds"],
+    "MiB": lambda row: row["peak_memory_mib"],
+    "MFLOP/image": lambda row: row["flops_per_image"] / 1e6,
+    "GFLOP/s": lambda row: row["gflops_per_second"]["median"],
+    "of machine %": lambda row: 100 * row["fraction"]["median"],
+    "use images/s": lambda row: row["use"]["model"]["images_per_second"]["median"],
+    "SavedModel": lambda row: row["use"]["saved_model"]["images_per_second"]["median"],
+}
 
 
-def benchmark(names=(), overrides=(), seconds=20, tell=lambda line: None, start=None):
-    """Measures presets, one after another.
+def benchmark(names=(), overrides=(), seconds=20, show=lambda line: None, start=None):
+    """Measure presets, one after another.
 
     Args:
-        names: of presets; those of `DEFAULT` where there are none.
-        overrides: strings `section.field=value`, for all of them.
-        seconds: about how long a preset is measured, besides what it takes to build; half of it is for training.
-        tell: a function that takes each line of a table as soon as it is known.
-        start: a function that every process calls before it imports TensorFlow.
+        names: Names of presets. Defaults to DEFAULT_PRESETS.
+        overrides: Strings `section.field=value` for all of them.
+        seconds: Approximate measuring time of a preset, besides the time to build it. Half of it
+            is for training, half for inference.
+        show: Function that receives lines of text: the machine, the progress and, at the end, the
+            table.
+        start: Function that every process calls before it imports TensorFlow.
 
     Returns:
-        A dict for JSON: machine, versions, seconds, presets: a list of what `measure` returns, or of preset and error where
-        that went wrong.
+        A dict for JSON: machine, versions, seconds, and presets: a list of the results of
+        `measure`, or of {preset, error} where it failed.
 
     Raises:
-        UserError: an unknown preset, field or value, before anything is measured; or what is wrong with the only preset.
+        UserError: An unknown preset, field or value, before anything is measured; or the only
+            preset cannot be measured.
     """
-    names = names or DEFAULT
+    names = names or DEFAULT_PRESETS
     for name in names:
         presets.experiment(name, *overrides)
-    tell(distribute.describe_machine())
-    tell("".join(aligned(heading, width) for heading, width, _ in COLUMNS))
+    show(distribute.describe_machine())
     rows = []
-    for name in names:
+    for i, name in enumerate(names, 1):
+        show(f"{name} ({i} of {len(names)})")
         try:
             rows.append(run_in_process(start, measure, name, overrides, seconds))
-        except Exception as error:  # the others' numbers are worth having
+        except Exception as error:  # the results of the other presets are still useful
             if isinstance(error, UserError) and len(names) == 1:
                 raise
             rows.append({"preset": name, "error": first_line(error)})
-        tell(line(rows[-1]) if "error" not in rows[-1] else f"{name}: {rows[-1]['error']}")
+            show(f"{name}: {rows[-1]['error']}")
+    show(format_table([row for row in rows if "error" not in row]))
     versions = {
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
@@ -103,10 +121,9 @@ def benchmark(names=(), overrides=(), seconds=20, tell=lambda line: None, start=
 
 
 def run_in_process(start, function, *arguments):
-    """What a function returns in a new process."""
-    with concurrent.futures.ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn"), start
-    ) as pool:
+    """Return the result of a function that is called in a new process."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, context, start) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except concurrent.futures.process.BrokenProcessPool:
@@ -116,244 +133,290 @@ def run_in_process(start, function, *arguments):
 
 
 def measure(name, overrides=(), seconds=20):
-    """One preset in this process.
+    """Measure one preset in this process.
+
+    Args:
+        name: Name of a preset.
+        overrides: Strings `section.field=value`.
+        seconds: Approximate measuring time, half of it for training, half for inference.
 
     Returns:
-        A dict for JSON: images per second and milliseconds of a step, of `fit`, of the pipeline alone and of use, each as the median and
-        quartiles of rounds; the stall of `fit`; floating-point operations an image, their rate, and what that is of the machine's.
+        A dict for JSON. Images per second and milliseconds of a step, of `fit`, of the input
+        pipeline and of inference, each as the median and quartiles over rounds. The share of `fit`
+        in which the step waits for data (stall). The floating-point operations of an image, their
+        rate, and its fraction of the machine's rate.
     """
     experiment = presets.experiment(name, *overrides)
-    found = {
+    row = {
         "preset": name,
         "overrides": list(overrides),
         "model": experiment.kind,
         "image_size": experiment.model.image_size,
     }
-    train = measure_training if experiment.model.trains else measure_optimization
+    measure_step = measure_training if experiment.model.trains else measure_optimization
     with tempfile.TemporaryDirectory() as folder:
-        return {**found, **train(experiment, seconds / 2, pathlib.Path(folder))}
+        return {**row, **measure_step(experiment, seconds / 2, pathlib.Path(folder))}
 
 
 # --- what is measured
 
 
 def measure_training(experiment, seconds, folder):
-    """The rows of a model that is trained."""
+    """Measure training and inference of a model that is trained."""
     settings = experiment.train
     strategy = distribute.make_strategy(settings.strategy, settings.replicas)
-    images, synthetic = load_or_synthesize(experiment)
 
+    # Build the model and load the data.
     begin = time.perf_counter()
     model = build_model(experiment, strategy)
-    check_labels(images, model)
+    first_step_seconds = time.perf_counter() - begin
     batch_size = experiment.data.batch_size * model.batches_per_step
+    images, synthetic = load_or_synthesize(experiment, batch_size)
+    check_labels(images, model)
     steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, batch_size)
 
     def batches(shard=0, shards=1):
-        options = {
-            "steps_per_epoch": steps,
-            "shard": shard,
-            "shards": shards,
-            "labels": model.needs_labels,
-        }
-        return pipeline.batches(images, experiment.data, settings.seed, batch_size, **options)
-
-    stream = distribute.distribute_dataset(strategy, batches)
-    kept = iter(
-        distribute.distribute_dataset(
-            strategy, lambda *shard: batches(*shard).take(1).cache().repeat()
+        return pipeline.batches(
+            images,
+            experiment.data,
+            settings.seed,
+            batch_size,
+            steps_per_epoch=steps,
+            shard=shard,
+            shards=shards,
+            labels=model.needs_labels,
         )
-    )
-    step = model.make_train_function()
-    step(kept)
-    first = time.perf_counter() - begin
 
+    def one_batch(*shard):
+        return batches(*shard).take(1).cache().repeat()
+
+    # Run the first step, which compiles the model.
+    begin = time.perf_counter()
+    stream = distribute.distribute_dataset(strategy, batches)
+    cached = iter(distribute.distribute_dataset(strategy, one_batch))
+    step = model.make_train_function()
+    step(cached)
+    first_step_seconds += time.perf_counter() - begin
+
+    # Measure the step, `fit` and the pipeline in turn.
     fit = functools.partial(seconds_of_fit, model, stream)
     fit(1)
     memory = {"peak_memory_mib": peak_memory(), "gpu_peak_memory_mib": gpu_peak_memory()}
-    ways = {
-        "step": timed(lambda: step(kept)),
+    timers = {
+        "step": timer(lambda: step(cached)),
         "fit": fit,
-        "pipeline": lambda count: timed(functools.partial(next, iter(stream)))(count),
+        "pipeline": lambda count: timer(functools.partial(next, iter(stream)))(count),
     }
-    taken = measure_interleaved({**ways, **machine_calls()}, seconds)
-    n = batch_size * model.steps_per_execution  # images of a call
-    part = tf.nest.map_structure(
+    times = measure_interleaved({**timers, **machine_timers()}, seconds)
+
+    # Count the operations of a step on one replica's share of a batch.
+    replica_batch = tf.nest.map_structure(
         lambda x: tf.TensorSpec(x.shape, x.dtype),
         next(iter(batches(0, strategy.num_replicas_in_sync))),
     )
-    whole = tf.function(lambda batch: strategy.run(model.train_step, (batch,)), autograph=False)
-    counted = flops(whole.get_concrete_function(part))
+    graph = tf.function(lambda batch: strategy.run(model.train_step, (batch,)), autograph=False)
+    counts = flops(graph.get_concrete_function(replica_batch))
+
+    images_per_call = batch_size * model.steps_per_execution
+    instead = f"synthetic images instead of {experiment.data.dataset}"
     return {
-        "data": images.description
-        if not synthetic
-        else f"synthetic in place of {experiment.data.dataset}",
+        "data": instead if synthetic else images.description,
         "synthetic": synthetic,
         "batch_size": batch_size,
-        "first_step_seconds": short(first),
+        "first_step_seconds": round_digits(first_step_seconds),
         **memory,
-        **{name: speed(taken[name], n) for name in ("step", "fit")},
-        "pipeline": speed(taken["pipeline"], batch_size),
-        "stall_percent": quartiles(100 * (1 - taken["step"] / taken["fit"])),
-        **rates(counted, batch_size, model.steps_per_execution, taken),
+        "step": speed(times["step"], images_per_call),
+        "fit": speed(times["fit"], images_per_call),
+        "pipeline": speed(times["pipeline"], batch_size),
+        "stall_percent": quartiles(100 * (1 - times["step"] / times["fit"])),
+        **rates(counts, batch_size, model.steps_per_execution, times),
         "use": measure_inference(model, seconds, folder),
     }
 
 
 def measure_optimization(experiment, seconds, folder):
-    """The rows of a model that is optimised anew for each picture: its step is a value and gradient, its use a whole picture."""
+    """Measure a model that optimizes one image: the step is a value and gradient."""
+    # Build the objective and compute the first gradient.
     begin = time.perf_counter()
-    content, style = (
-        builtin_images.photograph_crop(0, CONTENT_SIZE),
-        builtin_images.style_image("mosaic", CONTENT_SIZE),
-    )
-    objective = Objective(
-        experiment.model, experiment.model.feature_network(feature_layers(experiment.model))
-    )
+    content = builtin_images.photograph_crop(0, CONTENT_SIZE)
+    style = builtin_images.style_image("mosaic", CONTENT_SIZE)
+    config = experiment.model
+    objective = Objective(config, config.feature_network(feature_layers(config)))
     pixels, target = (tf.constant(as_batch(image)) for image in (content, style))
     model = StyleTransfer(objective, pixels, [target], pixels)
-    step = timed(lambda: model.value_and_gradient(pixels))
+    step = timer(lambda: model.value_and_gradient(pixels))
     step(1)
-    first = time.perf_counter() - begin
+    first_step_seconds = time.perf_counter() - begin
+
+    # Measure the gradient, then a whole optimization.
     memory = {"peak_memory_mib": peak_memory(), "gpu_peak_memory_mib": gpu_peak_memory()}
-    taken = measure_interleaved({"step": step, **machine_calls()}, seconds)
-    painting = transfer_style(content, [style], experiment.model, objective=objective)
-    whole = speed(np.array([painting.seconds]), 1)
-    found = {
+    times = measure_interleaved({"step": step, **machine_timers()}, seconds)
+    result = transfer_style(content, [style], config, objective=objective)
+    use = {"what": "stylize", "images": 1, "model": speed(np.array([result.seconds]), 1)}
+
+    # Count the operations of the gradient, traced again for this size alone.
+    graph = tf.function(lambda image: objective.gradient(image, *model.targets()))
+    counts = flops(graph.get_concrete_function(tf.TensorSpec(pixels.shape, pixels.dtype)))
+    return {
         "image_size": CONTENT_SIZE,
         "batch_size": 1,
-        "first_step_seconds": short(first),
+        "first_step_seconds": round_digits(first_step_seconds),
         **memory,
-        "step": speed(taken["step"], 1),
-    }
-    step = tf.function(
-        lambda image: objective.gradient(image, *model.targets())
-    )  # traced anew, for this size alone
-    counted = flops(step.get_concrete_function(tf.TensorSpec(pixels.shape, pixels.dtype)))
-    return {
-        **found,
-        **rates(counted, 1, 1, taken),
-        "use": {"what": "stylize", "images": 1, "model": whole},
+        "step": speed(times["step"], 1),
+        **rates(counts, 1, 1, times),
+        "use": use,
     }
 
 
 def measure_inference(model, seconds, folder):
-    """The model as its users call it, beside its SavedModel."""
-    what, n, use = inference_call(model)
+    """Measure inference with the model and with its SavedModel."""
+    name, num_images, call = INFERENCE[model.task](model)
     save_signatures(model, folder)
     exported = load_exported(folder)
-    taken = measure_interleaved(
-        {"model": timed(lambda: use(model)), "saved_model": timed(lambda: use(exported))}, seconds
-    )
-    faster = quartiles(taken["model"] / taken["saved_model"])
+    timers = {"model": timer(lambda: call(model)), "saved_model": timer(lambda: call(exported))}
+    times = measure_interleaved(timers, seconds)
     return {
-        "what": what,
-        "images": n,
-        **{name: speed(found, n) for name, found in taken.items()},
-        "saved_model_times_as_fast": faster,
+        "what": name,
+        "images": num_images,
+        "model": speed(times["model"], num_images),
+        "saved_model": speed(times["saved_model"], num_images),
+        "saved_model_times_as_fast": quartiles(times["model"] / times["saved_model"]),
     }
 
 
-def inference_call(model):
-    """(what a model does, of how many images at once, a function of it or of its SavedModel that does)."""
-    if model.task == "generate":
-        return "sample", SAMPLES, lambda model: model.sample(SAMPLES)
-    translates = model.task == "translate"
-    shape = (
-        model.config.image_size,
-        model.config.image_size,
-        model.channels("xy")[0] if translates else 3,
-    )
-    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    if translates:
-        return "translate", 1, lambda model: model.translate(picture)
-    return (
-        "stylize",
-        1,
-        lambda model: model.stylize(picture, *([[picture]] if model.takes_styles else [])),
-    )
+def generation_call(model):
+    return "sample", NUM_SAMPLES, lambda model: model.sample(NUM_SAMPLES)
 
 
-def load_or_synthesize(experiment):
-    """The data of an experiment, or, where it would have to be downloaded or its folder is not given, images of the model's shape;
-    and whether it is these."""
-    config, model = experiment.data, experiment.model
+def translation_call(model):
+    image = noise_image(model, model.channels("xy")[0])
+    return "translate", 1, lambda model: model.translate(image)
+
+
+def stylization_call(model):
+    image = noise_image(model, 3)
+    styles = [[image]] if model.takes_styles else []
+    return "stylize", 1, lambda model: model.stylize(image, *styles)
+
+
+INFERENCE = {  # task: function of a model that returns (name, number of images, call)
+    "generate": generation_call,
+    "translate": translation_call,
+    "stylize": stylization_call,
+}
+
+
+def noise_image(model, channels):
+    """Return a uint8 image of the size of the training images."""
+    shape = (model.config.image_size, model.config.image_size, channels)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+# --- data
+
+
+SYNTHETIC_DATASETS = {"translate": "facades_synthetic", "stylize": "photographs"}
+
+
+def load_or_synthesize(experiment, batch_size):
+    """Load the data of an experiment, or replace them if they are not on this machine.
+
+    Nothing is downloaded. Data sets that would be, and folders without a path, are replaced by
+    synthetic images of the model's shape.
+
+    Args:
+        experiment: `Experiment`.
+        batch_size: Number of images of a training step; synthetic data have at least as many.
+
+    Returns:
+        (data, True if they are synthetic).
+    """
+    config = experiment.data
     if not is_missing(config):
         return load_for_experiment(experiment), False
     log(
-        f"{experiment.preset}: {config.dataset} is not at hand (data.path says where it is): measured with synthetic images in its place"
+        f"{experiment.preset}: {config.dataset} is not on this machine (set data.path), "
+        "measuring with synthetic images"
     )
-    if experiment.task != "generate":
-        other = {"translate": "facades_synthetic", "stylize": "photographs"}[experiment.task]
-        config = dataclasses.replace(
-            config, dataset=other, derive="", path_y="", limit=max(16, config.batch_size)
-        )
-        return load_for_experiment(dataclasses.replace(experiment, data=config)), True
-    shape, needed = (
-        (model.image_size, model.image_size, model.channels),
-        config.batch_size * getattr(model, "discriminator_steps", 1),
+    if experiment.task == "generate":
+        return noise_data(experiment, batch_size), True
+    config = dataclasses.replace(
+        config,
+        dataset=SYNTHETIC_DATASETS[experiment.task],
+        derive="",
+        path_y="",
+        limit=max(16, batch_size),
     )
-    random, count = (
-        np.random.default_rng(0),
-        max(needed, min(config.limit or 8192, 2**28 // math.prod(shape))),
-    )
-    classes = model.classes
-    labels = np.arange(count) % classes if classes else None
-    if classes and model.condition == "vector":
-        labels = np.eye(classes, dtype=np.float32)[labels]
-    names = [str(i) for i in range(classes)]
-    return ImageData(
-        "synthetic", random.integers(0, 256, (count, *shape), np.uint8), labels, names, shape=shape
-    ), True
+    return load_for_experiment(dataclasses.replace(experiment, data=config)), True
+
+
+def noise_data(experiment, batch_size):
+    """Return `ImageData` of noise, with labels for a conditional model."""
+    config, model = experiment.data, experiment.model
+    shape = (model.image_size, model.image_size, model.channels)
+    count = max(batch_size, min(config.limit or 8192, 2**28 // math.prod(shape)))
+    labels = None
+    if model.classes:
+        labels = np.arange(count) % model.classes
+        if model.condition == "vector":
+            labels = np.eye(model.classes, dtype=np.float32)[labels]
+    images = np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+    names = [str(i) for i in range(model.classes)]
+    return ImageData("synthetic", images, labels, names, shape=shape)
 
 
 def is_missing(config):
-    """Whether a data set is not on this machine."""
+    """Return True if a data set is not on this machine."""
     name = {"stacked_mnist": "mnist"}.get(config.dataset, config.dataset)
     if name not in tfds.DOWNLOAD_HOSTS and not name.startswith("cycle_gan/"):
         return name == "folder" and not config.path
     try:
         return not tfds.import_tfds().builder(name, data_dir=config.path or None).data_path.exists()
-    except ValueError:  # a misspelt part of cycle_gan, which loading refuses in better words
+    except ValueError:  # an unknown part of cycle_gan: loading raises a better error
         return False
 
 
 # --- time
 
 
-def measure_interleaved(ways, seconds):
-    """The seconds of a call of every way, {name: array (ROUNDS,)}, measured in turn.
+def measure_interleaved(timers, seconds):
+    """Measure several calls in turn.
 
     Args:
-        ways: {name: function(count) -> seconds of so many calls}.
-        seconds: about how long all of it takes.
+        timers: {name: function(count) -> seconds that `count` calls take}.
+        seconds: Approximate time for all of it.
+
+    Returns:
+        {name: array (ROUNDS,) of seconds per call}.
     """
-    counts = {name: calls_within(way, seconds / ROUNDS / len(ways)) for name, way in ways.items()}
-    taken = {name: np.zeros(ROUNDS) for name in ways}
+    counts = {
+        name: calls_within(timer, seconds / ROUNDS / len(timers)) for name, timer in timers.items()
+    }
+    times = {name: np.zeros(ROUNDS) for name in timers}
     for i in range(ROUNDS):
-        for name, way in ways.items():
-            taken[name][i] = way(counts[name]) / counts[name]
-    return taken
+        for name, timer in timers.items():
+            times[name][i] = timer(counts[name]) / counts[name]
+    return times
 
 
-def calls_within(way, seconds):
-    """How many calls take so long, at least 1."""
+def calls_within(timer, seconds):
+    """Return how many calls take about `seconds`, at least 1."""
     count = 1
-    way(count)  # may build a graph
-    while (taken := way(count)) < seconds / 4:
+    timer(count)  # may trace a graph
+    while (duration := timer(count)) < seconds / 4:
         count *= 2
-    return max(1, round(count * seconds / taken))
+    return max(1, round(count * seconds / duration))
 
 
 def warmup_calls(count):
-    """Calls before the measured ones, in which caches and pipelines come to what they are in the long run."""
+    """Return the number of calls before `count` measured ones; they fill caches and pipelines."""
     return 1 + count // 4
 
 
-def timed(call):
-    """A way of `race`: calls, at the end of which the devices have finished."""
+def timer(call):
+    """Return a function(count) that measures `count` calls, until the devices have finished."""
 
-    def way(count):
+    def seconds_of_calls(count):
         for _ in range(warmup_calls(count)):
             call()
         tf.test.experimental.sync_devices()
@@ -363,43 +426,46 @@ def timed(call):
         tf.test.experimental.sync_devices()
         return time.perf_counter() - begin
 
-    return way
+    return seconds_of_calls
 
 
 class Stopwatch(keras.callbacks.Callback):
-    """The seconds of `fit` behind its first calls of the train function."""
+    """Measure `fit` after its first `warmup` calls of the train function."""
 
-    def __init__(self, lead):
+    def __init__(self, warmup):
         super().__init__()
-        self.lead, self.ends = lead, []
+        self.warmup, self.ends = warmup, []
 
     def on_train_batch_end(self, batch, logs=None):
         self.ends.append(time.perf_counter())
 
     @property
     def seconds(self):
-        return self.ends[-1] - self.ends[self.lead - 1]
+        return self.ends[-1] - self.ends[self.warmup - 1]
 
 
 def seconds_of_fit(model, stream, count):
-    """How long so many calls of the train function take within `fit`, with a new pipeline: it does not work while others are measured."""
-    watch = Stopwatch(warmup_calls(count))
+    """Return the seconds of `count` calls of the train function within `fit`.
+
+    The pipeline is new, so that it does not work while other calls are measured.
+    """
+    stopwatch = Stopwatch(warmup_calls(count))
     steps = (warmup_calls(count) + count) * model.steps_per_execution
-    model.fit(stream, steps_per_epoch=steps, callbacks=[watch], shuffle=False, verbose=0)
+    model.fit(stream, steps_per_epoch=steps, callbacks=[stopwatch], shuffle=False, verbose=0)
     gc.collect()  # Keras' iterator is in a cycle, and its threads read ahead as long as it lives
-    return watch.seconds
+    return stopwatch.seconds
 
 
 # --- the machine
 
 
-def machine_calls():
-    """Ways of `race`: what this machine reaches in products of matrices and in convolutions, in float32."""
+def machine_timers():
+    """Return timers of a large matrix product and a large convolution, in float32."""
     square, images = tf.random.normal((2048, 2048)), tf.random.normal((8, 64, 64, 128))
     kernel = tf.random.normal((3, 3, 128, 128))
     return {
-        "matrix": timed(lambda: tf.matmul(square, square)),
-        "convolution": timed(lambda: tf.nn.conv2d(images, kernel, 1, "SAME")),
+        "matrix": timer(lambda: tf.matmul(square, square)),
+        "convolution": timer(lambda: tf.nn.conv2d(images, kernel, 1, "SAME")),
     }
 
 
@@ -407,9 +473,9 @@ MACHINE_FLOPS = {"matrix": 2 * 2048**3, "convolution": 2 * 8 * 64 * 64 * 3 * 3 *
 
 
 def machine():
-    """What it is that was measured on."""
+    """Describe this machine: system, CPU, cores, threads, GPUs."""
     info = pathlib.Path("/proc/cpuinfo")
-    names = re.findall(r"^model name\s*: (.*)$", info.read_text(), re.M) if info.is_file() else []
+    cpus = re.findall(r"^model name\s*: (.*)$", info.read_text(), re.M) if info.is_file() else []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = {
         kind: int(os.environ.get(f"TF_NUM_{kind.upper()}OP_THREADS", 0)) or cores
@@ -419,10 +485,9 @@ def machine():
         tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    cpu = names[0].strip() if names else platform.processor()
     return {
         "system": platform.platform(),
-        "cpu": cpu,
+        "cpu": cpus[0].strip() if cpus else platform.processor(),
         "cores": cores,
         "threads": threads,
         "gpus": gpus,
@@ -430,88 +495,101 @@ def machine():
 
 
 def peak_memory():
-    """The largest resident set of this process so far, in MiB; None where there is no /proc."""
-    status = pathlib.Path(
-        "/proc/self/status"
-    )  # getrusage would also count what the parent had when it began this process
-    return (
-        round(int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) / 2**10)
-        if status.is_file()
-        else None
-    )
+    """Return this process' largest resident set so far, in MiB; None without /proc."""
+    # getrusage would include the parent's memory at the start of this process.
+    status = pathlib.Path("/proc/self/status")
+    if not status.is_file():
+        return None
+    return round(int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) / 2**10)
 
 
 def gpu_peak_memory():
-    """The most that TensorFlow has had in use on the first GPU, in MiB; None without one."""
-    return (
-        round(tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20)
-        if tf.config.list_logical_devices("GPU")
-        else None
-    )
+    """Return the peak of TensorFlow's memory on the first GPU, in MiB; None without a GPU."""
+    if not tf.config.list_logical_devices("GPU"):
+        return None
+    return round(tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20)
 
 
 # --- numbers
 
 
-def rates(counted, images, steps, taken):
-    """What a step computes (of so many images, and so many steps a call), and how fast beside the machine."""
-    total = sum(counted.values())
-    yardstick = "convolution" if any("Conv" in kind for kind in counted) else "matrix"
-    speeds = {
-        way: each / taken[way] / 1e9
-        for way, each in {"step": total * steps, **MACHINE_FLOPS}.items()
+def rates(counts, images, steps, times):
+    """Return the operations of a step and their rate.
+
+    Args:
+        counts: {operation: floating-point operations of a step}.
+        images: Number of images of a step.
+        steps: Number of steps of a call.
+        times: {name: seconds per call}, of the step and of `machine_timers`.
+    """
+    total = sum(counts.values())
+    reference = "convolution" if any("Conv" in kind for kind in counts) else "matrix"
+    gflops = {
+        name: operations / times[name] / 1e9
+        for name, operations in {"step": total * steps, **MACHINE_FLOPS}.items()
     }
-    known = math.isfinite(total)
+    finite = math.isfinite(total)
     return {
-        "flops_per_image": round(total / images) if known else None,
-        "flops_of_step": {kind: each for kind, each in counted.items() if math.isfinite(each)},
-        "gflops_per_second": quartiles(speeds["step"]) if known else None,
-        "machine_gflops_per_second": {way: quartiles(speeds[way]) for way in MACHINE_FLOPS},
-        "fraction": quartiles(speeds["step"] / speeds[yardstick]) if known else None,
-        "fraction_of": yardstick,
+        "flops_per_image": round(total / images) if finite else None,
+        "flops_of_step": {kind: count for kind, count in counts.items() if math.isfinite(count)},
+        "gflops_per_second": quartiles(gflops["step"]) if finite else None,
+        "machine_gflops_per_second": {name: quartiles(gflops[name]) for name in MACHINE_FLOPS},
+        "fraction": quartiles(gflops["step"] / gflops[reference]) if finite else None,
+        "fraction_of": reference,
     }
 
 
-def speed(taken, images):
-    """Seconds a call, for so many images -> images a second and milliseconds a call."""
-    return {"images_per_second": quartiles(images / taken), "ms": quartiles(1000 * taken)}
+def speed(times, images):
+    """Convert seconds per call of `images` images to images/s and ms per call."""
+    return {"images_per_second": quartiles(images / times), "ms": quartiles(1000 * times)}
 
 
 def quartiles(values):
-    low, median, high = (short(value) for value in np.quantile(values, (0.25, 0.5, 0.75)))
+    low, median, high = (round_digits(value) for value in np.quantile(values, (0.25, 0.5, 0.75)))
     return {"median": median, "low": low, "high": high}
 
 
-def short(value):
+def round_digits(value):
+    """Round to four significant digits."""
     return float(f"{value:.4g}")
 
 
 # --- the table
 
 
-def line(row):
-    """A row as a line of the table, with - for what it does not have."""
-    cells = []
-    for _, width, of in COLUMNS:
+def format_table(rows):
+    """Return the rows of measured presets as a table of plain text."""
+    table = rich.table.Table(*COLUMNS, box=rich.box.SIMPLE)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*cells(row))
+    text = io.StringIO()
+    rich.console.Console(file=text, width=1000).print(table)  # no line is wrapped
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())
+
+
+def cells(row):
+    """Return the cells of a row, with - where the preset does not have the number."""
+    texts = []
+    for column in COLUMNS.values():
         try:
-            cells.append(aligned(of(row), width))
+            texts.append(format_cell(column(row)))
         except (KeyError, TypeError):
-            cells.append(aligned("-", width))
-    return "".join(cells)
+            texts.append("-")
+    return texts
 
 
-def aligned(cell, width):
-    cell = "-" if cell is None else cell
-    text = (
-        f"{cell:,.{0 if abs(cell) >= 100 else 1 if abs(cell) >= 10 else 2}f}"
-        if isinstance(cell, float)
-        else str(cell)
-    )
-    return text.ljust(-width) if width < 0 else text.rjust(width)
+def format_cell(value):
+    if value is None:
+        return "-"
+    if not isinstance(value, float):
+        return str(value)
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"
 
 
-def format_quartiles(found):
-    """`1,234 (1,200-1,260)`: the median and the quartiles."""
-    return "{} ({}-{})".format(
-        *(aligned(found[name], 0).strip() for name in ("median", "low", "high"))
-    )
+def format_quartiles(values):
+    """Format quartiles as `1,234 (1,200-1,260)`: the median, and the first and third quartile."""
+    median, low, high = (format_cell(values[name]) for name in ("median", "low", "high"))
+    return f"{median} ({low}-{high})"
