@@ -1,6 +1,7 @@
-"""A page in the browser to play with the trained presets: `tfgan-zoo demo` (needs the extra demo, which is Gradio).
+"""Web page for trying the pretrained presets: `tfgan-zoo demo` (needs the extra demo: Gradio).
 
-What a tab does is a plain function of arrays above `page`, which lays them out.
+The first part of this file has the functions of the tabs, which work on arrays. The second part
+lays out the page.
 """
 
 import functools
@@ -20,170 +21,208 @@ from tfgan_zoo.saving.exported import load
 from tfgan_zoo.visualize import enlarge, image_grid
 
 GENERATORS = ("cgan_mnist", "dcgan_mnist", "dcgan_fashion_mnist", "vae_mnist", "gan_mnist")
-AUTO_ENCODER = "vae_mnist"
+AUTOENCODER = "vae_mnist"
 TRANSLATORS = ("pix2pix_facades_synthetic", "cyclegan_facades_synthetic")
-ANY = "any"
-DIGITS = [ANY, *map(str, range(10))]
-STEPS = 25  # of a walk
-FACADE = 128  # pixels of the label map to draw on
-BY_OPTIMISATION = "gatys"
+ANY_DIGIT = "any"
+DIGITS = [ANY_DIGIT, *map(str, range(10))]
+INTERPOLATION_STEPS = 25
+FACADE_SIZE = 128  # pixels of the label map to draw on
+OPTIMIZATION_PRESET = "gatys"
 
 
 @functools.cache
-def model(preset):
+def load_cached(preset):
     return load(preset)
 
 
 def available(names):
-    """Those that are trained here, all where none is, so that the page can say so."""
+    """Return the presets that are pretrained on this machine; all if none is.
+
+    In the second case the page opens, and its buttons show the error of `load`.
+    """
     return [name for name in names if hub.pretrained_folder(name)] or list(names)
 
 
 def image_sheet(images, columns=0):
-    """Small images as one picture to look at: uint8 (n, h, w, c) -> (height, width, 3)."""
-    found = enlarge(image_grid(images, columns), images.shape[1])
-    return found if found.ndim == 3 else np.repeat(found[..., None], 3, axis=-1)
+    """Return an enlarged grid of small images: uint8 (n, h, w, c) -> (height, width, 3)."""
+    grid = enlarge(image_grid(images, columns), images.shape[1])
+    return grid if grid.ndim == 3 else np.repeat(grid[..., None], 3, axis=-1)
 
 
 def generate(preset, label, count, seed):
-    """So many images, of one class if a conditional model is asked for it."""
-    generator = model(preset)
-    if label != ANY and not generator.classes:
+    """Generate images, of one digit if a conditional model is asked for it.
+
+    Args:
+        preset: Name of a preset.
+        label: One of DIGITS.
+        count: Number of images.
+        seed: Seed of the codes z.
+
+    Returns:
+        uint8 (height, width, 3), a grid.
+
+    Raises:
+        UserError: A digit is asked for, but the model is not conditional.
+    """
+    generator = load_cached(preset)
+    if label != ANY_DIGIT and not generator.classes:
         raise UserError(
-            f"{preset} has not learnt which digit is which: choose cgan_mnist, or {ANY} digit"
+            f"{preset} cannot generate a given digit: choose cgan_mnist, or {ANY_DIGIT} digit."
         )
-    labels = (
-        [int(label)]
-        if label != ANY
-        else list(range(generator.classes))
-        if generator.classes
-        else None
-    )
-    labels = None if labels is None else np.resize(labels, int(count))
+    labels = None
+    if label != ANY_DIGIT:
+        labels = [int(label)]
+    elif generator.classes:
+        labels = list(range(generator.classes))
     return image_sheet(generator.sample(int(count), seed=int(seed), labels=labels))
 
 
 @functools.lru_cache(maxsize=32)
-def walk(preset, seed, first, last):
-    generator = model(preset)
-    labels = [int(label) for label in (first, last) if label != ANY] if generator.classes else None
-    return latent_walk(generator, rows=1, steps=STEPS, seed=int(seed), labels=labels or None)
+def interpolate(preset, seed, first, last):
+    """Return uint8 images (INTERPOLATION_STEPS, h, w, c); digits are for conditional models."""
+    generator = load_cached(preset)
+    labels = None
+    if generator.classes:
+        labels = [int(label) for label in (first, last) if label != ANY_DIGIT] or None
+    return latent_walk(generator, rows=1, steps=INTERPOLATION_STEPS, seed=int(seed), labels=labels)
 
 
-def step_of_walk(preset, seed, first, last, position):
-    """(the image at a position from 0 to 1, all of the way in one picture); digits are for conditional models."""
-    images = walk(preset, seed, first, last)
-    here = images[round(float(position) * (STEPS - 1))]
-    return image_sheet(here[None]), image_sheet(
-        images[:: STEPS // 8], columns=len(images[:: STEPS // 8])
-    )
+def interpolation_step(preset, seed, first, last, position):
+    """Return (the image at a position from 0 to 1, a grid of the whole interpolation)."""
+    images = interpolate(preset, seed, first, last)
+    image = images[round(float(position) * (INTERPOLATION_STEPS - 1))]
+    every_third = images[:: INTERPOLATION_STEPS // 8]
+    return image_sheet(image[None]), image_sheet(every_third, columns=len(every_third))
 
 
 def digit_of(drawing):
-    """A drawing as MNIST has digits: 20 pixels high or wide, its centre of mass in the middle of 28x28.
+    """Convert a drawing to a digit in the format of MNIST.
+
+    The digit is 20 pixels high or wide, and its center of mass is the center of 28x28 pixels.
 
     Args:
-        drawing: uint8 (h, w, 4), strokes of any colour on nothing.
+        drawing: uint8 (h, w, 4), strokes of any color on a transparent background, or None.
 
     Returns:
         uint8 (28, 28, 1).
 
     Raises:
-        UserError: an empty drawing.
+        UserError: The drawing is empty.
     """
     ink = drawing[..., 3] if drawing is not None else np.zeros((1, 1), np.uint8)
     rows, columns = np.flatnonzero(ink.max(axis=1)), np.flatnonzero(ink.max(axis=0))
     if not len(rows):
-        raise UserError("draw a digit first")
-    ink = resize_longer_side(
-        ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, None], 20, 1
-    )[..., 0]
+        raise UserError("draw a digit first.")
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, None]
+    ink = resize_longer_side(ink, 20, 1)[..., 0]
     weight, corner = ink.sum() or 1, []
     for axis, length in enumerate(ink.shape):
-        centre = (ink.sum(axis=1 - axis) * np.arange(length)).sum() / weight
-        corner.append(min(max(round(13.5 - centre), 0), 28 - length))
+        center = (ink.sum(axis=1 - axis) * np.arange(length)).sum() / weight
+        corner.append(min(max(round(13.5 - center), 0), 28 - length))
+    (top, left), (height, width) = corner, ink.shape
     digit = np.zeros((28, 28, 1), np.uint8)
-    digit[corner[0] : corner[0] + ink.shape[0], corner[1] : corner[1] + ink.shape[1], 0] = ink
+    digit[top : top + height, left : left + width, 0] = ink
     return digit
 
 
 def reconstruct(drawing):
-    """(the drawing as the model sees it, what the auto-encoder makes of it); a drawing is what Gradio's editors give."""
+    """Return (the autoencoder's input, its reconstruction) for a drawing of Gradio's editor."""
     digit = digit_of(drawing and drawing["composite"])
-    again = model(AUTO_ENCODER).reconstruct(digit[None])
-    return image_sheet(digit[None]), image_sheet(again)
+    reconstruction = load_cached(AUTOENCODER).reconstruct(digit[None])
+    return image_sheet(digit[None]), image_sheet(reconstruction)
 
 
 def facade(index):
-    """A label map to begin with: uint8 (3 FACADE, 3 FACADE, 3), large enough to draw on."""
-    return (
-        facades.class_colors(facades.layout(int(index or 0), FACADE))
-        .repeat(3, axis=0)
-        .repeat(3, axis=1)
-    )
+    """Return a label map, large enough to draw on: uint8 (3 FACADE_SIZE, 3 FACADE_SIZE, 3)."""
+    labels = facades.layout(int(index or 0), FACADE_SIZE)
+    return enlarge_3x(facades.class_colors(labels))
+
+
+def enlarge_3x(image):
+    return image.repeat(3, axis=0).repeat(3, axis=1)
 
 
 def translate(preset, drawing):
-    """The photograph of a label map; what was drawn takes the nearest label's colour."""
+    """Translate a label map to a photograph; drawn pixels get the color of the nearest label."""
     labels = drawing and drawing["composite"]
     if labels is None:
-        raise UserError("draw a facade first, or take another house")
-    translator, labels = model(preset), facades.nearest_classes(labels[..., :3])
+        raise UserError("draw a facade first, or load another one.")
+    labels = facades.nearest_classes(labels[..., :3])
+    # Resize by nearest neighbors to the size of the training images.
     size = presets.experiment(preset).model.image_size
     rows, columns = (np.arange(size) * length // size for length in labels.shape)
-    return (
-        translator.translate(facades.class_colors(labels[rows][:, columns]))
-        .repeat(3, axis=0)
-        .repeat(3, axis=1)
-    )
+    label_map = facades.class_colors(labels[rows][:, columns])
+    return enlarge_3x(load_cached(preset).translate(label_map))
 
 
-def uploaded(path, name):
-    """The picture in a file, on white: uint8 (h, w, 3).
+def read_upload(path, name):
+    """Read an uploaded image on a white background: uint8 (h, w, 3).
+
+    Args:
+        path: Path of the file, or None.
+        name: Name of the image in error messages.
 
     Raises:
-        UserError: no file, or none that can be read.
+        UserError: The file is missing, it cannot be read, or the image is too small.
     """
     if not path:
-        raise UserError(f"choose {name} first")
+        raise UserError(f"choose {name} first.")
     try:
-        picture = image_folder.to_8_bits(image_folder.read_image(path, 4))
+        image = image_folder.to_8_bits(image_folder.read_image(path, 4))
     except image_folder.UNREADABLE:
         raise UserError(
-            f"{name} cannot be read: it must be a picture such as JPEG, PNG, BMP, GIF or WebP"
+            f"{name} cannot be read: use an image file such as JPEG, PNG, BMP, GIF or WebP."
         ) from None
-    if min(picture.shape[:2]) < 32:
-        raise UserError(
-            f"{name} must have at least 32 pixels to each side, received {picture.shape[1]}x{picture.shape[0]}"
-        )
-    return composite_on_white(picture)
+    height, width = image.shape[:2]
+    if min(height, width) < 32:
+        raise UserError(f"{name} must have sides of at least 32 pixels, got {width}x{height}.")
+    return composite_on_white(image)
 
 
-def in_style(way, content, style, own_style, size, alpha):
-    """A photograph in a style, at most `size` pixels to its longer side."""
-    content = uploaded(content, "a photograph")
+def stylize(preset, content_path, style_name, style_path, size, alpha):
+    """Stylize an uploaded photograph.
+
+    Args:
+        preset: Name of a stylization preset, or OPTIMIZATION_PRESET.
+        content_path: File of the photograph.
+        style_name: Name of a built-in style.
+        style_path: File of a style that replaces the built-in one, or None.
+        size: Largest length of the longer side in pixels.
+        alpha: Strength of the style in [0, 1], for models that take styles.
+
+    Returns:
+        uint8 (h, w, 3).
+    """
+    content = read_upload(content_path, "a photograph")
     content = resize_longer_side(content, min(int(size), max(content.shape)))
-    style = uploaded(own_style, "a style") if own_style else builtin_images.style_image(style, 512)
-    if way == BY_OPTIMISATION:
-        return gatys_stylizer([style], presets.experiment(way).model)(content, lambda style: style)[
-            0
-        ]
-    painter = model(way)
-    more = {"styles": [style], "alpha": float(alpha)} if painter.takes_styles else {}
-    return network_stylizer(painter, **more)(content, lambda style: style)[0]
+    if style_path:
+        style = read_upload(style_path, "a style")
+    else:
+        style = builtin_images.style_image(style_name, 512)
+    if preset == OPTIMIZATION_PRESET:
+        stylizer = gatys_stylizer([style], presets.experiment(preset).model)
+    else:
+        network = load_cached(preset)
+        options = {"styles": [style], "alpha": float(alpha)} if network.takes_styles else {}
+        stylizer = network_stylizer(network, **options)
+    return stylizer(content, lambda style: style)[0]
 
 
 def stylizers():
-    """The trained networks, those for any style first, and the way without training."""
-    return [
+    """Return the pretrained stylization presets, AdaIN first, and OPTIMIZATION_PRESET."""
+    pretrained = [
         name
         for name in sorted(presets.PRESETS)
         if name.startswith(("adain", "fast")) and hub.pretrained_folder(name)
-    ] + [BY_OPTIMISATION]
+    ]
+    return [*pretrained, OPTIMIZATION_PRESET]
+
+
+# --- the page
 
 
 def user_errors_as_dialogs(function):
-    """What is wrong as a sentence on the page."""
+    """Decorate a function so that its errors are shown on the page."""
     import gradio
 
     @functools.wraps(function)
@@ -193,15 +232,13 @@ def user_errors_as_dialogs(function):
         except UserError as error:
             raise gradio.Error(str(error), print_exception=False) from None
         except (MemoryError, tf.errors.ResourceExhaustedError):
-            raise gradio.Error(
-                "there is not enough memory for this: choose fewer pixels or images"
-            ) from None
+            raise gradio.Error("not enough memory: choose fewer pixels or images.") from None
 
     return wrapped
 
 
 def build_page():
-    """The page, a `gradio.Blocks`.
+    """Build the page, a `gradio.Blocks`.
 
     Raises:
         UserError: Gradio is not installed.
@@ -211,19 +248,19 @@ def build_page():
         import gradio
     except ImportError as error:
         raise UserError(
-            f'the demo needs the extra: pip install "tfgan_zoo[demo]" ({error})'
+            f'the demo needs the extra demo: pip install "tfgan_zoo[demo]" ({error}).'
         ) from None
 
     tabs = {
         "Generate": generate_tab,
-        "Walk": walk_tab,
+        "Interpolate": interpolate_tab,
         "Reconstruct": reconstruct_tab,
         "Translate": translate_tab,
-        "Stylise": stylize_tab,
+        "Stylize": stylize_tab,
     }
     with gradio.Blocks(title="tfgan_zoo", analytics_enabled=False) as blocks:
         gradio.Markdown(
-            "# tfgan_zoo\nClassic image-generating networks, at work on the machine that this page comes from."
+            "# tfgan_zoo\nClassic image-generating networks, computed by the server of this page."
         )
         for name, fill in tabs.items():
             with gradio.Tab(name):
@@ -231,13 +268,16 @@ def build_page():
     return blocks
 
 
-def picture(gradio, name, **options):
-    """Where a result is shown; a label would lie upon small ones."""
+def output_image(gradio, name, **options):
+    """Return an image element for a result, without a label, which would cover small images."""
     return gradio.Image(elem_id=name, format="png", interactive=False, show_label=False, **options)
 
 
 def upload(gradio, label, **options):
-    """Gives the path of a file as it is: Gradio would open it, and show its own words if it cannot."""
+    """Return an image element that passes on the path of the uploaded file.
+
+    Gradio would decode the file, and show its own message if that fails.
+    """
     image = gradio.Image(label=label, type="filepath", sources=["upload", "clipboard"], **options)
     image.preprocess = lambda payload: payload and payload.path
     return image
@@ -247,34 +287,30 @@ def generate_tab(gradio):
     names = available(GENERATORS)
     with gradio.Row():
         preset = gradio.Dropdown(names, value=names[0], label="model")
-        label = gradio.Dropdown(DIGITS, value=ANY, label="digit (cgan_mnist)")
-        count = gradio.Slider(1, 100, 20, step=1, label="how many")
+        label = gradio.Dropdown(DIGITS, value=ANY_DIGIT, label="digit (cgan_mnist)")
+        count = gradio.Slider(1, 100, 20, step=1, label="number of images")
         seed = gradio.Slider(0, 1000, 0, step=1, label="seed")
-    button, out = gradio.Button("Generate", variant="primary"), picture(gradio, "images")
-    button.click(
-        user_errors_as_dialogs(generate), [preset, label, count, seed], out, api_name="generate"
-    )
+    button = gradio.Button("Generate", variant="primary")
+    output = output_image(gradio, "images")
+    inputs = [preset, label, count, seed]
+    button.click(user_errors_as_dialogs(generate), inputs, output, api_name="generate")
 
 
-def walk_tab(gradio):
+def interpolate_tab(gradio):
     names = available(GENERATORS)
     with gradio.Row():
         preset = gradio.Dropdown(names, value=names[0], label="model")
         seed = gradio.Slider(0, 1000, 0, step=1, label="seed")
-        first = gradio.Dropdown(DIGITS, value="3", label="from (cgan_mnist)")
-        last = gradio.Dropdown(DIGITS, value="8", label="to (cgan_mnist)")
-    position = gradio.Slider(0, 1, 0.5, step=1 / (STEPS - 1), label="how far")
-    button = gradio.Button("Walk", variant="primary")
-    here, way = picture(gradio, "here", height=240), picture(gradio, "way")
+        first = gradio.Dropdown(DIGITS, value="3", label="from digit (cgan_mnist)")
+        last = gradio.Dropdown(DIGITS, value="8", label="to digit (cgan_mnist)")
+    step = 1 / (INTERPOLATION_STEPS - 1)
+    position = gradio.Slider(0, 1, 0.5, step=step, label="position")
+    button = gradio.Button("Interpolate", variant="primary")
+    outputs = [output_image(gradio, "step", height=240), output_image(gradio, "steps")]
     inputs = [preset, seed, first, last, position]
-    button.click(user_errors_as_dialogs(step_of_walk), inputs, [here, way], api_name="walk")
-    position.change(
-        user_errors_as_dialogs(step_of_walk),
-        inputs,
-        [here, way],
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    function = user_errors_as_dialogs(interpolation_step)
+    button.click(function, inputs, outputs, api_name="interpolate")
+    position.change(function, inputs, outputs, show_progress="hidden", api_visibility="private")
 
 
 def reconstruct_tab(gradio):
@@ -282,71 +318,72 @@ def reconstruct_tab(gradio):
     brush = gradio.Brush(default_size=24, colors=["#000000"], color_mode="fixed")
     drawing = gradio.Sketchpad(label="draw a digit", brush=brush, **options)
     gradio.Markdown(
-        "Choose the brush and draw. Below: the digit as the VAE sees it, and as it remembers it."
+        "Choose the brush and draw. The images below are the input of the VAE and its "
+        "reconstruction."
     )
     button = gradio.Button("Reconstruct", variant="primary")
     with gradio.Row():
-        seen, again = picture(gradio, "seen", height=200), picture(gradio, "again", height=200)
-    button.click(
-        user_errors_as_dialogs(reconstruct), drawing, [seen, again], api_name="reconstruct"
-    )
+        outputs = [
+            output_image(gradio, "input", height=200),
+            output_image(gradio, "reconstruction", height=200),
+        ]
+    button.click(user_errors_as_dialogs(reconstruct), drawing, outputs, api_name="reconstruct")
 
 
 def translate_tab(gradio):
     names = available(TRANSLATORS)
     preset = gradio.Radio(names, value=names[0], label="model")
-    colours = {
-        name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in facades.CLASSES.items()
-    }
+    colors = {name: "#{:02x}{:02x}{:02x}".format(*color) for name, color in facades.CLASSES.items()}
     gradio.Markdown(
         " ".join(
-            f'<span style="color:{colour}">&#9632;</span>&nbsp;{name}'
-            for name, colour in colours.items()
+            f'<span style="color:{color}">&#9632;</span>&nbsp;{name}'
+            for name, color in colors.items()
         )
     )
-    brush = gradio.Brush(default_size=18, colors=list(colours.values()), color_mode="fixed")
+    brush = gradio.Brush(default_size=18, colors=list(colors.values()), color_mode="fixed")
     options = {"type": "numpy", "image_mode": "RGB", "layers": False}
     drawing = gradio.ImageEditor(
         value=facade(3), label="draw windows and doors", brush=brush, **options
     )
     with gradio.Row():
-        index = gradio.Number(4, precision=0, minimum=0, label="house number")
-        another = gradio.Button("Another house")
-    button, out = gradio.Button("Translate", variant="primary"), picture(gradio, "photograph")
-    another.click(user_errors_as_dialogs(facade), index, drawing, api_name="facade")
-    button.click(user_errors_as_dialogs(translate), [preset, drawing], out, api_name="translate")
+        index = gradio.Number(4, precision=0, minimum=0, label="number of the facade")
+        load_button = gradio.Button("Load facade")
+    button = gradio.Button("Translate", variant="primary")
+    output = output_image(gradio, "photograph")
+    load_button.click(user_errors_as_dialogs(facade), index, drawing, api_name="facade")
+    button.click(user_errors_as_dialogs(translate), [preset, drawing], output, api_name="translate")
 
 
 def stylize_tab(gradio):
-    ways = stylizers()
+    names = stylizers()
     with gradio.Row():
         content = upload(gradio, "your photograph", height=300, elem_id="content")
         with gradio.Column():
             style = gradio.Radio(list(builtin_images.STYLES), value="mosaic", label="style")
-            own = upload(gradio, "or a style of your own", height=200)
+            style_file = upload(gradio, "or your own style", height=200)
     with gradio.Row():
-        way = gradio.Radio(
-            ways, value=ways[0], label="by (fast_... has a style of its own, gatys takes a while)"
-        )
-        size = gradio.Slider(128, 1024, 384, step=32, label="pixels")
-        alpha = gradio.Slider(0, 1, 1, label="how much (adain)")
-    button, out = gradio.Button("Stylise", variant="primary"), picture(gradio, "picture")
-    button.click(
-        user_errors_as_dialogs(in_style),
-        [way, content, style, own, size, alpha],
-        out,
-        api_name="stylize",
-    )
+        label = "model (fast_...: its own style only; gatys: slow)"
+        preset = gradio.Radio(names, value=names[0], label=label)
+        size = gradio.Slider(128, 1024, 384, step=32, label="longer side in pixels")
+        alpha = gradio.Slider(0, 1, 1, label="strength of the style (adain)")
+    button = gradio.Button("Stylize", variant="primary")
+    output = output_image(gradio, "stylized")
+    inputs = [preset, content, style, style_file, size, alpha]
+    button.click(user_errors_as_dialogs(stylize), inputs, output, api_name="stylize")
 
 
 def serve(host="127.0.0.1", port=7860):
-    """Shows the page, in a thread of its own.
+    """Serve the page in another thread.
+
+    Args:
+        host: Address to listen at.
+        port: Port to listen at.
 
     Returns:
-        (the page, its address); `block_thread()` of the page waits for Ctrl-C.
+        (the page, its URL). `block_thread()` of the page waits for Ctrl-C.
 
     Raises:
-        UserError: Gradio is not installed, or there is no such place.
+        UserError: Gradio is not installed, or the address or port cannot be used.
     """
     blocks = build_page()
     try:
@@ -359,6 +396,7 @@ def serve(host="127.0.0.1", port=7860):
         )
     except (OSError, OverflowError, ValueError) as error:
         raise UserError(
-            f"the page cannot be shown at {host}:{port}: try another --host or --port ({first_line(error)})"
+            f"the page cannot be served at {host}:{port}: "
+            f"try another --host or --port ({first_line(error)})."
         ) from error
     return blocks, address

@@ -1,10 +1,10 @@
-"""Floating-point operations of a graph, by our own count."""
+"""Count the floating-point operations of a TensorFlow graph."""
 
 import collections
 import math
 import re
 
-KERNELS = {  # of convolutions: what gives their positions, and their kernel
+POSITIONS_AND_KERNEL = {  # of convolutions: the tensor of the positions, and the kernel
     "": (lambda op: op.outputs[0], lambda op: op.inputs[1]),
     "BackpropInput": (lambda op: op.inputs[2], lambda op: op.inputs[1]),
     "BackpropFilter": (lambda op: op.inputs[2], lambda op: op.outputs[0]),
@@ -12,78 +12,96 @@ KERNELS = {  # of convolutions: what gives their positions, and their kernel
 
 
 def flops(function):
-    """Floating-point operations of a concrete function's convolutions and matrix products, {kind of operation: number}.
+    """Count the floating-point operations of convolutions and matrix products.
 
-    A multiply-add is two, also where a convolution's kernel meets padding. Only what the outputs or variables depend on is counted, since
-    TensorFlow leaves out the rest. Of branches the most expensive counts, of a loop one turn. NaN: a shape is not static.
+    A multiply-add counts as two, also where a kernel meets padding. Only operations that an output
+    or a variable depends on are counted, because TensorFlow prunes the others. The most expensive
+    branch of a conditional counts, and one iteration of a loop.
+
+    Args:
+        function: Concrete function.
+
+    Returns:
+        {operation type: count}. The count is NaN if a shape is not static.
     """
     return dict(flops_of_graph(function.graph))
 
 
 def flops_of_graph(graph, outputs=None):
+    """Count the operations behind some outputs of a graph, given by index (None: all)."""
     total = collections.Counter()
-    for op, used in needed(graph, outputs).items():
+    for op, used_outputs in needed_operations(graph, outputs).items():
         kind = re.sub(r"V\d$", "", op.type)
-        if operations := flops_of(op, kind):
-            total[kind] += operations
-        wanted = None if "While" in kind else used
-        inner = [
-            flops_of_graph(graph._get_function(name).graph, wanted) for name in functions_of(op)
+        if count := flops_of_operation(op, kind):
+            total[kind] += count
+        inner_outputs = None if "While" in kind else used_outputs
+        counts = [
+            flops_of_graph(graph._get_function(name).graph, inner_outputs)
+            for name in called_functions(op)
         ]
         if kind.endswith(("If", "Case")):
-            inner = [max(inner, key=lambda found: sum(found.values()))]
-        for found in inner:
-            total.update(found)
+            counts = [max(counts, key=lambda count: sum(count.values()))]
+        for count in counts:
+            total.update(count)
     return total
 
 
-def needed(graph, outputs):
-    """The operations behind some outputs of a graph (None: all) and behind what has effects: {operation: its outputs that are used}."""
+def needed_operations(graph, outputs):
+    """Find the operations that outputs and side effects of a graph depend on.
+
+    Args:
+        graph: Graph of a function.
+        outputs: Indices of the outputs. None: all.
+
+    Returns:
+        {operation: set of the indices of its outputs that are used}.
+    """
     queue = [
         (tensor.op, tensor.value_index)
         for i, tensor in enumerate(graph.outputs)
         if outputs is None or i in outputs
     ]
     queue += [(op, None) for op in graph.get_operations() if op.op_def.is_stateful]
-    found = {}
+    needed = {}
     while queue:
         op, index = queue.pop()
-        if op not in found:
-            found[op] = set()
-            queue += [(tensor.op, tensor.value_index) for tensor in op.inputs] + [
-                (before, None) for before in op.control_inputs
-            ]
+        if op not in needed:
+            needed[op] = set()
+            queue += [(tensor.op, tensor.value_index) for tensor in op.inputs]
+            queue += [(control_input, None) for control_input in op.control_inputs]
         if index is not None:
-            found[op].add(index)
-    return found
+            needed[op].add(index)
+    return needed
 
 
-def functions_of(op):
-    """The names of the functions that an operation calls."""
-    values = op.node_def.attr.values()
-    return [value.func.name for value in values if value.HasField("func")] + [
-        each.name for value in values for each in value.list.func
-    ]
+def called_functions(op):
+    """Return the names of the functions that an operation calls."""
+    attributes = op.node_def.attr.values()
+    names = [attribute.func.name for attribute in attributes if attribute.HasField("func")]
+    return names + [function.name for attribute in attributes for function in attribute.list.func]
 
 
-def flops_of(op, kind):
-    """Of one operation: 2 for every position and entry of a convolution's kernel, or for every term of a matrix product; else 0."""
+def flops_of_operation(op, kind):
+    """Count one operation.
+
+    A convolution has 2 for each position and each entry of its kernel, a matrix product 2 for each
+    term of its sums, any other operation 0.
+    """
     convolution = re.fullmatch(
         r"(?:Conv2D|DepthwiseConv2dNative)(|BackpropInput|BackpropFilter)", kind
     )
     if convolution:
-        positions, kernel = (dimensions(which(op)) for which in KERNELS[convolution[1]])
+        positions, kernel = (shape_of(get(op)) for get in POSITIONS_AND_KERNEL[convolution[1]])
         positions.pop(1 if op.get_attr("data_format") == b"NCHW" else -1)  # the channels
         return 2 * size(positions + kernel)
     if kind in ("MatMul", "BatchMatMul"):
-        flipped = op.get_attr("transpose_a" if kind == "MatMul" else "adj_x")
-        return 2 * size(
-            [*dimensions(op.outputs[0]), dimensions(op.inputs[0])[-2 if flipped else -1]]
-        )
+        transposed = op.get_attr("transpose_a" if kind == "MatMul" else "adj_x")
+        terms = shape_of(op.inputs[0])[-2 if transposed else -1]
+        return 2 * size([*shape_of(op.outputs[0]), terms])
     return 0
 
 
-def dimensions(tensor):
+def shape_of(tensor):
     return [None] * 4 if tensor.shape.rank is None else tensor.shape.as_list()
 
 
