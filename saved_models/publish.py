@@ -1,7 +1,7 @@
-"""Makes the trained presets in this folder, with their cards, from finished runs; and the archives that are published.
+"""Export finished runs as the pretrained presets of this folder, and write their archives.
 
-python saved_models/publish.py RUN...             # exports each run as saved_models/<its preset>, weights in float16
-python saved_models/publish.py --archives DIR     # <preset>.zip of every preset here, and their checksums in the package
+python saved_models/publish.py RUN...           # export each run as saved_models/PRESET, in float16
+python saved_models/publish.py --archives DIR   # write PRESET.zip of every preset and the checksums
 """
 
 import argparse
@@ -10,21 +10,44 @@ import json
 import pathlib
 import zipfile
 
-HERE = pathlib.Path(__file__).parent
+FOLDER = pathlib.Path(__file__).parent
+LICENSE = "mit"  # of the weights
+
+
+def export_preset(run):
+    """Export a run as the pretrained preset; return its folder."""
+    from tfgan_zoo.files import write_text
+    from tfgan_zoo.runs import load_model, read_experiment
+    from tfgan_zoo.saving.model_card import model_card
+    from tfgan_zoo.saving.saved_model import export
+
+    folder = export(run, FOLDER / read_experiment(run).preset, replace=True, compact=True)
+    card = model_card(run, load_model(run), compact=True, license=LICENSE)
+    write_text(folder / "README.md", card.rstrip("\n"))
+    return folder
 
 
 def archive(folder, path):
-    """A zip of a preset's folder that is the same wherever it is made; returns its SHA-256."""
-    with zipfile.ZipFile(
-        path, "w", zipfile.ZIP_STORED
-    ) as file:  # compression differs between versions of zlib
-        for name in sorted(
-            each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()
-        ):
+    """Write a zip of a preset's folder, equal on every machine, and return its SHA-256."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    # Not compressed, because compression differs between versions of zlib.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive_file:
+        for name in sorted(file.relative_to(folder).as_posix() for file in files):
             entry = zipfile.ZipInfo(f"{folder.name}/{name}")
-            entry.create_system = 3  # of Unix; Python says where it runs
-            file.writestr(entry, (folder / name).read_bytes())
+            entry.create_system = 3  # Unix; the default is the system that runs Python
+            archive_file.writestr(entry, (folder / name).read_bytes())
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_archives(folder):
+    """Write the archives of all presets into a folder, and their checksums into the package."""
+    from tfgan_zoo.files import write_text
+    from tfgan_zoo.saving.hub import CHECKSUM_FILE
+
+    folder.mkdir(parents=True, exist_ok=True)
+    presets = sorted(path.parent for path in FOLDER.glob("*/saved_model.pb"))
+    sums = {preset.name: archive(preset, folder / f"{preset.name}.zip") for preset in presets}
+    write_text(CHECKSUM_FILE, json.dumps(sums, indent=2))
 
 
 def main():
@@ -32,25 +55,12 @@ def main():
     parser.add_argument("runs", nargs="*", type=pathlib.Path)
     parser.add_argument("--archives", type=pathlib.Path, metavar="DIR")
     options = parser.parse_args()
-    if options.runs:
-        from tfgan_zoo.runs import read_experiment
-        from tfgan_zoo.saving.saved_model import export
-
-        for run in options.runs:
-            folder = export(run, HERE / read_experiment(run).preset, replace=True, compact=True)
-            print(
-                f"{folder.name}: {sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 2**20:.1f} MiB"
-            )
+    for run in options.runs:
+        folder = export_preset(run)
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        print(f"{folder.name}: {size / 2**20:.1f} MiB")
     if options.archives:
-        from tfgan_zoo.saving import hub
-
-        options.archives.mkdir(parents=True, exist_ok=True)
-        folders = sorted(path.parent for path in HERE.glob("*/saved_model.pb"))
-        found = {
-            folder.name: archive(folder, options.archives / f"{folder.name}.zip")
-            for folder in folders
-        }
-        hub.CHECKSUM_FILE.write_text(json.dumps(found, indent=2) + "\n")
+        write_archives(options.archives)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
-"""What the ways to run an exported model cost, and whether they agree: TensorFlow on the SavedModel, LiteRT (TFLite), ONNX Runtime, and
-ONNX Runtime Web in headless Chromium; not run by the tests.
+"""Compare the runtimes of an exported model: speed, size and agreement.
 
-    python tests/benchmarks/serving.py [SAVED_MODEL ...] [--web node_modules/onnxruntime-web/dist] [--rounds 100]
+The runtimes are TensorFlow (SavedModel), LiteRT (TFLite), ONNX Runtime, and ONNX Runtime Web in
+headless Chromium. This script is not a test.
 
-The files are converted as docs/serving.md says. Every way has one thread and gets the same inputs, turn by turn: a round calls each of
-them once. Differences are in levels of 255, from what TensorFlow makes of 64 codes or 4 pictures. Needs the extra onnx; LiteRT is that of
-the package ai-edge-litert where it is installed, else TensorFlow's own.
+    python tests/benchmarks/serving.py [SAVED_MODEL ...] [--rounds 100]
+        [--web node_modules/onnxruntime-web/dist]
+
+The files are converted as described in docs/serving.md. Every runtime has one thread and gets the
+same inputs. In each round every runtime is called once. Differences are in levels of 255, from the
+output of TensorFlow for 64 codes or 4 images. The script needs the extras onnx and tflite.
 """
 
 import argparse
@@ -31,37 +34,39 @@ import tf2onnx
 
 from tfgan_zoo.quiet import silence_native_output
 from tfgan_zoo.saving.exported import load_exported
+from tfgan_zoo.saving.tflite import load_interpreter_class
 from tfgan_zoo.training import distribute
 
-SIDE = 128  # pixels of the pictures for models that take pictures
-TENSORFLOW = "TensorFlow, SavedModel"  # the way that the others are compared with
+SIDE = 128  # pixels of the input images
+TENSORFLOW = "TensorFlow, SavedModel"  # the reference of the other runtimes
 PAGE = """<!doctype html><script type="module">
-const told = (place, body) => fetch(place, {method: "POST", body: JSON.stringify(body)});
+const post = (path, body) => fetch(path, {method: "POST", body: JSON.stringify(body)});
 try {
   const ort = await import("./ort.wasm.bundle.min.mjs");
   ort.env.wasm.numThreads = 1;
   const sessions = {};
   for (;;) {
-    const job = await (await fetch("/turn")).json();
+    const job = await (await fetch("/job")).json();
     const session = sessions[job.model] ??= await ort.InferenceSession.create(job.model);
     const inputs = {};
     for (const [name, {type, dims, data}] of Object.entries(job.inputs)) {
-      inputs[name] = new ort.Tensor(type, type === "uint8" ? Uint8Array.from(data) : Float32Array.from(data), dims);
+      const array = type === "uint8" ? Uint8Array.from(data) : Float32Array.from(data);
+      inputs[name] = new ort.Tensor(type, array, dims);
     }
     const begin = performance.now();
     const output = (await session.run(inputs))[session.outputNames[0]];
     const milliseconds = performance.now() - begin;
-    await told("/done", {milliseconds, dims: output.dims, data: Array.from(output.data)});
+    await post("/done", {milliseconds, dims: output.dims, data: Array.from(output.data)});
   }
-} catch (error) { await told("/done", {error: String(error)}); }
+} catch (error) { await post("/done", {error: String(error)}); }
 </script>"""
 
 
 class Browser:
-    """Headless Chromium with a page that runs what it is told to, when it is told to."""
+    """Headless Chromium with a page that runs one job at a time."""
 
     def __init__(self, dist, folder):
-        self.turns, self.results, self.folder = queue.Queue(), queue.Queue(), pathlib.Path(folder)
+        self.jobs, self.results, self.folder = queue.Queue(), queue.Queue(), pathlib.Path(folder)
         (self.folder / "index.html").write_text(PAGE)
         for name in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"):
             shutil.copy(pathlib.Path(dist) / name, self.folder)
@@ -69,9 +74,9 @@ class Browser:
 
         class Handler(http.server.SimpleHTTPRequestHandler):
             def do_GET(self):
-                if self.path != "/turn":
+                if self.path != "/job":
                     return super().do_GET()
-                body = json.dumps(browser.turns.get()).encode()
+                body = json.dumps(browser.jobs.get()).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -118,12 +123,12 @@ class Browser:
         )
 
     def run(self, model, inputs):
-        """(images, milliseconds) of a file in the folder."""
-        named = {
+        """Run an ONNX file of the folder; return (images, milliseconds)."""
+        tensors = {
             name: {"type": array.dtype.name, "dims": array.shape, "data": array.ravel().tolist()}
             for name, array in inputs.items()
         }
-        self.turns.put({"model": model, "inputs": named})
+        self.jobs.put({"model": model, "inputs": tensors})
         result = self.results.get(timeout=120)
         if "error" in result:
             raise RuntimeError(result["error"])
@@ -136,7 +141,7 @@ class Browser:
 
 
 def timed(function):
-    """The same function, returning (images, milliseconds)."""
+    """Return a function that returns (images, milliseconds) instead of images."""
 
     def run(inputs):
         begin = time.perf_counter()
@@ -146,31 +151,22 @@ def timed(function):
     return run
 
 
-def interpreter_of(content):
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        Interpreter = tf.lite.Interpreter
-    return Interpreter(model_content=content, num_threads=1)
-
-
 def size_of(path):
-    """Bytes of a file, or of what a SavedModel needs to run."""
+    """Return the bytes of a file, or of the files that a SavedModel needs to run."""
     path = pathlib.Path(path)
     if path.is_file():
         return path.stat().st_size
-    return sum(
-        part.stat().st_size for part in (path / "saved_model.pb", *(path / "variables").iterdir())
-    )
+    files = (path / "saved_model.pb", *(path / "variables").iterdir())
+    return sum(file.stat().st_size for file in files)
 
 
 def name_of(source):
-    """That of the preset or the run."""
+    """Return the name of the preset or the run."""
     return source.parent.name if source.name == "saved_model" else source.name
 
 
 def convert(exported, signature, folder):
-    """(TFLite, ONNX) files of a SavedModel's signature, or (None, None) for models of style."""
+    """Convert a signature to files (TFLite, ONNX); (None, None) for stylization models."""
     source, function = exported.path, exported.signatures[signature]
     lite, onnx = (
         pathlib.Path(folder) / f"{name_of(source)}.{suffix}" for suffix in ("tflite", "onnx")
@@ -193,70 +189,78 @@ def convert(exported, signature, folder):
     return lite, onnx
 
 
-def inputs_of(specs, n, random):
-    """n random inputs of a signature, {name: array}: codes, one-hot labels, pictures."""
-    made = {"weights": np.ones(1), "alpha": np.ones(())}
+def random_inputs(specs, n, random):
+    """Return n random inputs of a signature, {name: array}: codes, one-hot labels, images."""
+    arrays = {"weights": np.ones(1), "alpha": np.ones(())}
     for name, spec in specs.items():
         if name == "z":
-            made[name] = random.normal(size=(n, spec.shape[1]))
+            arrays[name] = random.normal(size=(n, spec.shape[1]))
         elif name == "labels":
-            made[name] = np.eye(spec.shape[1])[np.arange(n) % spec.shape[1]]
+            arrays[name] = np.eye(spec.shape[1])[np.arange(n) % spec.shape[1]]
         elif name in ("images", "styles"):
-            made[name] = random.integers(
-                0, 256, (n if name == "images" else 1, SIDE, SIDE, spec.shape[-1])
-            )
-    return {name: made[name].astype(spec.dtype.as_numpy_dtype) for name, spec in specs.items()}
+            count = n if name == "images" else 1
+            arrays[name] = random.integers(0, 256, (count, SIDE, SIDE, spec.shape[-1]))
+    return {name: arrays[name].astype(spec.dtype.as_numpy_dtype) for name, spec in specs.items()}
 
 
-def ways_of(exported, signature, folder, browser):
-    """{way: (bytes, a function inputs -> (images, milliseconds))}."""
+def runtimes_of(exported, signature, folder, browser):
+    """Return {runtime: (bytes, function of inputs that returns (images, milliseconds))}."""
 
-    def tensorflow(given):
-        return exported.signatures[signature](
-            **{name: tf.constant(array) for name, array in given.items()}
-        )["images"]
+    def tensorflow(inputs):
+        tensors = {name: tf.constant(array) for name, array in inputs.items()}
+        return exported.signatures[signature](**tensors)["images"]
 
-    ways = {TENSORFLOW: (size_of(exported.path), timed(tensorflow))}
+    runtimes = {TENSORFLOW: (size_of(exported.path), timed(tensorflow))}
     lite, onnx = convert(exported, signature, folder)
     if lite:
-        runner = interpreter_of(lite.read_bytes()).get_signature_runner()
-        ways["LiteRT, TFLite"] = (size_of(lite), timed(lambda given: runner(**given)["images"]))
+        interpreter = load_interpreter_class()(model_path=str(lite), num_threads=1)
+        runner = interpreter.get_signature_runner()
+        runtimes["LiteRT, TFLite"] = (
+            size_of(lite),
+            timed(lambda inputs: runner(**inputs)["images"]),
+        )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-        ways["ONNX Runtime"] = (size_of(onnx), timed(lambda given: session.run(None, given)[0]))
+        runtimes["ONNX Runtime"] = (
+            size_of(onnx),
+            timed(lambda inputs: session.run(None, inputs)[0]),
+        )
         if browser:
-            ways["ONNX Runtime Web"] = (size_of(onnx), functools.partial(browser.run, onnx.name))
-    return ways
+            run = functools.partial(browser.run, onnx.name)
+            runtimes["ONNX Runtime Web"] = (size_of(onnx), run)
+    return runtimes
+
+
+SIGNATURES = {"generate": "serving_default", "translate": "translate_xy", "stylize": "stylize"}
 
 
 def measure(source, folder, browser, rounds):
-    """Rows {model, way, bytes, milliseconds: {n: (median, least)}, levels}."""
+    """Return rows {model, runtime, bytes, milliseconds: {n: (median, minimum)}, levels}."""
     exported, random = load_exported(source), np.random.default_rng(0)
-    signature = next(
-        name
-        for name in ("translate_xy", "stylize", "blend", "serving_default")
-        if name in exported.signatures
-    )
-    specs, ways = exported.inputs(signature), ways_of(exported, signature, folder, browser)
-    pictures = "images" in specs
-    probe = inputs_of(specs, 4 if pictures else 64, random)
-    wanted, _ = ways[TENSORFLOW][1](probe)
+    signature = SIGNATURES[exported.task]
+    if "blend" in exported.signatures:  # the conditional form, with one-hot rows
+        signature = "blend"
+    specs = exported.inputs(signature)
+    runtimes = runtimes_of(exported, signature, folder, browser)
+    takes_images = "images" in specs
+    example = random_inputs(specs, 4 if takes_images else 64, random)
+    expected, _ = runtimes[TENSORFLOW][1](example)
     rows = {
-        way: {"model": name_of(source), "way": way, "bytes": size, "milliseconds": {}}
-        for way, (size, _) in ways.items()
+        runtime: {"model": name_of(source), "runtime": runtime, "bytes": size, "milliseconds": {}}
+        for runtime, (size, _) in runtimes.items()
     }
-    for way, (_, run) in ways.items():
-        rows[way]["levels"] = int(np.abs(run(probe)[0].astype(int) - wanted).max())
-    for n in (1,) if pictures else (1, 64):
-        given, times = inputs_of(specs, n, random), {way: [] for way in ways}
-        for turn in range(-3, rounds):
-            for way, (_, run) in ways.items():
-                _, milliseconds = run(given)
-                if turn >= 0:  # the first calls of a size are slower
-                    times[way].append(milliseconds)
-        for way, found in times.items():
-            rows[way]["milliseconds"][n] = (statistics.median(found), min(found))
+    for runtime, (_, run) in runtimes.items():
+        rows[runtime]["levels"] = int(np.abs(run(example)[0].astype(int) - expected).max())
+    for n in (1,) if takes_images else (1, 64):
+        inputs, times = random_inputs(specs, n, random), {runtime: [] for runtime in runtimes}
+        for i in range(-3, rounds):
+            for runtime, (_, run) in runtimes.items():
+                _, milliseconds = run(inputs)
+                if i >= 0:  # the first calls of a batch size are slower
+                    times[runtime].append(milliseconds)
+        for runtime, values in times.items():
+            rows[runtime]["milliseconds"][n] = (statistics.median(values), min(values))
     return list(rows.values())
 
 
@@ -271,10 +275,10 @@ def main():
     parser.add_argument(
         "--web",
         type=pathlib.Path,
-        help="the folder dist of the npm package onnxruntime-web; needs Chromium",
+        help="folder dist of the npm package onnxruntime-web; needs Chromium",
     )
     parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--json", action="store_true", help="in place of the table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     options = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -299,22 +303,30 @@ def main():
         else []
     )
     versions += [browser.version] if browser else []
-    machine = f"{distribute.describe_machine()}, {', '.join(versions)}; load {os.getloadavg()[0]:.1f} at the end"
+    machine = ", ".join([distribute.describe_machine(), *versions])
+    machine += f"; load {os.getloadavg()[0]:.1f} at the end"
     if options.json:
         print(json.dumps({"machine": machine, "rounds": options.rounds, "rows": rows}))
         return
-    print(
-        "| model | way | MB | 1 image: median (least), ms | 64 images: median (least), ms | largest difference, levels |"
+    head = (
+        "model",
+        "runtime",
+        "size, MB",
+        "1 image, ms: median (minimum)",
+        "64 images, ms: median (minimum)",
+        "largest difference, levels of 255",
     )
-    print("|---|---|---|---|---|---|")
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for row in rows:
+        times = [row["milliseconds"].get(n) for n in (1, 64)]
         cells = [
-            f"{found[0]:.1f} ({found[1]:.1f})" if found else ""
-            for found in (row["milliseconds"].get(n) for n in (1, 64))
+            row["model"],
+            row["runtime"],
+            f"{row['bytes'] / 1e6:.2f}",
+            *(f"{values[0]:.1f} ({values[1]:.1f})" if values else "" for values in times),
+            str(row["levels"]),
         ]
-        print(
-            f"| {row['model']} | {row['way']} | {row['bytes'] / 1e6:.2f} | {' | '.join(cells)} | {row['levels']} |"
-        )
+        print(f"| {' | '.join(cells)} |")
     print(f"\n{machine}; {options.rounds} rounds, one thread each.")
 
 

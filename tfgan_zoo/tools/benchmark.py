@@ -64,16 +64,16 @@ COLUMNS = {  # heading of the table: function of a row
     "preset": lambda row: row["preset"],
     "batch": lambda row: row["batch_size"],
     "step images/s": lambda row: format_quartiles(row["step"]["images_per_second"]),
-    "ms": lambda row: row["step"]["ms"]["median"],
+    "step ms": lambda row: row["step"]["ms"]["median"],
     "fit images/s": lambda row: row["fit"]["images_per_second"]["median"],
     "stall %": lambda row: format_quartiles(row["stall_percent"]),
     "first step s": lambda row: row["first_step_seconds"],
-    "MiB": lambda row: row["peak_memory_mib"],
+    "peak MiB": lambda row: row["peak_memory_mib"],
     "MFLOP/image": lambda row: row["flops_per_image"] / 1e6,
     "GFLOP/s": lambda row: row["gflops_per_second"]["median"],
-    "of machine %": lambda row: 100 * row["fraction"]["median"],
-    "use images/s": lambda row: row["use"]["model"]["images_per_second"]["median"],
-    "SavedModel": lambda row: row["use"]["saved_model"]["images_per_second"]["median"],
+    "% of machine": lambda row: 100 * row["fraction"]["median"],
+    "inference images/s": lambda row: row["use"]["model"]["images_per_second"]["median"],
+    "SavedModel images/s": lambda row: row["use"]["saved_model"]["images_per_second"]["median"],
 }
 
 
