@@ -89,13 +89,14 @@ def properties(run, experiment, model, rows, compact):
         )
     if rows:
         seconds = sum(float(row["seconds"]) for row in rows)
-        last = rows[-1]
+        last, duration = rows[-1], format_duration(seconds)
+        duration += " h" if duration.count(":") == 2 else " min"
         values |= {
             "data": result.get("data", experiment.data.dataset),
             "license of the data": LICENSES.get(experiment.data.dataset, "the owner's"),
             "command": f"`{train_command(experiment)}`",
             "seed": experiment.train.seed,
-            "training": f"{last['epoch']} epochs, {last['step']} steps, {format_duration(seconds)}",
+            "training": f"{last['epoch']} epochs, {last['step']} steps, {duration}",
             "machine": result.get("machine", "unknown"),
         }
     values["weights (SHA-256)"] = f"`{model.weights_sha256()}`"
@@ -133,8 +134,8 @@ def evaluation_scores(run, model):
         scores.append((name, *("" if value is None else f"{value:.4g}" for value in values)))
     return {
         "scores": scores,
-        "scores_head": ("metric", *score_columns(result)),
-        "evaluated_with": ". ".join(describe_settings(result["settings"])),
+        "score_columns": ("metric", *score_columns(result)),
+        "settings": describe_settings(result["settings"]),
     }
 
 
@@ -202,17 +203,24 @@ def translation_texts(experiment, model):
 
 def stylization_texts(experiment, model):
     size = experiment.model.image_size
-    styles, option = "", ""
+    images, call, option = "images", "stylize(images=images)", ""
     if model.takes_styles:
-        styles = ", styles=styles, weights=tf.ones(len(styles)), alpha=tf.constant(1.0)"
-        option = " --style painting.jpg"
+        images, option = "images and styles", " --style painting.jpg"
+        call = (
+            "stylize(\n"
+            "    images=images,\n"
+            "    styles=styles,\n"
+            "    weights=tf.ones(len(styles)),\n"
+            "    alpha=tf.constant(1.0),\n"
+            ")"
+        )
     return {
         "pipeline_tag": "image-to-image",
         "tags": ["style-transfer", experiment.kind.lower(), "tfgan-zoo"],
         "python": (
-            f"# images{' and styles' if styles else ''}: uint8 (n, height, width, 3)\n"
+            f"# {images}: uint8 (n, height, width, 3)\n"
             'stylize = model.signatures["stylize"]\n'
-            f'stylized = stylize(images=images{styles})["images"]'
+            f'stylized = {call}["images"]'
         ),
         "shell": f"tfgan-zoo stylize image.png --preset DIRECTORY{option}",
         "inputs": "Images are uint8 of any height and width.",
