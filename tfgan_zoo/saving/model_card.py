@@ -111,8 +111,13 @@ def properties(run, experiment, model, rows, compact):
 def train_command(experiment):
     """Return the shell command that trains an experiment."""
     changes = experiment.differences(presets.experiment(experiment.preset))
-    overrides = [f"{name}={value}" for name, (value, _) in changes.items()]
+    overrides = [f"{name}={format_value(value)}" for name, (value, _) in changes.items()]
     return shlex.join(["tfgan-zoo", "train", experiment.preset, *overrides])
+
+
+def format_value(value):
+    """Format a field's value as in an override."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def last_losses(rows):

@@ -9,7 +9,6 @@ import io
 import json
 import pathlib
 import re
-import shlex
 import statistics
 
 import jinja2
@@ -29,6 +28,7 @@ from tfgan_zoo.runs import (
     read_experiment,
     read_metrics,
 )
+from tfgan_zoo.saving.model_card import format_value, train_command
 from tfgan_zoo.visualize import curve_panels, curves_svg
 
 TEMPLATE = "report.html.j2"
@@ -91,7 +91,7 @@ def render(run, experiment, rows):
         curves=[embedded_curves(rows, panel) for panel in curve_panels(rows)],
         last_values=last_values(rows),
         evaluations=evaluations(run, result),
-        command=train_command(experiment),
+        command=train_command(experiment) if experiment.preset in presets.PRESETS else None,
         preset=repr(experiment.preset),
         configuration=configuration(experiment),
         version=__version__,
@@ -261,16 +261,6 @@ def changed_fields(experiment):
     return experiment.differences(presets.experiment(experiment.preset))
 
 
-def train_command(experiment):
-    """Return the shell command that trains the experiment; None if its preset is unknown."""
-    if experiment.preset not in presets.PRESETS:
-        return None
-    overrides = [
-        f"{name}={format_value(value)}" for name, (value, _) in changed_fields(experiment).items()
-    ]
-    return shlex.join(["tfgan-zoo", "train", experiment.preset, *overrides])
-
-
 def configuration(experiment):
     """Return the experiment's fields by section; those that differ from the preset are marked."""
     changed = changed_fields(experiment)
@@ -292,8 +282,3 @@ def format_number(value):
         return "–"
     value = float(value)
     return f"{value:,.0f}" if value.is_integer() or abs(value) >= 1000 else f"{value:.4g}"
-
-
-def format_value(value):
-    """Format a field's value as in an override."""
-    return value if isinstance(value, str) else json.dumps(value)
