@@ -145,9 +145,10 @@ def plot_curves(rows, panels, width=8):
         np.atleast_1d(figure.subplots(len(panels), sharex=True)), panels, strict=True
     ):
         for name in names:
-            points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]
-            marker = "o" if len(points) == 1 else None
-            axes.plot(*zip(*points, strict=True), label=name, marker=marker, gid=name)
+            steps = [int(row["step"]) for row in rows if row[name]]
+            values = [float(row[name]) for row in rows if row[name]]
+            marker = "o" if len(values) == 1 else None
+            axes.plot(steps, values, label=name, marker=marker, gid=name)
         axes.grid(alpha=0.3)
         for text in axes.legend().get_texts():
             text.set_parse_math(False)

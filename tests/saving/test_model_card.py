@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 
+import keras
 import pytest
 
 from tfgan_zoo import presets
@@ -20,6 +21,7 @@ def make_card(tmp_path):
 
     def make_card(preset, *overrides, **options):
         experiment = presets.experiment(preset, *overrides)
+        keras.utils.set_random_seed(0)
         model = MODELS[experiment.kind](experiment.model)
         (tmp_path / "experiment.json").write_text(experiment.to_json())
         with open(tmp_path / "metrics.csv", "w", newline="") as file:
