@@ -774,7 +774,7 @@ def test_wrong_use_is_one_line(run, others, photos, tmp_path, monkeypatch, capsy
             "direction must be one of xy, received direction='yx'",
         ),
         ([others["dcgan_tiny"], "photos", "-o", "out"], "use tfgan-zoo sample"),
-        (["dcgan_tiny", "photos", "-o", "out"], "is not trained here"),
+        (["dcgan_tiny", "photos", "-o", "out"], "is not pretrained"),
         ([run, "photos", "nothing.png", "-o", "out"], "received 'nothing.png'"),
         ([run, "photos", "-o", "out.png"], "must be a folder"),
         (
