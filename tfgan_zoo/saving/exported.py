@@ -5,6 +5,7 @@ of the SavedModel.
 """
 
 import hashlib
+import os
 import pathlib
 
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from tfgan_zoo import presets
 from tfgan_zoo.errors import UserError, check_choice, suggestion
+from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.models.latent import (
     check_codes,
     condition_inputs,
@@ -262,7 +264,7 @@ def load_exported(path):
     )
 
 
-def load(source):
+def load(source: str | os.PathLike) -> ZooModel | Exported:
     """Load a trained model.
 
     Args:
