@@ -34,7 +34,7 @@ class AdversarialConfig(ModelConfig):
     channels: int = 3
     latent_dim: int = 100  # of z ~ N(0, I)
     objective: str = "non_saturating"  # or minimax, least_squares, hinge, wasserstein
-    label_smoothing: float = 0.0  # D's target for real images is 1 minus this (Salimans et al. 2016)
+    label_smoothing: float = 0.0  # D's target for real images: 1 - this (Salimans et al. 2016)
     penalty: str = "none"  # on D: gradient (Gulrajani et al. 2017), r1 (Mescheder et al. 2018)
     penalty_weight: float = 10.0  # lambda of the gradient penalty, gamma of R1
     discriminator_steps: int = 1  # D steps per G step, each on data.batch_size images
@@ -50,20 +50,11 @@ class AdversarialConfig(ModelConfig):
     task = "generate"
 
     def __post_init__(self):
-        check_at_least(
-            1,
-            image_size=self.image_size,
-            channels=self.channels,
-            latent_dim=self.latent_dim,
-            discriminator_steps=self.discriminator_steps,
-        )
-        check_at_least(
-            0,
-            penalty_weight=self.penalty_weight,
-            learning_rate=self.learning_rate,
-            discriminator_learning_rate=self.discriminator_learning_rate,
-            decay_steps=self.decay_steps,
-        )
+        check_at_least(1, image_size=self.image_size, channels=self.channels)
+        check_at_least(1, latent_dim=self.latent_dim, discriminator_steps=self.discriminator_steps)
+        check_at_least(0, penalty_weight=self.penalty_weight, learning_rate=self.learning_rate)
+        check_at_least(0, discriminator_learning_rate=self.discriminator_learning_rate)
+        check_at_least(0, decay_steps=self.decay_steps)
         check_choice("objective", self.objective, OBJECTIVES)
         check_choice("penalty", self.penalty, ("none", "gradient", "r1"))
         for name in ("label_smoothing", "ema_decay", "beta_1", "beta_2"):
@@ -221,7 +212,7 @@ class AdversarialModel(LatentModel):
         # Samples of one class: the differences between classes would hide a collapse.
         labels = np.eye(1, self.classes, dtype=np.float32) if self.classes else None
         deviation = self.sample(32, labels=labels).astype("float32").std(axis=0).mean() / 127.5
-        # In the first steps all samples are alike, because nothing is learned yet.
+        # In the first steps all samples are almost equal, because nothing is learned yet.
         if deviation < 0.02 and self.step >= 500:
             failures["collapse"] = (
                 "all samples are almost equal (mode collapse). Try another train.seed, or "

@@ -81,7 +81,7 @@ class ZooModel(ReplicatedModel):
     def noise(self, shape, stream, distribution="normal"):
         """Draw random numbers that depend only on (seed, step, replica, stream).
 
-        There is no random state to save, and the numbers differ between replicas.
+        The model has no random state to save. The numbers differ between replicas.
 
         Args:
             shape: shape on one replica. The first entry may be a scalar tensor.
@@ -183,7 +183,7 @@ class ZooModel(ReplicatedModel):
             losses: `{name: float}`.
 
         Returns:
-            `{failure: advice}`, empty if there is no failure.
+            `{failure: advice}`, empty for a healthy epoch.
         """
         return {}
 

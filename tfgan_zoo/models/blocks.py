@@ -69,7 +69,7 @@ def batch_norm():
 def project(x, size, width):
     """Map (n, d) to (n, size, size, width): "project and reshape" (Figure 1).
 
-    There is no bias, because batch norm follows.
+    The layer has no bias, because batch norm follows.
     """
     x = dcgan_init(keras.layers.Dense, size * size * width, use_bias=False)(x)
     return keras.layers.Reshape((size, size, width))(x)

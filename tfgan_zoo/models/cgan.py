@@ -56,13 +56,8 @@ class CGANConfig(ConditionConfig, AdversarialConfig):
     def __post_init__(self):
         super().__post_init__()
         self.check_condition()
-        check_at_least(
-            1,
-            width=self.width,
-            kernel_size=self.kernel_size,
-            embedding_dim=self.embedding_dim,
-            classes=self.classes,
-        )
+        check_at_least(1, width=self.width, kernel_size=self.kernel_size)
+        check_at_least(1, embedding_dim=self.embedding_dim, classes=self.classes)
         check_choice(
             "discriminator_condition", self.discriminator_condition, ("plane", "projection")
         )

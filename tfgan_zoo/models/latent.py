@@ -128,7 +128,7 @@ class LatentModel(ZooModel):
     @functools.cached_property
     def graph(self):
         """A `tf.function` from z, or from z and a condition, to uint8 images."""
-        sizes = (self.config.latent_dim, self.classes) if self.classes else (self.config.latent_dim,)
+        sizes = [size for size in (self.config.latent_dim, self.classes) if size]
         return tf.function(
             lambda *inputs: to_uint8(self(network_inputs(*inputs))),
             input_signature=[tf.TensorSpec((None, size)) for size in sizes],
@@ -285,7 +285,5 @@ def condition_inputs(labels, n, classes):
             raise UserError(f"labels must be {n} integers, one per image, got {labels.size}.")
         return [keras.utils.to_categorical(labels, classes).astype(np.float32)]
     if labels.shape != (n, classes):
-        raise UserError(
-            f"label vectors must be of shape {(n, classes)}, got shape {labels.shape}."
-        )
+        raise UserError(f"label vectors must be of shape {(n, classes)}, got shape {labels.shape}.")
     return [labels.astype(np.float32)]

@@ -84,7 +84,7 @@ class ReplicatedModel(keras.Model):
                 ):
                     optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
                 optimizer.build(variables)
-                # A plain attribute, because tf.train.Checkpoint does not track a dict of optimizers.
+                # A plain attribute: tf.train.Checkpoint does not track a dict of optimizers.
                 setattr(self, f"{player}_optimizer", optimizer)
 
     def fit(self, *args, callbacks=None, **kwargs):
@@ -242,7 +242,7 @@ def spread_overflow(gradients):
     """Replace gradients by NaN on all replicas if they are not finite on one of them.
 
     Each replica's loss-scaling optimizer decides by its own gradients whether to skip a step. With
-    this function all replicas decide alike.
+    this function all replicas make the same decision.
     """
     finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
     overflows = tf.distribute.get_replica_context().all_reduce(
