@@ -36,8 +36,8 @@ def test_dcgan_has_the_shapes_of_figure_1():
         (8, 8, 512),
         (4, 4, 1024),
     ]
-    # Count by hand: dense 100 * 16384, convolutions 25 * in * out, 3 biases at the output, batch norm
-    # 2 per channel.
+    # Count by hand: dense 100 * 16384, convolutions 25 * in * out, 3 biases at the output, and
+    # batch norm 2 per channel.
     generator_count = (
         100 * 16384
         + 25 * (1024 * 512 + 512 * 256 + 256 * 128 + 128 * 3)
@@ -149,8 +149,8 @@ OBJECTIVES = ["non_saturating", "minimax", "least_squares", "hinge", "wasserstei
 
 def test_objectives_have_different_losses():
     first = {name: first_losses("dcgan_tiny", f"model.objective={name}") for name in OBJECTIVES}
-    # Weights, noise and images are equal, so the logits are equal. minimax has the same loss of D as
-    # non_saturating, and wasserstein the same loss of G as hinge.
+    # Weights, noise and images are equal, so the logits are equal. minimax has the same loss of D
+    # as non_saturating, and wasserstein has the same loss of G as hinge.
     assert len({round(losses["real_logits"], 6) for losses in first.values()}) == 1
     assert len({round(losses["discriminator"], 5) for losses in first.values()}) == 4
     assert len({round(losses["generator"], 5) for losses in first.values()}) == 4

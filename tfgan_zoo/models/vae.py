@@ -132,8 +132,8 @@ def decoder(config):
         x = batch_norm()(project(x, first_size, first_width))  # (n, 4, 4, 128)
         x = keras.layers.LeakyReLU(0.2)(x)
         for size, width in stages:  # (n, 7, 7, 64), (n, 14, 14, 32)
-            x = transposed_convolution(x, width, kernel_size, size, use_bias=False)
-            x = keras.layers.LeakyReLU(0.2)(batch_norm()(x))
+            x = batch_norm()(transposed_convolution(x, width, kernel_size, size, use_bias=False))
+            x = keras.layers.LeakyReLU(0.2)(x)
         x = transposed_convolution(x, config.channels, kernel_size, config.image_size)
     else:
         x = keras.layers.Reshape(shape)(keras.layers.Dense(math.prod(shape))(x))
