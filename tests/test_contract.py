@@ -13,6 +13,7 @@ from helpers import LATENT, TINY, TRANSLATION, arrays, batches, fit, images, mak
 
 from tfgan_zoo import presets
 from tfgan_zoo.models import MODELS
+from tfgan_zoo.models.adversarial import AdversarialConfig
 from tfgan_zoo.models.latent import network_inputs
 from tfgan_zoo.saving.exported import load_exported
 from tfgan_zoo.saving.saved_model import max_difference, save_signatures
@@ -21,9 +22,9 @@ from tfgan_zoo.training import distribute
 
 def inputs_of(model, n):
     """Return n inputs of `call`."""
-    if hasattr(model, "sample"):
+    if model.task == "generate":
         return network_inputs(model.latent(n, seed=0), *model.condition(None, n))
-    return arrays(model, n)[0] if hasattr(model, "translate") else arrays(model, n)
+    return arrays(model, n)[0] if model.task == "translate" else arrays(model, n)
 
 
 def test_call_gives_images_in_range(tiny):
@@ -203,7 +204,7 @@ def test_overflow_on_one_replica_skips_the_step_on_both(xla):
 
 
 @pytest.mark.parametrize("xla", ["off", "on"])
-def test_two_replicas_of_a_translator_equal_one(translation_tiny, xla):
+    """Take one step of SGD. Dropout and the image pool, which differ between replicas, are off."""
     """One step of SGD, without dropout and the image pool, which differ between replicas."""
     fixed = ["model.norm=instance"]
     fixed += ["model.pool_size=0"] if translation_tiny == "cyclegan_tiny" else ["model.dropout=0"]
@@ -224,21 +225,16 @@ def test_two_replicas_of_a_translator_equal_one(translation_tiny, xla):
 def test_mirrored_replicas_stay_equal(tiny, xla, steps_per_execution):
     strategy = distribute.make_strategy("mirrored", 2)
     with strategy.scope():
-        ema = (
-            ["model.ema_decay=0.9"] if hasattr(presets.experiment(tiny).model, "ema_decay") else []
-        )
+        adversarial = isinstance(presets.experiment(tiny).model, AdversarialConfig)
+        ema = ["model.ema_decay=0.9"] if adversarial else []
         model = make(tiny, *ema, xla=xla, steps_per_execution=steps_per_execution)
     history = fit(model, steps=2)
     assert np.isfinite(list(history.values())).all()
     assert int(model.step.numpy()) == 2
-    histories = [
-        weight.path
-        for pool in ("pool_x", "pool_y")
-        if hasattr(model, pool)
-        for weight in getattr(model, pool).weights
-    ]
-    # Each replica has its own image pool.
-    for weight in [weight for weight in model.weights if weight.path not in histories]:
+    # Each replica of CycleGAN has its own image pools.
+    pools = [model.pool_x, model.pool_y] if tiny == "cyclegan_tiny" else []
+    pooled = [weight.path for pool in pools for weight in pool.weights]
+    for weight in [weight for weight in model.weights if weight.path not in pooled]:
         copies = [copy.numpy() for copy in strategy.experimental_local_results(weight.value)]
         assert len(copies) == 2
         np.testing.assert_array_equal(*copies, err_msg=weight.path)
@@ -418,7 +414,7 @@ assert "tfgan_zoo" not in sys.modules
 def test_plain_keras_use_with_arrays_and_labels(tiny):
     model = make(tiny)
     x = images(model, 32)
-    paired = hasattr(model.config, "data_kind")
+    paired = model.config.data_kind != "images"
     y = (
         images(model, 32, seed=1)
         if paired
