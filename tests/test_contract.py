@@ -204,8 +204,8 @@ def test_overflow_on_one_replica_skips_the_step_on_both(xla):
 
 
 @pytest.mark.parametrize("xla", ["off", "on"])
-    """Take one step of SGD. Dropout and the image pool, which differ between replicas, are off."""
-    """One step of SGD, without dropout and the image pool, which differ between replicas."""
+def test_two_replicas_of_a_translator_equal_one(translation_tiny, xla):
+    """Take one step of SGD. Dropout and the image pools, which differ by replica, are off."""
     fixed = ["model.norm=instance"]
     fixed += ["model.pool_size=0"] if translation_tiny == "cyclegan_tiny" else ["model.dropout=0"]
     trained = []
