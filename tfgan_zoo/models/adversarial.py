@@ -22,7 +22,7 @@ from tfgan_zoo.losses import OBJECTIVES, gradient_penalty, r1_penalty
 from tfgan_zoo.models.base import cosine_decay, update_ema
 from tfgan_zoo.models.diff_augment import diff_augment
 from tfgan_zoo.models.latent import LatentModel, network_inputs
-from tfgan_zoo.models.replicated import batch_size_of
+from tfgan_zoo.models.replicated import batch_size_of, dtype_policy_scope
 from tfgan_zoo.optimizers import Adam
 
 
@@ -85,7 +85,8 @@ class AdversarialModel(LatentModel):
         super().__init__(config, dtype, **kwargs)
         self.generator_average = None
         if self.config.ema_decay:
-            self.generator_average = keras.models.clone_model(self.generator)
+            with dtype_policy_scope(self.dtype_policy):
+                self.generator_average = keras.models.clone_model(self.generator)
             self.generator_average.set_weights(self.generator.get_weights())
 
     def players(self):
