@@ -13,12 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.layers import replica_id
-from tfgan_zoo.models.replicated import (
-    ReplicatedModel,
-    RunningMeans,
-    dtype_policy_scope,
-    spread_overflow,
-)
+from tfgan_zoo.models.replicated import ReplicatedModel, dtype_policy_scope, spread_overflow
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -69,7 +64,6 @@ class ZooModel(ReplicatedModel):
         with dtype_policy_scope(self.dtype_policy):
             self.build_networks()
         self.built = True
-        self.means = RunningMeans()
 
     @property
     def task(self):

@@ -23,6 +23,10 @@ class ReplicatedModel(keras.Model):
     `players`, `player_variables`, `make_optimizer` and `train_step`.
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.means = RunningMeans()
+
     def compile(self, xla="auto", steps_per_execution=1, run_eagerly=False, seed=0, **optimizers):
         """Configure training. Builds an optimizer for every player.
 
