@@ -149,8 +149,8 @@ def normalized_weights(weights, count):
     weights = [1.0] * count if weights is None else list(weights)
     if not count or len(weights) != count or min(weights) < 0 or not sum(weights):
         raise UserError(
-            f"style_weights must be {count} numbers of at least 0, one for each style, and not "
-            f"all 0, got {weights}."
+            f"style_weights must have a number of at least 0 for each of {count} styles, and not "
+            f"only zeros, got {weights}."
         )
     return [weight / sum(weights) for weight in weights]
 
