@@ -4,8 +4,8 @@
         [--seconds 120] [--features random]
 
 Plain Adam has the learning rate 0.02 and runs at full size from the start. Both use the same
-feature network and the same time. The losses are measured at full size, in time that is not counted.
-Not run by the tests.
+feature network and the same time. The losses are measured at full size. These measurements do not
+count. Not run by the tests.
 """
 
 import argparse

@@ -27,6 +27,7 @@ pixels in 15 s on 2 CPU cores); gatys_tiny for tests.
 """
 
 import dataclasses
+import functools
 import itertools
 
 import keras
@@ -50,6 +51,7 @@ from tfgan_zoo.models.tiled_gram import (
     AnySizeFunction,
     split_image,
     sum_gram_matrices,
+    tile_gradient,
     tiled_losses_and_gradient,
 )
 from tfgan_zoo.optimizers import Adam, lbfgs
@@ -173,8 +175,8 @@ class StyleTransfer(StylizationModel):
 
     `stylize` runs the whole algorithm for one content image, at several sizes. The model also works
     with `compile` and `fit`: its weights are the pixels of one image of `config.image_size`, and a
-    batch (content, style) has the images to compare it with. Of several pairs in a batch, the
-    errors are averaged.
+    batch (content, style) has the images to compare it with. If a batch has several pairs, the
+    image is compared with all contents and with the mean Gram matrices of the styles.
     """
 
     Config = StyleTransferConfig
@@ -184,11 +186,11 @@ class StyleTransfer(StylizationModel):
         features = self.extract_features(tf.zeros((1, 64, 64, 3)))
         self.strides = {layer: 64 // maps.shape[1] for layer, maps in features.items()}
         self.image = ImageVariable(self.config.image_size, self.config.image_size)
-        # Graphs of the methods below, each traced once for all sizes.
+        # Each of these functions is traced once for images of all sizes.
         self.features_graph = AnySizeFunction(self.extract_features)
         self.gram_matrices_graph = AnySizeFunction(self.gram_matrices)
         self.gradient_graph = AnySizeFunction(self.objective_and_gradient)
-        self.tile_gradient_graph = AnySizeFunction(self.tile_gradient)
+        self.tile_gradient_graph = AnySizeFunction(functools.partial(tile_gradient, self))
 
     def players(self):
         return {"image": [self.image]}
@@ -317,32 +319,6 @@ class StyleTransfer(StylizationModel):
     def gram_matrices(self, image, weights):
         """Compute G of every style layer and region of an image: a list of (regions, c, c)."""
         return self.gram_matrices_of(self.extract_features(image), weights)
-
-    def tile_gradient(self, image, weights, gram_gradients, content, content_scales):
-        """Compute a tile's part of the gradient and of the content error.
-
-        Args:
-            image: float32 (1, h, w, 3), a tile with its margin.
-            weights: see `tiled_gram.Tile`.
-            gram_gradients: gradient of the loss with respect to the whole image's Gram matrices.
-            content: see `Targets`, of this tile.
-            content_scales: see `Targets`.
-
-        Returns:
-            (gradient (1, h, w, 3), scalar).
-        """
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            features = self.extract_features(image)
-            error = self.content_loss(features, content, content_scales)
-            products = [
-                tf.reduce_sum(gradient * gram)
-                for gradient, gram in zip(
-                    gram_gradients, self.gram_matrices_of(features, weights), strict=True
-                )
-            ]
-            loss = tf.add_n(products) + self.config.content_weight * error
-        return tape.gradient(loss, image), error
 
     # --- one step of Adam
 

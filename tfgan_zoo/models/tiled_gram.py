@@ -183,6 +183,34 @@ def tiled_losses_and_gradient(model, image, targets):
     return model.weighted_sum(style, content, variation), tf.constant(gradient)
 
 
+def tile_gradient(model, image, weights, gram_gradients, content, content_scales):
+    """Compute the part of a tile in the gradient and in the content error.
+
+    Args:
+        model: a `StyleTransfer`.
+        image: float32 (1, h, w, 3), the tile with its margin.
+        weights: see `Tile`.
+        gram_gradients: gradient of the loss with respect to the Gram matrices of the whole image.
+        content: features of the content in this tile, see `style_transfer.Targets`.
+        content_scales: see `style_transfer.Targets`.
+
+    Returns:
+        (gradient (1, h, w, 3), content error).
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        features = model.extract_features(image)
+        error = model.content_loss(features, content, content_scales)
+        grams = model.gram_matrices_of(features, weights)
+        # The gradient of these products is that of the loss through the Gram matrices.
+        products = [
+            tf.reduce_sum(gradient * gram)
+            for gradient, gram in zip(gram_gradients, grams, strict=True)
+        ]
+        loss = tf.add_n(products) + model.config.content_weight * error
+    return tape.gradient(loss, image), error
+
+
 class AnySizeFunction:
     """`tf.function` that is traced once for images of all sizes.
 
