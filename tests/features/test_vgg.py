@@ -54,7 +54,7 @@ def test_the_small_network_is_checked_and_ends_at_block5(tmp_path, monkeypatch):
 def test_distillation_lowers_the_error_and_folding_batch_norm_keeps_it(tmp_path, monkeypatch):
     teacher, folder = tmp_path / "teacher.keras", tmp_path / "images"
     build_vgg19(distill_vgg.LAYERS, "max", 4).save(teacher)
-    monkeypatch.setattr(vgg, "SMALL_VGG_WIDTH", 4)
+    monkeypatch.setattr(distill_vgg, "SMALL_VGG_WIDTH", 4)
     monkeypatch.setattr(distill_vgg, "SIZE", 32)
     folder.mkdir()
     for i in range(20):

@@ -22,6 +22,7 @@ from tfgan_zoo.errors import UserError, check_choice
 from tfgan_zoo.files import atomic_write
 from tfgan_zoo.inference import image_files
 from tfgan_zoo.models.style_transfer import DescentState, StyleTransfer, resize_image
+from tfgan_zoo.models.stylization import check_image
 from tfgan_zoo.models.tiled_gram import needs_tiles, receptive_radius
 
 COLOR_MODES = ("style", "keep", "match", "histogram")
@@ -201,6 +202,7 @@ def gatys_stylizer(
     floats_per_pixel = model.extract_features.floats_per_pixel
 
     def stylizer(content, adapt_colors):
+        check_image(content, "The content image", 32)  # before a folder for its state is created
         sizes = [content.shape[:2]]
         sizes += [resize_longer_side(style, max(content.shape)).shape[:2] for style in styles]
         gib = estimate_memory(sizes, config, floats_per_pixel, tile) / 2**30
