@@ -79,7 +79,7 @@ PRESETS = {
     },
     "gatys": {
         "kind": "StyleTransfer",
-        # block2_conv2: with random features block4_conv2 alone carries little content
+        # Two content layers: with random weights block4_conv2 alone carries little content.
         "model": {
             "image_size": 512,
             "features": "small",
