@@ -245,6 +245,7 @@ def test_invalid_arguments_raise_errors(options, message):
         StyleTransfer(SMALL).stylize(CONTENT, [STYLE], **options)
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_an_infinite_loss_raises_an_error():
     config = dataclasses.replace(SMALL, style_weight=1e39)
     with pytest.raises(UserError, match="The loss must be finite, got (inf|nan)"):
