@@ -18,7 +18,11 @@ SHARED = ROOT.parent / "shared" / "data"  # real data sets, not part of the repo
 
 TINY = [name for name in presets.PRESETS if name.endswith("_tiny")]
 LATENT, TRANSLATION, STYLE = (
-    [name for name in TINY if presets.experiment(name).task == task]
+    [
+        name
+        for name in TINY
+        if presets.experiment(name).task == task and presets.experiment(name).model.trains
+    ]
     for task in ("generate", "translate", "stylize")
 )
 
