@@ -1,4 +1,4 @@
-"""Two logical CPUs for the whole session (a MirroredStrategy of two replicas in one process), and fixtures over the tiny presets."""
+"""Two logical CPUs for MirroredStrategy with two replicas, and fixtures over the tiny presets."""
 
 import os
 
@@ -13,7 +13,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
-from helpers import LATENT, STYLE, TINY, TRANSLATION  # noqa: E402 (after the devices are set)
+from helpers import LATENT, STYLE, TINY, TRANSLATION  # noqa: E402 (after the devices)
 
 
 @pytest.fixture(params=TINY)

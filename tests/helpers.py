@@ -1,4 +1,4 @@
-"""Helpers that many tests share: compiled tiny models, data to train them on, the installed command."""
+"""Helpers of many tests: compiled tiny models, data to train them on, the installed command."""
 
 import importlib.util
 import os
@@ -18,13 +18,17 @@ SHARED = ROOT.parent / "shared" / "data"  # real data sets, not part of the repo
 
 TINY = [name for name in presets.PRESETS if name.endswith("_tiny")]
 LATENT, TRANSLATION, STYLE = (
-    [name for name in TINY if presets.experiment(name).task == task]
+    [
+        name
+        for name in TINY
+        if presets.experiment(name).task == task and presets.experiment(name).model.trains
+    ]
     for task in ("generate", "translate", "stylize")
 )
 
 
 def make(name, *overrides, dtype="float32", **compile_options):
-    """A compiled model of a tiny preset, always from the same initial weights."""
+    """Return a compiled model of a tiny preset with fixed initial weights."""
     experiment = presets.experiment(name, *overrides)
     keras.utils.set_random_seed(experiment.train.seed)
     model = MODELS[experiment.kind](experiment.model, dtype=dtype)
@@ -33,42 +37,39 @@ def make(name, *overrides, dtype="float32", **compile_options):
 
 
 def images(model, n=64, seed=0):
-    """Smooth random images in [-1, 1] of the model's size: float32 (n, s, s, c)."""
+    """Return smooth random images of the model's size: float32 (n, s, s, c) in [-1, 1]."""
     config = model.config
-    coarse = (
-        np.random.default_rng(seed)
-        .uniform(-1, 1, (n, 4, 4, getattr(config, "channels", 3)))
-        .astype("float32")
-    )
+    shape = (n, 4, 4, getattr(config, "channels", 3))
+    coarse = np.random.default_rng(seed).uniform(-1, 1, shape).astype("float32")
     return tf.image.resize(coarse, (config.image_size, config.image_size)).numpy()
 
 
 def arrays(model, n=64):
-    """What the model trains on: images, (images, labels) for a conditional model, (x, y) for translation and AdaIN."""
+    """Return training data of the model.
+
+    Images, (images, labels) for a conditional model, or (x, y) for translation and AdaIN.
+    """
     if model.config.data_kind != "images":
         return images(model, n), images(model, n, seed=1)
-    return (
-        (images(model, n), np.arange(n) % model.classes) if model.needs_labels else images(model, n)
-    )
+    if model.needs_labels:
+        return images(model, n), np.arange(n) % model.classes
+    return images(model, n)
 
 
 def batches(model, batch_size=16):
-    return (
-        tf.data.Dataset.from_tensor_slices(arrays(model))
-        .batch(batch_size, drop_remainder=True)
-        .repeat()
-    )
+    dataset = tf.data.Dataset.from_tensor_slices(arrays(model))
+    return dataset.batch(batch_size, drop_remainder=True).repeat()
 
 
 def fit(model, steps=4, epochs=1, batch_size=16):
-    """Trains on the test images; returns the history."""
+    """Train on the test images and return the history."""
     return model.fit(
         batches(model, batch_size), steps_per_epoch=steps, epochs=epochs, shuffle=False, verbose=0
     ).history
 
 
 def run_cli(*arguments, cwd=None, env=None, timeout=300):
-    """The installed command in a process of its own."""
+    """Run the installed command in a new process."""
     command = pathlib.Path(sys.executable).with_name("tfgan-zoo")
     environment = {
         name: value
@@ -86,7 +87,7 @@ def run_cli(*arguments, cwd=None, env=None, timeout=300):
 
 
 def module_of(path):
-    """A Python file outside of the package, as a module of its own."""
+    """Import a Python file outside of the package as a module."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""Every promise of the zoo, over every tiny preset (and the golden parameter counts over all presets)."""
+"""The contract of every model, tested on every tiny preset. Parameter counts: on all presets."""
 
 import json
 import math
@@ -13,6 +13,7 @@ from helpers import LATENT, TINY, TRANSLATION, arrays, batches, fit, images, mak
 
 from tfgan_zoo import presets
 from tfgan_zoo.models import MODELS
+from tfgan_zoo.models.adversarial import AdversarialConfig
 from tfgan_zoo.models.latent import network_inputs
 from tfgan_zoo.saving.exported import load_exported
 from tfgan_zoo.saving.saved_model import max_difference, save_signatures
@@ -20,10 +21,10 @@ from tfgan_zoo.training import distribute
 
 
 def inputs_of(model, n):
-    """What the trained model is called with."""
-    if hasattr(model, "sample"):
+    """Return n inputs of `call`."""
+    if model.task == "generate":
         return network_inputs(model.latent(n, seed=0), *model.condition(None, n))
-    return arrays(model, n)[0] if hasattr(model, "translate") else arrays(model, n)
+    return arrays(model, n)[0] if model.task == "translate" else arrays(model, n)
 
 
 def test_call_gives_images_in_range(tiny):
@@ -39,12 +40,10 @@ def test_call_gives_images_in_range(tiny):
     "name", [name for name in presets.PRESETS if presets.PRESETS[name]["parameters"]]
 )
 def test_parameter_counts_are_the_golden_ones(name):
-    downloads = (
-        presets.PRESETS[name]["model"].get("features") == "imagenet"
-    )  # which counts as much as random weights do
-    experiment = presets.experiment(
-        name, *(["model.features=random", "model.features_width=64"] if downloads else [])
-    )
+    # Random weights have the same count as downloaded ones.
+    downloads = presets.PRESETS[name]["model"].get("features") == "imagenet"
+    overrides = ["model.features=random", "model.features_width=64"] if downloads else []
+    experiment = presets.experiment(name, *overrides)
     model = MODELS[experiment.kind](experiment.model)
     counts = {
         player: sum(math.prod(v.shape) for v in variables)
@@ -53,7 +52,8 @@ def test_parameter_counts_are_the_golden_ones(name):
     assert counts == presets.PRESETS[name]["parameters"]
 
 
-def test_every_weight_of_a_player_moves_and_only_those(tiny):
+def test_every_weight_of_a_player_moves_and_no_other(tiny):
+    """Within three steps: a weight behind a gate that starts at zero has no gradient at first."""
     model = make(tiny)
     batch = model.unpack_batch(tf.nest.map_structure(tf.constant, arrays(model, 16)))
     players = model.player_variables()
@@ -62,7 +62,8 @@ def test_every_weight_of_a_player_moves_and_only_those(tiny):
     )
     for mover in players:
         before = {name: [v.numpy() for v in variables] for name, variables in players.items()}
-        model.descend(lambda: model.compute_losses(batch), only=[mover])
+        for _ in range(3):
+            model.descend(lambda: model.compute_losses(batch), only=[mover])
         for name, variables in players.items():
             moved = [
                 not np.array_equal(old, v.numpy())
@@ -79,6 +80,7 @@ def test_losses_are_finite_and_have_the_promised_names(tiny):
         "cyclegan_tiny": {"generator", "discriminator", "adversarial", "cycle", "identity"},
         "fast_tiny": {"generator", "style", "content", "variation"},
         "adain_tiny": {"decoder", "style", "content"},
+        "gatys_tiny": {"image", "style", "content", "variation"},
     }
     assert history.keys() == names.get(
         tiny, {"generator", "discriminator", "real_logits", "fake_logits"}
@@ -89,12 +91,12 @@ def test_losses_are_finite_and_have_the_promised_names(tiny):
 def test_reported_losses_are_means_over_the_epoch(tiny):
     model = make(tiny)
     real = batches(model)
-    each = [model.train_step(batch) for batch in real.take(4)]
+    steps = [model.train_step(batch) for batch in real.take(4)]
     reported = fit(make(tiny))
     for name in reported:
         np.testing.assert_allclose(
             reported[name][0],
-            np.mean([float(losses[name]) for losses in each]),
+            np.mean([float(losses[name]) for losses in steps]),
             rtol=1e-4,
             atol=1e-5,
         )
@@ -102,15 +104,15 @@ def test_reported_losses_are_means_over_the_epoch(tiny):
 
 def test_graph_equals_eager(tiny):
     graph, eager = make(tiny), make(tiny, run_eagerly=True)
-    if (
-        tiny not in LATENT
-    ):  # one step of SGD: narrow networks with instance norm blow up rounding errors fiftyfold in each
+    # One step of SGD: narrow networks with instance norm amplify rounding errors 50-fold per step.
+    if tiny not in LATENT:
         for model, eagerly in ((graph, False), (eager, True)):
             sgd = {f"{player}_optimizer": keras.optimizers.SGD(1e-3) for player in model.players()}
             model.compile(xla="off", run_eagerly=eagerly, **sgd)
     steps = 1 if tiny not in LATENT else 4
     assert_close(fit(graph, steps), fit(eager, steps))
-    # AdaIN divides by deviations, of dead channels by next to nothing: its gradients have the larger rounding errors
+    # AdaIN divides by standard deviations, which are near 0 in dead channels. So the rounding
+    # errors of its gradients are larger.
     assert_same_weights(
         graph, eager, atol=1e-4 if tiny == "adain_tiny" else 1e-6 if tiny in TRANSLATION else 1e-5
     )
@@ -141,7 +143,7 @@ def test_steps_per_execution_changes_nothing(tiny):
 
 @pytest.mark.parametrize("xla", ["off", "on"])
 def test_two_replicas_equal_one(xla):
-    """Same global batch, plain SGD, no batch norm and no dropout; the replicas' noise is their own, so the test fixes it."""
+    """The same global batch and noise, plain SGD, no batch norm and no dropout."""
 
     def trained(replicas):
         strategy = distribute.make_strategy("mirrored", replicas)
@@ -154,9 +156,8 @@ def test_two_replicas_equal_one(xla):
                 generator_optimizer=keras.optimizers.SGD(0.5),
                 discriminator_optimizer=keras.optimizers.SGD(0.5),
             )
-            for (
-                layer
-            ) in model.generator.layers:  # with fixed statistics batch norm treats each image alone
+            # With frozen statistics batch norm does not mix images.
+            for layer in model.generator.layers:
                 if isinstance(layer, keras.layers.BatchNormalization):
                     layer.trainable = False
             model.compile(
@@ -179,22 +180,18 @@ def test_two_replicas_equal_one(xla):
 
 
 @pytest.mark.parametrize("xla", ["off", "on"])
-def test_a_gradient_that_overflows_on_one_replica_skips_the_step_on_both(xla):
+def test_overflow_on_one_replica_skips_the_step_on_both(xla):
     with distribute.make_strategy("mirrored", 2).scope():
         model = make("dcgan_tiny", dtype="mixed_float16", xla=xla)
-    losses = model.compute_losses
+    compute_losses = model.compute_losses
 
-    def overflowing(batch, turn=0):
-        found = losses(batch, turn)
-        first = tf.distribute.get_replica_context().replica_id_in_sync_group
-        huge = tf.where(
-            tf.logical_and(model.step.value == 0, tf.equal(first, 1)), float("inf"), 0.0
-        )
-        return {
-            **found,
-            "generator": found["generator"]
-            + huge * tf.reduce_sum(model.generator.trainable_variables[0]),
-        }
+    def overflowing(batch):
+        losses = compute_losses(batch)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        overflows = tf.logical_and(model.step.value == 0, tf.equal(replica, 1))
+        factor = tf.where(overflows, float("inf"), 0.0)
+        infinite = factor * tf.reduce_sum(model.generator.trainable_variables[0])
+        return {**losses, "generator": losses["generator"] + infinite}
 
     model.compute_losses = overflowing
     before = model.generator.get_weights()
@@ -209,7 +206,7 @@ def test_a_gradient_that_overflows_on_one_replica_skips_the_step_on_both(xla):
 
 @pytest.mark.parametrize("xla", ["off", "on"])
 def test_two_replicas_of_a_translator_equal_one(translation_tiny, xla):
-    """One step of SGD, without what is each replica's own: dropout and the history of images."""
+    """Take one step of SGD. Dropout and the image pools, which differ by replica, are off."""
     fixed = ["model.norm=instance"]
     fixed += ["model.pool_size=0"] if translation_tiny == "cyclegan_tiny" else ["model.dropout=0"]
     trained = []
@@ -229,22 +226,16 @@ def test_two_replicas_of_a_translator_equal_one(translation_tiny, xla):
 def test_mirrored_replicas_stay_equal(tiny, xla, steps_per_execution):
     strategy = distribute.make_strategy("mirrored", 2)
     with strategy.scope():
-        ema = (
-            ["model.ema_decay=0.9"] if hasattr(presets.experiment(tiny).model, "ema_decay") else []
-        )
+        adversarial = isinstance(presets.experiment(tiny).model, AdversarialConfig)
+        ema = ["model.ema_decay=0.9"] if adversarial else []
         model = make(tiny, *ema, xla=xla, steps_per_execution=steps_per_execution)
     history = fit(model, steps=2)
     assert np.isfinite(list(history.values())).all()
     assert int(model.step.numpy()) == 2
-    histories = [
-        weight.path
-        for pool in ("pool_x", "pool_y")
-        if hasattr(model, pool)
-        for weight in getattr(model, pool).weights
-    ]
-    for weight in [
-        weight for weight in model.weights if weight.path not in histories
-    ]:  # each replica has a history of its own
+    # Each replica of CycleGAN has its own image pools.
+    pools = [model.pool_x, model.pool_y] if tiny == "cyclegan_tiny" else []
+    pooled = [weight.path for pool in pools for weight in pool.weights]
+    for weight in [weight for weight in model.weights if weight.path not in pooled]:
         copies = [copy.numpy() for copy in strategy.experimental_local_results(weight.value)]
         assert len(copies) == 2
         np.testing.assert_array_equal(*copies, err_msg=weight.path)
@@ -285,13 +276,15 @@ def test_mixed_precision_trains_and_exports_float32_and_uint8(tiny, policy, tmp_
     assert np.isfinite(list(fit(model).values())).all()
     assert all(variable.dtype == "float32" for variable in model.trainable_variables)
     assert model(inputs_of(model, 2)).dtype == tf.float32
+    if not model.config.trains:  # each image is optimized by itself: there is no network to export
+        return
     save_signatures(model, tmp_path / "saved")
     exported = load_exported(tmp_path / "saved")
     assert exported.reference_outputs().dtype == model.reference_outputs().dtype == np.uint8
     assert max_difference(model, exported) <= 1
 
 
-def test_keras_file_round_trips_optimizers_and_training_goes_on_alike(tiny, tmp_path):
+def test_keras_file_restores_optimizers_and_training_continues_identically(tiny, tmp_path):
     model = make(tiny)
     fit(model)
     model.save(tmp_path / "model.keras")
@@ -313,7 +306,7 @@ def test_experiment_goes_through_json(tiny):
 
 
 def test_saved_translator_runs_with_tensorflow_alone(translation_tiny, tmp_path):
-    """At a size that no network needs, in every direction."""
+    """In every direction, at a size that the strides do not divide."""
     model = make(translation_tiny)
     fit(model, steps=1)
     save_signatures(model, tmp_path / "saved")
@@ -326,7 +319,8 @@ import numpy as np, tensorflow as tf
 model = tf.saved_model.load({str(tmp_path / "saved")!r})
 image = tf.constant(np.load({str(tmp_path / "image.npy")!r}))
 names = ["translate", *{[f"translate_{direction}" for direction in model.directions]!r}]
-np.savez({str(tmp_path / "out.npz")!r}, **{{name: model.signatures[name](images=image)["images"].numpy() for name in names}})
+outputs = {{name: model.signatures[name](images=image)["images"].numpy() for name in names}}
+np.savez({str(tmp_path / "out.npz")!r}, **outputs)
 assert "tfgan_zoo" not in sys.modules
 """
     subprocess.run(
@@ -338,9 +332,9 @@ assert "tfgan_zoo" not in sys.modules
     out = np.load(tmp_path / "out.npz")
     np.testing.assert_array_equal(out["translate"], out["translate_xy"])
     for direction in model.directions:
-        found = out[f"translate_{direction}"]
-        assert found.dtype == np.uint8 and found.shape == image.shape
-        assert np.abs(found.astype(int) - model.translate(image, direction)).max() <= 1
+        translation = out[f"translate_{direction}"]
+        assert translation.dtype == np.uint8 and translation.shape == image.shape
+        assert np.abs(translation.astype(int) - model.translate(image, direction)).max() <= 1
 
 
 def test_saved_model_runs_with_tensorflow_alone(latent_tiny, tmp_path):
@@ -359,9 +353,13 @@ import os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np, tensorflow as tf
 model = tf.saved_model.load({str(tmp_path / "saved")!r})
-sample = lambda n, seed: model.signatures["sample"](n=tf.constant(n), seed=tf.constant(seed){labels})["images"].numpy()
-images = model.signatures["serving_default"](z=tf.constant(np.load({str(tmp_path / "z.npy")!r})){five})["images"].numpy()
-np.savez({str(tmp_path / "out.npz")!r}, a=sample(6, 1), b=sample(6, 1), c=sample(6, 2), images=images)
+def sample(n, seed):
+    run = model.signatures["sample"]
+    return run(n=tf.constant(n), seed=tf.constant(seed){labels})["images"].numpy()
+z = tf.constant(np.load({str(tmp_path / "z.npy")!r}))
+images = model.signatures["serving_default"](z=z{five})["images"].numpy()
+a, b, c = sample(6, 1), sample(6, 1), sample(6, 2)
+np.savez({str(tmp_path / "out.npz")!r}, a=a, b=b, c=c, images=images)
 assert "tfgan_zoo" not in sys.modules
 """
     subprocess.run(
@@ -378,17 +376,12 @@ assert "tfgan_zoo" not in sys.modules
     assert np.abs(out["a"].astype(int) - model.sample(6, seed=1, labels=chosen)).max() <= 1
     condition = model.condition([3, 8, 3, 8, 3] if model.classes else None, 5)
     assert out["images"].shape[0] == 5
-    assert (
-        np.abs(
-            out["images"].astype(int)
-            - np.round((model(network_inputs(z, *condition)).numpy() + 1) * 127.5)
-        ).max()
-        <= 1
-    )
+    expected = np.round((model(network_inputs(z, *condition)).numpy() + 1) * 127.5)
+    assert np.abs(out["images"].astype(int) - expected).max() <= 1
 
 
 def test_saved_stylizer_runs_with_tensorflow_alone(stylize_tiny, tmp_path):
-    """At sizes that no network needs; of one image the same comes out as among others."""
+    """At sizes that the strides do not divide. A batch gives the same as single images."""
     model = make(stylize_tiny)
     fit(model, steps=1)
     save_signatures(model, tmp_path / "saved")
@@ -404,7 +397,8 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np, tensorflow as tf
 model = tf.saved_model.load({str(tmp_path / "saved")!r})
 inputs = np.load({str(tmp_path / "in.npz")!r})
-np.save({str(tmp_path / "out.npy")!r}, model.signatures["stylize"](**{{name: tf.constant(inputs[name]) for name in inputs}})["images"])
+inputs = {{name: tf.constant(inputs[name]) for name in inputs}}
+np.save({str(tmp_path / "out.npy")!r}, model.signatures["stylize"](**inputs)["images"])
 assert "tfgan_zoo" not in sys.modules
 """
     subprocess.run(
@@ -413,21 +407,17 @@ assert "tfgan_zoo" not in sys.modules
         cwd=tmp_path,
         env={"PATH": "", "HOME": str(tmp_path)},
     )
-    found = np.load(tmp_path / "out.npy")
-    more = [list(styles), 0.5, [3, 1]] if model.takes_styles else []
-    assert found.dtype == np.uint8 and found.shape == (2, 45, 70, 3)
-    assert (
-        np.abs(
-            found.astype(int) - [model.stylize(image, *more) for image in inputs["images"]]
-        ).max()
-        <= 1
-    )
+    out = np.load(tmp_path / "out.npy")
+    arguments = [list(styles), 0.5, [3, 1]] if model.takes_styles else []
+    assert out.dtype == np.uint8 and out.shape == (2, 45, 70, 3)
+    expected = [model.stylize(image, *arguments) for image in inputs["images"]]
+    assert np.abs(out.astype(int) - expected).max() <= 1
 
 
 def test_plain_keras_use_with_arrays_and_labels(tiny):
     model = make(tiny)
     x = images(model, 32)
-    paired = hasattr(model.config, "data_kind")
+    paired = model.config.data_kind != "images"
     y = (
         images(model, 32, seed=1)
         if paired
@@ -438,18 +428,16 @@ def test_plain_keras_use_with_arrays_and_labels(tiny):
     history = model.fit(x, y, batch_size=16, epochs=1, verbose=0).history
     assert int(model.step.numpy()) == 2
     assert np.isfinite(list(history.values())).all()
-    labelled = tf.data.Dataset.from_tensor_slices(
-        (x, y if paired else np.zeros(32, "int64"))
-    ).batch(10)  # and a last batch of 2
-    model.fit(labelled, verbose=0, shuffle=False)
+    # Three batches of 10 and a last one of 2, with labels that an unconditional model ignores.
+    labels = y if paired else np.zeros(32, "int64")
+    labeled = tf.data.Dataset.from_tensor_slices((x, labels)).batch(10)
+    model.fit(labeled, verbose=0, shuffle=False)
     assert int(model.step.numpy()) == 6
 
 
-def test_integer_images_are_refused(tiny):
+def test_integer_images_raise_an_error(tiny):
     model = make(tiny)
-    with pytest.raises(
-        ValueError, match=r"images must be float32 in \[-1, 1\], received.* dtype=uint8"
-    ):
+    with pytest.raises(ValueError, match=r"images must be float32 in \[-1, 1\].*uint8"):
         model.fit(
             tf.data.Dataset.from_tensors((np.zeros((4, 16, 16, 1), "uint8"), np.zeros(4, "int64"))),
             verbose=0,
@@ -458,9 +446,7 @@ def test_integer_images_are_refused(tiny):
 
 
 def test_every_model_has_a_tiny_preset():
-    assert {presets.PRESETS[name]["kind"] for name in TINY} == set(MODELS) - {
-        "StyleTransfer"
-    }  # whose one player is the picture
+    assert {presets.PRESETS[name]["kind"] for name in TINY} == set(MODELS)
 
 
 def assert_close(history_a, history_b):

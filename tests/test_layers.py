@@ -1,4 +1,4 @@
-"""Spectral normalization against NumPy's SVD, dropout against its probabilities; two replicas in a process."""
+"""Layers against NumPy, against Keras' own layers, and on two replicas."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ def test_sigma_is_the_largest_singular_value_and_the_kernel_stays(kind):
     assert layer.u.shape == (3, 1)
 
 
-def test_iterations_converge_faster():
+def test_more_iterations_are_more_accurate():
     errors = []
     for iterations in (1, 40):
         keras.utils.set_random_seed(0)
@@ -69,23 +69,21 @@ def test_iterations_converge_faster():
     assert errors[1] < 1e-3 < errors[0]
 
 
-def test_only_training_moves_u():
+def test_only_training_changes_u():
     layer, x = normalized("dense")
     u = layer.u.numpy()
     layer(x), layer(x, training=False)
     np.testing.assert_array_equal(layer.u, u)
     layer(x, training=True)
     assert np.abs(layer.u.numpy() - u).max() > 1e-3
-    assert [w.name for w in layer.trainable_variables] == ["bias", "kernel"] and [
-        w.name for w in layer.non_trainable_variables
-    ] == ["u"]
+    assert [w.name for w in layer.trainable_variables] == ["bias", "kernel"]
+    assert [w.name for w in layer.non_trainable_variables] == ["u"]
 
 
 @pytest.mark.parametrize("kind", WRAPPED)
 def test_gradient_is_that_of_kernel_over_sigma(kind):
-    layer, x = normalized(
-        kind, iterations=300
-    )  # converged: then d sigma / d kernel = v u^T, as by finite differences
+    # After convergence d sigma / d kernel is v u^T, and equals finite differences.
+    layer, x = normalized(kind, iterations=300)
     weights = tf.random.stateless_normal(layer(x).shape, (5, 6))
 
     def loss(kernel):
@@ -97,18 +95,15 @@ def test_gradient_is_that_of_kernel_over_sigma(kind):
     with tf.GradientTape() as tape:
         value = tf.reduce_sum(layer(x) * weights)
     gradient = tape.gradient(value, layer.layer.kernel.value).numpy()
-    kernel, direction = (
-        layer.layer.kernel.numpy(),
-        np.random.default_rng(0).normal(size=gradient.shape).astype("float32"),
-    )
+    kernel = layer.layer.kernel.numpy()
+    direction = np.random.default_rng(0).normal(size=gradient.shape).astype("float32")
     numeric = (loss(kernel + 1e-3 * direction) - loss(kernel - 1e-3 * direction)) / 2e-3
     np.testing.assert_allclose(np.sum(gradient * direction), numeric, rtol=1e-2, atol=1e-3)
-    np.testing.assert_allclose(
-        np.sum(gradient * kernel), 0.0, atol=1e-3
-    )  # the scale of W does not matter
+    # The scale of W does not matter.
+    np.testing.assert_allclose(np.sum(gradient * kernel), 0.0, atol=1e-3)
 
 
-def test_bias_is_ours_and_optional():
+def test_bias_is_optional():
     layer, x = normalized("dense")
     before = layer(x)
     layer.bias.assign([1.0, -2.0, 3.0])
@@ -116,18 +111,18 @@ def test_bias_is_ours_and_optional():
     assert normalized("dense", use_bias=False)[0].bias is None
 
 
-def test_unsuitable_layers_are_refused():
+def test_unsuitable_layers_raise_an_error():
     for layer in (
         keras.layers.Flatten(),
         keras.layers.Dense(3),
         keras.layers.Dense(3, use_bias=False, activation="relu"),
         keras.layers.Conv2D(3, 2, use_bias=False, data_format="channels_first"),
     ):
-        with pytest.raises(UserError, match="received"):
+        with pytest.raises(UserError, match="spectral normalization needs|data_format must be"):
             SpectralNormalization(layer)
-    with pytest.raises(UserError, match="received iterations=0"):
+    with pytest.raises(UserError, match="iterations must be at least 1"):
         normalized("dense", iterations=0)
-    with pytest.raises(UserError, match=r"received rate=1.0"):
+    with pytest.raises(UserError, match=r"dropout rate must be in \[0, 1\), got 1.0"):
         Dropout(1.0, seed=0)
 
 
@@ -137,10 +132,8 @@ def test_mixed_precision_keeps_sigma_in_float32(policy):
         keras.layers.Conv2D(3, 2, use_bias=False, dtype=policy), dtype=policy
     )
     y = tf.function(lambda x: layer(x, training=True), jit_compile=True)(tf.ones((2, 4, 4, 5)))
-    assert (
-        y.dtype == tf.as_dtype(policy[6:])
-        and layer.sigma().dtype == tf.float32 == layer.u.value.dtype
-    )
+    assert y.dtype == tf.as_dtype(policy[6:])
+    assert layer.sigma().dtype == tf.float32 == layer.u.value.dtype
     dropped = Dropout(0.5, seed=1, dtype=policy)(tf.ones((4, 9)), training=True)
     assert dropped.dtype == y.dtype and set(np.unique(tf.cast(dropped, tf.float32))) == {0.0, 2.0}
 
@@ -155,28 +148,23 @@ def test_save_and_load(tmp_path):
     model.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras")
     dropout, spectral = loaded.layers
-    assert dropout.counter.numpy() == 3 and (
-        dropout.rate,
-        dropout.seed,
-        spectral.iterations,
-        spectral.use_bias,
-    ) == (0.5, 3, 2, True)
+    assert dropout.counter.numpy() == 3
+    assert (dropout.rate, dropout.seed) == (0.5, 3)
+    assert (spectral.iterations, spectral.use_bias) == (2, True)
     np.testing.assert_array_equal(loaded(x), model(x))
-    np.testing.assert_array_equal(
-        loaded(x, training=True), model(x, training=True)
-    )  # resumed: the same next mask
+    # The next mask is the same.
+    np.testing.assert_array_equal(loaded(x, training=True), model(x, training=True))
     np.testing.assert_array_equal(spectral.u, model.layers[1].u)
 
 
-def test_dropout_rate_scale_and_draws():
+def test_dropout_rate_scale_and_masks():
     layer, x = Dropout(0.3, seed=7), tf.fill((100, 400), 7.0)
     first, second = layer(x, training=True).numpy(), layer(x, training=True).numpy()
     assert layer.counter.numpy() == 2
     np.testing.assert_allclose(np.unique(first), [0.0, 10.0], rtol=1e-6)
     np.testing.assert_allclose((first == 0).mean(), 0.3, atol=0.01)
-    np.testing.assert_allclose(
-        ((first == 0) & (second == 0)).mean(), 0.09, atol=0.01
-    )  # independent draws
+    # The masks are independent.
+    np.testing.assert_allclose(((first == 0) & (second == 0)).mean(), 0.09, atol=0.01)
     layer.counter.assign(0)
     np.testing.assert_array_equal(layer(x, training=True), first)
     np.testing.assert_array_equal(
@@ -186,7 +174,7 @@ def test_dropout_rate_scale_and_draws():
     assert layer.counter.numpy() == 2 and not layer.trainable_variables
 
 
-def test_dropout_does_nothing_outside_of_training():
+def test_dropout_does_nothing_at_inference():
     layer, x = Dropout(0.9, seed=7), tf.ones((10, 10))
     np.testing.assert_array_equal(layer(x), x)
     np.testing.assert_array_equal(layer(x, training=False), x)
@@ -201,11 +189,10 @@ def test_replica_id_outside_of_replicas():
 
 
 def results_and_gradients(layer, x):
-    """What a layer makes of x in training, and the gradients of a weighted sum of it."""
+    """Return a layer's output in training, and the gradients of a weighted sum of it."""
     shape = layer.compute_output_shape(x.shape)
-    weights = tf.reshape(
-        tf.sin(tf.range(np.prod(shape), dtype=tf.float32)), shape
-    )  # XLA would draw other random ones
+    # Fixed weights, because XLA draws other random numbers.
+    weights = tf.reshape(tf.sin(tf.range(np.prod(shape), dtype=tf.float32)), shape)
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = layer(x, training=True)
@@ -214,9 +201,9 @@ def results_and_gradients(layer, x):
     return [y, *tape.gradient(total, [x, *variables])]
 
 
-def test_batch_norm_refuses_what_its_kernel_has_not():
+def test_batch_norm_rejects_unsupported_options():
     for options in ({"axis": 1}, {"scale": False}, {"center": False}, {"synchronized": True}):
-        with pytest.raises(UserError, match="batch norm here has axis=-1"):
+        with pytest.raises(UserError, match="batch norm must have axis=-1"):
             BatchNormalization(**options)
 
 
@@ -225,7 +212,7 @@ def test_batch_norm_refuses_what_its_kernel_has_not():
     ("dtype", "tolerance"), [("float32", 1e-4), ("mixed_float16", 1e-2), ("mixed_bfloat16", 6e-2)]
 )
 @pytest.mark.parametrize("shape", [(4, 6, 5, 3), (8, 3), (1, 1, 1, 3)])
-def test_fused_batch_norm_is_keras_own(shape, dtype, tolerance, jit):
+def test_fused_batch_norm_equals_keras(shape, dtype, tolerance, jit):
     x = 3.0 * tf.random.stateless_normal(shape, (1, 2)) + 1.0
     options = {
         "momentum": 0.9,
@@ -233,36 +220,35 @@ def test_fused_batch_norm_is_keras_own(shape, dtype, tolerance, jit):
         "gamma_initializer": keras.initializers.RandomNormal(1.0, 0.5, seed=1),
         "dtype": dtype,
     }
-    found, wanted = (
+    fused, reference = (
         kind(**options) for kind in (BatchNormalization, keras.layers.BatchNormalization)
     )
-    for layer in (found, wanted):
+    for layer in (fused, reference):
         layer.build(shape)
-    learn = tf.function(lambda x: results_and_gradients(found, x), jit_compile=jit, autograph=False)
+    step = tf.function(lambda x: results_and_gradients(fused, x), jit_compile=jit, autograph=False)
     for _ in range(2):
-        ours, theirs = (
-            [*learn(x), *found.get_weights()],
-            [*results_and_gradients(wanted, x), *wanted.get_weights()],
-        )
-        for a, b in zip(ours, theirs, strict=True):
+        outputs = [*step(x), *fused.get_weights()]
+        expected = [*results_and_gradients(reference, x), *reference.get_weights()]
+        for a, b in zip(outputs, expected, strict=True):
             np.testing.assert_allclose(
                 tf.cast(a, tf.float32), tf.cast(b, tf.float32), rtol=tolerance, atol=tolerance
             )
     if dtype != "float32":
         return
-    np.testing.assert_allclose(found(x), wanted(x), rtol=1e-5, atol=1e-5)
-    assert np.abs(found.moving_mean.numpy()).min() > 0.01
-    found.trainable = wanted.trainable = False  # frozen: the moving statistics are taken, and stay
-    before = found.get_weights()
+    np.testing.assert_allclose(fused(x), reference(x), rtol=1e-5, atol=1e-5)
+    assert np.abs(fused.moving_mean.numpy()).min() > 0.01
+    # A frozen layer uses the moving statistics and does not change them.
+    fused.trainable = reference.trainable = False
+    before = fused.get_weights()
     np.testing.assert_allclose(
-        found(x, training=True), wanted(x, training=True), rtol=1e-5, atol=1e-5
+        fused(x, training=True), reference(x, training=True), rtol=1e-5, atol=1e-5
     )
-    np.testing.assert_array_equal(found.moving_mean, before[-2])
+    np.testing.assert_array_equal(fused.moving_mean, before[-2])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
-def test_instance_norm_of_few_images_at_once_and_of_many(dtype):
-    """Few have a kernel of their own, so compare with what each image gets among many, and with NumPy."""
+def test_instance_norm_of_few_and_of_many_images(dtype):
+    """Batches of up to 4 images use another kernel. Compare with large batches and with NumPy."""
     layer = InstanceNormalization(affine=True, dtype=dtype)
     layer.build((None, 7, 6, 3))
     layer.gamma.assign([0.5, 1.0, 2.0])
@@ -274,26 +260,25 @@ def test_instance_norm_of_few_images_at_once_and_of_many(dtype):
         tf.cast(few, tf.float32), tf.cast(many, tf.float32), rtol=tolerance, atol=tolerance
     )
     values = x.numpy()
-    wanted = (values - values.mean((1, 2), keepdims=True)) / np.sqrt(
-        values.var((1, 2), keepdims=True) + 1e-5
-    )
-    wanted = wanted * layer.gamma.numpy() + layer.beta.numpy()
+    deviation = np.sqrt(values.var((1, 2), keepdims=True) + 1e-5)
+    expected = (values - values.mean((1, 2), keepdims=True)) / deviation
+    expected = expected * layer.gamma.numpy() + layer.beta.numpy()
     np.testing.assert_allclose(
-        tf.cast(few, tf.float32), wanted, rtol=2 * tolerance, atol=2 * tolerance
+        tf.cast(few, tf.float32), expected, rtol=2 * tolerance, atol=2 * tolerance
     )
     assert many.dtype == few.dtype == layer.compute_dtype
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
-def test_doubling_in_training_is_doubling(use_bias):
+def test_upsampling_convolution_in_training_and_at_inference(use_bias):
     x = tf.random.stateless_normal((2, 5, 4, 3), (1, 2))
     layer = UpsamplingConv2DTranspose(6, use_bias=use_bias, bias_initializer="ones")
-    outside = layer(x)
-    assert outside.shape == (2, 10, 8, 6) == layer.compute_output_shape(x.shape)
-    np.testing.assert_allclose(layer(x, training=True), outside, rtol=1e-4, atol=1e-5)
+    inference = layer(x)
+    assert inference.shape == (2, 10, 8, 6) == layer.compute_output_shape(x.shape)
+    np.testing.assert_allclose(layer(x, training=True), inference, rtol=1e-4, atol=1e-5)
     sizes = [tf.TensorSpec((None, None, None, 3))]
-    free = tf.function(lambda x: layer(x, training=True), input_signature=sizes)
-    np.testing.assert_allclose(free(x), outside, rtol=1e-4, atol=1e-5)
+    any_size = tf.function(lambda x: layer(x, training=True), input_signature=sizes)
+    np.testing.assert_allclose(any_size(x), inference, rtol=1e-4, atol=1e-5)
     plain = keras.layers.Conv2DTranspose(6, 3, strides=2, use_bias=use_bias)
     plain.build(x.shape)
     plain.set_weights(layer.get_weights())
@@ -302,19 +287,19 @@ def test_doubling_in_training_is_doubling(use_bias):
         results_and_gradients(layer, x), results_and_gradients(cropped, x), strict=True
     ):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
-    again = type(layer).from_config(layer.get_config())
-    again.build(x.shape)
-    again.set_weights(layer.get_weights())
-    np.testing.assert_array_equal(again(x), outside)
+    restored = type(layer).from_config(layer.get_config())
+    restored.build(x.shape)
+    restored.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(restored(x), inference)
 
 
 @pytest.mark.parametrize("cropping", [((0, 1), (0, 1)), ((2, 1), (0, 3))])
-def test_cropping_is_keras_own(cropping):
+def test_cropping_equals_keras(cropping):
     x = tf.random.stateless_normal((2, 6, 7, 3), (1, 2))
-    both = [
+    outputs, expected = (
         results_and_gradients(kind(cropping), x) for kind in (Cropping2D, keras.layers.Cropping2D)
-    ]
-    for a, b in zip(*both, strict=True):
+    )
+    for a, b in zip(outputs, expected, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -349,13 +334,13 @@ assert 0.2 < np.mean(dropped[0].numpy() == dropped[1].numpy()) < 0.8
 assert dropout.counter.numpy() == 80, dropout.counter
 u = [u.numpy() for u in strategy.experimental_local_results(dense.u.value)]
 np.testing.assert_array_equal(u[0], u[1])
-np.testing.assert_allclose(dense.sigma(), np.linalg.svd(dense.layer.kernel.numpy())[1][0], rtol=1e-3)
+sigma = np.linalg.svd(dense.layer.kernel.numpy())[1][0]
+np.testing.assert_allclose(dense.sigma(), sigma, rtol=1e-3)
 """
 
 
-def test_state_moves_under_xla_on_two_replicas():
-    root = ROOT
+def test_state_changes_under_xla_on_two_replicas():
     done = subprocess.run(
-        [sys.executable, "-c", TWO_REPLICAS], cwd=root, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", TWO_REPLICAS], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,4 +1,4 @@
-"""Our Adam beside the paper's formulas, and beside Keras' own."""
+"""Adam against the paper's formulas and against Keras' own."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfgan_zoo.optimizers import Adam
 
 
-def by_hand(w, gradients, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+def adam_by_hand(w, gradients, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
     m = v = np.zeros_like(w)
     for t, g in enumerate(gradients, 1):
         m, v = beta_1 * m + (1 - beta_1) * g, beta_2 * v + (1 - beta_2) * g**2
@@ -17,7 +17,7 @@ def by_hand(w, gradients, rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
 
 
 @pytest.mark.parametrize("xla", [False, True])
-def test_adam_moves_as_the_paper_says(xla):
+def test_adam_follows_the_papers_formulas(xla):
     random = np.random.default_rng(0)
     start, gradients = random.normal(size=(3, 2)), random.normal(size=(5, 3, 2))
     variable, adam = tf.Variable(start, dtype=tf.float32), Adam(0.05, beta_1=0.5, beta_2=0.9)
@@ -26,7 +26,7 @@ def test_adam_moves_as_the_paper_says(xla):
     for gradient in gradients.astype("float32"):
         step(tf.constant(gradient))
     np.testing.assert_allclose(
-        variable.numpy(), by_hand(start, gradients, 0.05, 0.5, 0.9), atol=2e-6
+        variable.numpy(), adam_by_hand(start, gradients, 0.05, 0.5, 0.9), atol=2e-6
     )
 
 
@@ -41,26 +41,25 @@ def test_adam_moves_as_the_paper_says(xla):
         {"gradient_accumulation_steps": 2},
     ],
 )
-def test_adam_equals_keras_own(options):
+def test_adam_equals_keras(options):
     rate = keras.optimizers.schedules.InverseTimeDecay(0.1, 1, 0.5)
     gradients = np.random.default_rng(1).normal(size=(6, 4)).astype("float32")
-    found = []
+    weights = []
     for kind in (Adam, keras.optimizers.Adam):
         variable, adam = keras.Variable(np.ones(4, "float32")), kind(rate, **options)
         adam.build([variable])
         for gradient in gradients:
             adam.apply([tf.constant(gradient)], [variable])
         adam.finalize_variable_values([variable])
-        found.append(variable.numpy())
-    np.testing.assert_allclose(
-        *found, atol=1e-5
-    )  # 1 - 0.999 has five digits in float32, which Keras takes in float64
-    assert not np.allclose(found[0], 1)
+        weights.append(variable.numpy())
+    # 1 - 0.999 has five digits in float32. Keras computes it in float64.
+    np.testing.assert_allclose(*weights, atol=1e-5)
+    assert not np.allclose(weights[0], 1)
 
 
-def test_adam_takes_the_sparse_gradients_of_embeddings():
-    """As if they were dense; Keras' own Adam squares each of a repeated row's gradients before it adds them."""
-    found = []
+def test_sparse_gradients_equal_dense_ones():
+    """Keras' own Adam squares the gradients of a repeated row before it adds them."""
+    weights = []
     for dense in (False, True):
         table, adam = keras.Variable(np.ones((4, 2), "float32")), Adam(0.1)
         adam.build([table])
@@ -70,12 +69,12 @@ def test_adam_takes_the_sparse_gradients_of_embeddings():
             gradients = tape.gradient(loss, [table.value])
             assert isinstance(gradients[0], tf.IndexedSlices)
             adam.apply([tf.convert_to_tensor(gradients[0])] if dense else gradients, [table])
-        found.append(table.numpy())
-    np.testing.assert_array_equal(*found)
-    assert (found[0][1] == 1).all() and (found[0][[0, 2, 3]] != 1).all()
+        weights.append(table.numpy())
+    np.testing.assert_array_equal(*weights)
+    assert (weights[0][1] == 1).all() and (weights[0][[0, 2, 3]] != 1).all()
 
 
-def test_adam_is_stored_by_its_name():
+def test_adam_is_serialized_by_name():
     adam = keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(Adam(0.1, beta_1=0.5))
     )
@@ -84,7 +83,6 @@ def test_adam_is_stored_by_its_name():
 
 @pytest.mark.parametrize("kind", [Adam, keras.optimizers.Adam])
 def test_adam_on_replicas_skips_a_step_that_overflows(kind):
-    """Ours as Keras' own."""
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with strategy.scope():
         variable = keras.Variable(np.ones(3, "float32"))
@@ -97,12 +95,10 @@ def test_adam_on_replicas_skips_a_step_that_overflows(kind):
 
     for gradient in ([16.0, -8.0, 4.0], [float("nan")] * 3, [-1.0, 2.0, 3.0]):
         step(tf.constant(gradient))
-    gradients = np.array(
-        [[2.0, -1.0, 0.5], [-1 / 4, 2 / 4, 3 / 4]]
-    )  # summed over two replicas, the scale being 16, then 8
+    # Summed over two replicas, with the loss scale 16 and then 8.
+    gradients = np.array([[2.0, -1.0, 0.5], [-1 / 4, 2 / 4, 3 / 4]])
     np.testing.assert_allclose(
-        variable.numpy(), by_hand(np.ones(3), gradients, 0.1, beta_2=0.9), atol=1e-5
+        variable.numpy(), adam_by_hand(np.ones(3), gradients, 0.1, beta_2=0.9), atol=1e-5
     )
-    assert [
-        int(each.numpy()) for each in (scaled.inner_optimizer.iterations, scaled.dynamic_scale)
-    ] == [2, 8]
+    assert int(scaled.inner_optimizer.iterations.numpy()) == 2
+    assert int(scaled.dynamic_scale.numpy()) == 8

@@ -1,4 +1,18 @@
-"""Layers that several papers share. Their own state lives per replica ("on_read"), so a step may move it under XLA and tf.distribute."""
+"""Keras layers that several papers share.
+
+Where Keras has a layer of the same kind, this is why its own is not used:
+
+- `Dropout`: Keras' layer drops the same values on every replica, and starts its random numbers
+  anew when a run resumes.
+- `SpectralNormalization`: Keras' layer overwrites the kernel, and its state cannot change inside a
+  compiled step on several replicas.
+- `BatchNormalization`: Keras' layer does not use TensorFlow's fused kernel in training, and cannot
+  normalize each image by itself.
+- `Cropping2D`: the gradient of Keras' layer runs on one core.
+
+State that changes in a step, such as a counter, exists once per replica ("on_read"). So a step can
+change it under XLA and `tf.distribute`.
+"""
 
 import contextlib
 import contextvars
@@ -10,8 +24,10 @@ from tfgan_zoo.errors import UserError, check_at_least, check_choice
 
 
 def replica_state(name, shape, dtype, initializer="zeros"):
-    """A non-trainable weight of which every replica moves its own copy, also inside a compiled step; the first one's is saved."""
-    placement = {"synchronization": "on_read", "aggregation": "only_first_replica"}
+    """Create a non-trainable weight with a separate value on every replica.
+
+    A step may change it, also inside a compiled function. The value of the first replica is saved.
+    """
     return keras.Variable(
         keras.initializers.get(initializer),
         shape,
@@ -19,36 +35,42 @@ def replica_state(name, shape, dtype, initializer="zeros"):
         trainable=False,
         autocast=False,
         name=name,
-        **placement,
+        synchronization="on_read",
+        aggregation="only_first_replica",
     )
 
 
 def replica_id():
-    """The number of the replica this runs on, an int32 scalar; 0 outside of replicas."""
+    """Return the number of the current replica as an int32 scalar, 0 outside of replicas."""
     context = tf.distribute.get_replica_context()
     return tf.cast(context.replica_id_in_sync_group if context else 0, tf.int32)
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class Dropout(keras.layers.Layer):
-    """In training zeroes each value with probability `rate`, divides the others by 1 - rate (Srivastava et al. 2014); else nothing.
+    """Dropout (Srivastava et al. 2014).
 
-    The mask is a function of (seed, number of training calls so far, replica) alone, the same under XLA. The call count is
-    saved with the model: a resumed run draws on. (Keras' own drops alike on every replica and begins again on resume.)
-    Within `dropping(draw)` it also drops outside of training, by (seed, draw) alone.
+    During training, sets each input to 0 with probability `rate` and scales the rest by
+    1 / (1 - rate). At inference it does nothing, except inside `dropout_at_inference(seed)`, where
+    the mask depends only on (the layer's seed, that seed).
+
+    In training the mask depends only on (seed, number of training calls, replica), and it is the
+    same under XLA. The number of calls is saved with the model, so a resumed run continues with the
+    masks of an uninterrupted one.
 
     Args:
         rate: probability in [0, 1).
-        seed: int >= 0; another one for every dropout layer of a network, or equal shapes are dropped alike.
+        seed: int >= 0. Give every dropout layer of a network another one. Otherwise layers of the
+            same shape have the same masks.
 
     Raises:
-        UserError: rate outside [0, 1), or seed < 0.
+        UserError: rate is outside [0, 1), or seed < 0.
     """
 
     def __init__(self, rate, seed, **kwargs):
         super().__init__(**kwargs)
         if not 0.0 <= rate < 1.0:
-            raise UserError(f"the dropout rate must be in [0, 1), received rate={rate!r}")
+            raise UserError(f"dropout rate must be in [0, 1), got {rate!r}.")
         check_at_least(0, seed=seed)
         self.rate, self.seed = rate, seed
         self.supports_masking = True
@@ -57,22 +79,20 @@ class Dropout(keras.layers.Layer):
         self.counter = replica_state("counter", (), "int64")
 
     def call(self, x, training=False):
-        draw = DROPOUT_SEED.get()
-        if self.rate == 0.0 or (not training and draw is None):
+        inference_seed = INFERENCE_SEED.get()
+        if self.rate == 0.0 or (not training and inference_seed is None):
             return x
         if training:
             count = tf.convert_to_tensor(self.counter)
             self.counter.assign(count + 1)
-            key = tf.random.stateless_uniform(
-                (2,), (self.seed, count), 0, 2**30, tf.int32
-            ) + tf.stack([0, replica_id()])
+            key = tf.random.stateless_uniform((2,), (self.seed, count), 0, 2**30, tf.int32)
+            key += tf.stack([0, replica_id()])
         else:
-            key = tf.stack([self.seed, tf.cast(draw, tf.int32)])
-        draws = tf.random.stateless_uniform(
-            tf.shape(x), key, 0, 2**24, tf.int32
-        )  # XLA draws the same integers
-        kept = draws >= round(self.rate * 2**24)
-        return tf.where(kept, x / tf.cast(1.0 - self.rate, x.dtype), tf.zeros_like(x))
+            key = tf.stack([self.seed, tf.cast(inference_seed, tf.int32)])
+        # XLA draws the same integers as the plain graph, but not the same floats.
+        integers = tf.random.stateless_uniform(tf.shape(x), key, 0, 2**24, tf.int32)
+        scaled = x / tf.cast(1.0 - self.rate, x.dtype)
+        return tf.where(integers >= round(self.rate * 2**24), scaled, tf.zeros_like(x))
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -81,78 +101,79 @@ class Dropout(keras.layers.Layer):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
-DROPOUT_SEED = contextvars.ContextVar("draw", default=None)  # of the dropout outside of training
+INFERENCE_SEED = contextvars.ContextVar("inference_seed", default=None)
 
 
 @contextlib.contextmanager
-def dropout_at_inference(draw):
-    """Dropout is active within, also outside of training; equal draws (an integer or an int32 scalar) drop alike, None drops nothing."""
-    token = DROPOUT_SEED.set(draw)
+def dropout_at_inference(seed):
+    """Keep dropout active at inference inside the context.
+
+    Args:
+        seed: an integer or an int32 scalar that determines the masks. None: dropout stays off.
+    """
+    token = INFERENCE_SEED.set(seed)
     try:
         yield
     finally:
-        DROPOUT_SEED.reset(token)
+        INFERENCE_SEED.reset(token)
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class SpectralNormalization(keras.layers.Wrapper):
-    """y = layer(x) / sigma + bias, sigma the largest singular value of the layer's kernel as a matrix (inputs, outputs).
+    """Spectral normalization of a layer: y = layer(x) / sigma + bias.
 
-    sigma = v W u with v <- W u / |W u|, u <- v W / |v W| (power iteration). Gradients flow through W in sigma, u and v are
-    held constant; the kernel variable is never overwritten. Only training calls move u. sigma is float32 in every precision.
+    sigma is the largest singular value of the layer's kernel W as a matrix (inputs, outputs). It is
+    estimated by power iteration, v <- W u / |W u|, u <- v W / |v W|, sigma = v W u. Gradients flow
+    through W in sigma, while u and v are constants. The kernel variable is never overwritten. Only
+    training calls change u. sigma is float32 with every dtype policy.
 
     Args:
         layer: Dense, Conv2D or Conv2DTranspose (channels last) without bias and activation.
         iterations: power iterations per call.
-        use_bias: add a trainable bias of our own after the division.
+        use_bias: if True, add a trainable bias after the division.
 
     Raises:
-        UserError: another kind of layer, one with a bias or an activation, or iterations < 1.
+        UserError: the layer is of another kind or has a bias or an activation, or iterations < 1.
 
     Reference:
-        Miyato et al. 2018, Spectral Normalization for Generative Adversarial Networks, arXiv 1802.05957, algorithm 1.
+        Miyato et al. 2018, Spectral Normalization for Generative Adversarial Networks,
+        arXiv 1802.05957, algorithm 1.
     """
 
     def __init__(self, layer, iterations=1, use_bias=True, **kwargs):
         super().__init__(layer, **kwargs)
-        if type(layer) not in (
-            keras.layers.Dense,
-            keras.layers.Conv2D,
-            keras.layers.Conv2DTranspose,
-        ):
+        supported = (keras.layers.Dense, keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+        if type(layer) not in supported:
             raise UserError(
-                f"spectral normalization is for Dense, Conv2D and Conv2DTranspose, received layer={layer!r}"
+                "spectral normalization needs a Dense, Conv2D or Conv2DTranspose layer, "
+                f"got {layer!r}."
             )
         if layer.use_bias or layer.activation is not keras.activations.linear:
             raise UserError(
-                f"a normalized layer must have use_bias=False and no activation, received layer={layer.get_config()}"
+                "spectral normalization needs a layer with use_bias=False and no activation, "
+                f"got {layer.get_config()}."
             )
-        check_choice(
-            "data_format", getattr(layer, "data_format", "channels_last"), ("channels_last",)
-        )
+        if not isinstance(layer, keras.layers.Dense):
+            check_choice("data_format", layer.data_format, ("channels_last",))
         check_at_least(1, iterations=iterations)
         self.iterations, self.use_bias = iterations, use_bias
 
     def build(self, input_shape):
         super().build(input_shape)
-        self.outputs_axis = (
-            -2 if isinstance(self.layer, keras.layers.Conv2DTranspose) else -1
-        )  # its kernel is (h, w, out, in)
+        # The kernel of Conv2DTranspose is (h, w, outputs, inputs).
+        self.outputs_axis = -2 if isinstance(self.layer, keras.layers.Conv2DTranspose) else -1
         outputs = self.layer.kernel.shape[self.outputs_axis]
         self.u = replica_state("u", (outputs, 1), "float32", "random_normal")
-        self.bias = (
-            self.add_weight(name="bias", shape=(outputs,), initializer="zeros")
-            if self.use_bias
-            else None
-        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(outputs,), initializer="zeros")
 
     def sigma(self, training=False):
-        """The largest singular value of the kernel by power iteration from the stored u, a float32 scalar."""
+        """Estimate the largest singular value of the kernel from the stored u: float32 scalar."""
         kernel = tf.cast(self.layer.kernel, tf.float32)
-        w = tf.reshape(
-            tf.linalg.matrix_transpose(kernel) if self.outputs_axis == -2 else kernel,
-            (-1, self.u.shape[0]),
-        )
+        if self.outputs_axis == -2:
+            kernel = tf.linalg.matrix_transpose(kernel)
+        w = tf.reshape(kernel, (-1, self.u.shape[0]))
         fixed, u = tf.stop_gradient(w), tf.convert_to_tensor(self.u)
         for _ in range(self.iterations):
             v = tf.math.l2_normalize(fixed @ u)
@@ -175,16 +196,20 @@ class SpectralNormalization(keras.layers.Wrapper):
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class LearnedScalar(keras.layers.Layer):
-    """One number of the network's own, whatever the input: (n, ...) -> (1,) float32, trainable unless `trainable=False`."""
+    """A learnable scalar that does not depend on the input: (n, ...) -> float32 (1,).
+
+    Args:
+        value: the initial value.
+        trainable: if False, the value stays.
+    """
 
     def __init__(self, value, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.value = value
 
     def build(self, input_shape):
-        self.weight = self.add_weight(
-            name="value", shape=(1,), initializer=keras.initializers.Constant(self.value)
-        )
+        initializer = keras.initializers.Constant(self.value)
+        self.weight = self.add_weight(name="value", shape=(1,), initializer=initializer)
 
     def call(self, x):
         return tf.convert_to_tensor(self.weight)
@@ -198,14 +223,17 @@ class LearnedScalar(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class InstanceNormalization(keras.layers.Layer):
-    """(x - mean) / sqrt(variance + epsilon), both over the pixels of each image and channel: (n, h, w, c) -> same.
+    """Instance normalization, (x - mean) / sqrt(variance + epsilon): (n, h, w, c) -> same shape.
+
+    Mean and variance are over the pixels of each image and channel.
 
     Args:
         epsilon: added to the variance.
-        affine: whether each channel is then multiplied by a weight and shifted by another; else there are no parameters.
+        affine: if True, each channel has a trainable scale gamma and offset beta.
 
     Reference:
-        Ulyanov et al. 2016, Instance Normalization: The Missing Ingredient for Fast Stylization, arXiv 1607.08022.
+        Ulyanov et al. 2016, Instance Normalization: The Missing Ingredient for Fast Stylization,
+        arXiv 1607.08022.
     """
 
     def __init__(self, epsilon=1e-5, affine=False, **kwargs):
@@ -218,9 +246,8 @@ class InstanceNormalization(keras.layers.Layer):
             self.beta = self.add_weight(name="beta", shape=input_shape[-1:], initializer="zeros")
 
     def call(self, x):
-        return normalize_per_image(
-            x, self.epsilon, *((self.gamma, self.beta) if self.affine else ())
-        )
+        affine = (self.gamma, self.beta) if self.affine else ()
+        return normalize_per_image(x, self.epsilon, *affine)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -230,31 +257,50 @@ class InstanceNormalization(keras.layers.Layer):
 
 
 def normalize_per_image(x, epsilon, gamma=1.0, beta=0.0):
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta, the pixels of each image and channel alone; always by float32 statistics."""
+    """Return gamma (x - mean) / sqrt(variance + epsilon) + beta, by statistics of each image.
+
+    Args:
+        x: (n, h, w, c). Statistics are over h and w, in float32 for every dtype.
+        epsilon: float.
+        gamma: scalar or (c,).
+        beta: scalar or (c,).
+
+    Returns:
+        Tensor of the shape and dtype of x.
+    """
     n, channels = x.shape[0], x.shape[-1]
     gamma, beta = (
-        tf.broadcast_to(tf.cast(each, tf.float32), (channels,)) for each in (gamma, beta)
+        tf.broadcast_to(tf.cast(parameter, tf.float32), (channels,)) for parameter in (gamma, beta)
     )
-    if n in range(
-        1, 5
-    ):  # batch norm of one image is instance norm, and on CPU 1.2 to 4 times as fast as moments
-        return tf.concat(
-            [fused_batch_norm(each, gamma, beta, epsilon).y for each in tf.split(x, n)], 0
-        )
+    if n in range(1, 5):
+        # Batch norm of one image is instance norm. On CPU it is 1.2 to 4 times as fast as moments.
+        outputs = [fused_batch_norm(image, gamma, beta, epsilon).y for image in tf.split(x, n)]
+        return tf.concat(outputs, 0)
     values = tf.cast(x, tf.float32)
     mean, variance = tf.nn.moments(values, (1, 2), keepdims=True)
     return tf.cast((values - mean) * tf.math.rsqrt(variance + epsilon) * gamma + beta, x.dtype)
 
 
 def fused_batch_norm(x, gamma, beta, epsilon):
-    """One kernel for all: (n, h, w, c) -> `y`, `batch_mean` and `batch_variance`, which has n h w - 1 in its denominator."""
-    nothing = tf.zeros((0,))
+    """Apply batch norm in training mode by one kernel.
+
+    Args:
+        x: (n, h, w, c).
+        gamma: float32 (c,).
+        beta: float32 (c,).
+        epsilon: float.
+
+    Returns:
+        A named tuple: `y` (n, h, w, c), `batch_mean` (c,) and `batch_variance` (c,), which is
+        divided by n h w - 1.
+    """
+    empty = tf.zeros((0,))
     return tf.raw_ops.FusedBatchNormV3(
         x=x,
         scale=gamma,
         offset=beta,
-        mean=nothing,
-        variance=nothing,
+        mean=empty,
+        variance=empty,
         epsilon=epsilon,
         is_training=True,
     )
@@ -262,13 +308,19 @@ def fused_batch_norm(x, gamma, beta, epsilon):
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' own, for training with TensorFlow's fused kernel; of (n, c) and (n, h, w, c), channels last.
+    """Keras' batch normalization, with TensorFlow's fused kernel in training.
 
-    With `at_test="image"` every image is normalised by its own statistics outside of training.
-    That is what a network does that was trained one image at a time, and an image's result does not depend on its companions.
+    Inputs are (n, c) or (n, h, w, c), channels last.
+
+    Args:
+        at_test: statistics at inference. "running": the moving averages. "image": those of each
+            image, as in a network that is trained one image at a time. Then the result for an
+            image does not depend on the rest of the batch.
+        **kwargs: as for `keras.layers.BatchNormalization`.
 
     Raises:
-        UserError: an option of Keras' that the kernel does not have: another axis, no scale or center, synchronized.
+        UserError: an option that the kernel does not support (another axis, no scale, no center,
+            synchronized).
     """
 
     def __init__(self, at_test="running", **kwargs):
@@ -276,31 +328,31 @@ class BatchNormalization(keras.layers.BatchNormalization):
         check_choice("at_test", at_test, ("running", "image"))
         if self.axis != -1 or not self.scale or not self.center or self.synchronized:
             raise UserError(
-                f"batch norm here has axis=-1, scale and center, and is not synchronized, received {kwargs}"
+                "batch norm must have axis=-1, scale and center, and must not be synchronized, "
+                f"got {kwargs}."
             )
         self.at_test = at_test
 
     def call(self, x, training=False):
         if training and self.trainable:
-            return self.learn(x)
+            return self.normalize_batch(x)
         if self.at_test == "running":
             return super().call(x, training=False)
         return normalize_per_image(x, self.epsilon, self.gamma, self.beta)
 
-    def learn(self, x):
-        """Normalises by the batch's statistics, which the moving ones follow."""
-        gamma, beta = (tf.cast(each, tf.float32) for each in (self.gamma, self.beta))
-        found = fused_batch_norm(
-            x if x.shape.rank == 4 else x[:, None, None, :], gamma, beta, self.epsilon
-        )
+    def normalize_batch(self, x):
+        """Normalize by the statistics of the batch, and update the moving averages."""
+        gamma, beta = (tf.cast(parameter, tf.float32) for parameter in (self.gamma, self.beta))
+        images = x if x.shape.rank == 4 else x[:, None, None, :]
+        output = fused_batch_norm(images, gamma, beta, self.epsilon)
         count = tf.cast(tf.size(x), tf.float32) / x.shape[-1]
-        variance = found.batch_variance * (count - 1.0) / count
+        variance = output.batch_variance * (count - 1.0) / count
         for moving, value in (
-            (self.moving_mean, found.batch_mean),
+            (self.moving_mean, output.batch_mean),
             (self.moving_variance, variance),
         ):
             moving.assign(self.momentum * moving + (1.0 - self.momentum) * value)
-        return found.y if x.shape.rank == 4 else found.y[:, 0, 0, :]
+        return output.y if x.shape.rank == 4 else output.y[:, 0, 0, :]
 
     def get_config(self):
         return {**super().get_config(), "at_test": self.at_test}
@@ -308,16 +360,18 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class ReflectionPadding(keras.layers.Layer):
-    """Mirrors `size` pixels beyond each border, the border itself not repeated: (n, h, w, c) -> (n, h + 2 size, w + 2 size, c)."""
+    """Reflection padding: (n, h, w, c) -> (n, h + 2 size, w + 2 size, c).
+
+    Mirrors `size` pixels at each border. The border itself is not repeated.
+    """
 
     def __init__(self, size, **kwargs):
         super().__init__(**kwargs)
         self.size = size
 
     def call(self, x):
-        return tf.pad(
-            x, ((0, 0), (self.size, self.size), (self.size, self.size), (0, 0)), "REFLECT"
-        )
+        border = (self.size, self.size)
+        return tf.pad(x, ((0, 0), border, border, (0, 0)), "REFLECT")
 
     def compute_output_shape(self, input_shape):
         n, height, width, channels = input_shape
@@ -329,9 +383,10 @@ class ReflectionPadding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class UpsamplingConv2DTranspose(keras.layers.Conv2DTranspose):
-    """A 3x3 transposed convolution of stride 2 without the first row and column: (n, h, w, c) -> (n, 2 h, 2 w, filters).
+    """A 3x3 transposed convolution that doubles the size: (n, h, w, c) -> (n, 2 h, 2 w, filters).
 
-    In training they are not computed in the first place; otherwise they are cut off, since formats for export do not know such padding.
+    It has stride 2 and omits the first row and column. In training they are not computed. At
+    inference they are cut off, because the export formats do not support such padding.
     """
 
     def __init__(self, filters, **kwargs):
@@ -343,9 +398,9 @@ class UpsamplingConv2DTranspose(keras.layers.Conv2DTranspose):
         n, height, width, _ = keras.ops.shape(x)
         shape, padding = (n, 2 * height, 2 * width, self.filters), ((0, 0), (1, 0), (1, 0), (0, 0))
         y = tf.nn.conv2d_transpose(x, tf.convert_to_tensor(self.kernel), shape, 2, padding)
-        return self.activation(
-            tf.nn.bias_add(y, tf.convert_to_tensor(self.bias)) if self.use_bias else y
-        )
+        if self.use_bias:
+            y = tf.nn.bias_add(y, tf.convert_to_tensor(self.bias))
+        return self.activation(y)
 
     def compute_output_shape(self, input_shape):
         n, height, width, _ = input_shape
@@ -354,7 +409,11 @@ class UpsamplingConv2DTranspose(keras.layers.Conv2DTranspose):
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class Cropping2D(keras.layers.Cropping2D):
-    """Keras' own, channels last. The gradient of its strided slice takes one core and on two up to 9 times as long as that of a slice."""
+    """Keras' cropping, channels last, with a faster gradient.
+
+    Keras uses a strided slice. Its gradient runs on one core, and with two cores it takes up to 9
+    times as long as the gradient of `tf.slice`.
+    """
 
     def call(self, x):
         (top, bottom), (left, right) = self.cropping

@@ -1,10 +1,13 @@
-"""The losses of the zoo as pure functions: tensors in, float32 out.
+"""Losses as pure functions: tensors in, float32 tensors out.
 
-Every adversarial objective is a pair. The discriminator D and the generator G both descend: `<name>_discriminator(real_logits,
-fake_logits, label_smoothing)` and `<name>_generator(fake_logits)`. Logits are D's raw outputs of any shape; they are cast
-to float32. Label smoothing is one-sided (Salimans et al. 2016, arXiv 1606.03498): real images have the target
-1 - label_smoothing, fakes always 0; a smoothing outside [0, 1), or any for an objective without targets (hinge, Wasserstein),
-raises `UserError`. (TF-GAN's `label_smoothing=.25` means the target .875: here .125.)
+An adversarial objective is a pair of functions. The discriminator D minimizes
+`<name>_discriminator(real_logits, fake_logits, label_smoothing)`, the generator G minimizes
+`<name>_generator(fake_logits)`. Logits are D's raw outputs of any shape. They are cast to float32.
+
+Label smoothing is one-sided (Salimans et al. 2016, arXiv 1606.03498): the target is
+1 - label_smoothing for real images and always 0 for fake images. TF-GAN's `label_smoothing=.25`
+means the target .875, here .125. A value outside [0, 1) raises `UserError`, and so does a value
+other than 0 for an objective without targets (hinge, Wasserstein).
 """
 
 import math
@@ -15,58 +18,86 @@ import tensorflow as tf
 
 from tfgan_zoo.errors import UserError
 
+# --- Adversarial objectives.
+
 
 def non_saturating_discriminator(real_logits, fake_logits, label_smoothing=0.0):
-    """-mean[t log s(real) + (1 - t) log(1 - s(real))] - mean log(1 - s(fake)), s the sigmoid, t = 1 - label_smoothing.
+    """Cross-entropy of D.
+
+    -mean[t log s(real) + (1 - t) log(1 - s(real))] - mean log(1 - s(fake)), where s is the sigmoid
+    and t = 1 - label_smoothing.
 
     Reference:
         Goodfellow et al. 2014, Generative Adversarial Networks, arXiv 1406.2661, equation 1.
     """
     real, fake, target = as_float(real_logits), as_float(fake_logits), real_target(label_smoothing)
-    return tf.reduce_mean(tf.nn.softplus(real) - target * real) + tf.reduce_mean(
-        tf.nn.softplus(fake)
-    )
+    real_loss = tf.reduce_mean(tf.nn.softplus(real) - target * real)
+    return real_loss + tf.reduce_mean(tf.nn.softplus(fake))
 
 
 def non_saturating_generator(fake_logits):
-    """-mean log s(fake): its gradient stays near 1 while D is sure that the fakes are fake (arXiv 1406.2661, section 3)."""
+    """Non-saturating loss of G, -mean log s(fake) (arXiv 1406.2661, section 3).
+
+    Its gradient stays near 1 while D classifies the fakes correctly.
+    """
     return tf.reduce_mean(tf.nn.softplus(-as_float(fake_logits)))
 
 
-minimax_discriminator = non_saturating_discriminator  # the two games differ only in what G does
+minimax_discriminator = non_saturating_discriminator  # the two objectives differ only in G's loss
 
 
 def minimax_generator(fake_logits):
-    """mean log(1 - s(fake)): the two-player value itself, which saturates while D wins (arXiv 1406.2661, equation 1)."""
+    """Minimax loss of G, mean log(1 - s(fake)) (arXiv 1406.2661, equation 1).
+
+    Its gradient vanishes while D classifies the fakes correctly.
+    """
     return -tf.reduce_mean(tf.nn.softplus(as_float(fake_logits)))
 
 
 def least_squares_discriminator(real_logits, fake_logits, label_smoothing=0.0):
-    """mean (real - t)^2 / 2 + mean fake^2 / 2 on raw logits, t = 1 - label_smoothing (Mao et al. 2017, arXiv 1611.04076, equation 9)."""
+    """Least-squares loss of D on raw logits, mean (real - t)^2 / 2 + mean fake^2 / 2.
+
+    The target t is 1 - label_smoothing.
+
+    Reference:
+        Mao et al. 2017, Least Squares Generative Adversarial Networks, arXiv 1611.04076,
+        equation 9.
+    """
     real, fake, target = as_float(real_logits), as_float(fake_logits), real_target(label_smoothing)
     return 0.5 * tf.reduce_mean(tf.square(real - target)) + 0.5 * tf.reduce_mean(tf.square(fake))
 
 
 def least_squares_generator(fake_logits):
-    """mean (fake - 1)^2 / 2 (arXiv 1611.04076, equation 9)."""
+    """Least-squares loss of G, mean (fake - 1)^2 / 2 (arXiv 1611.04076, equation 9)."""
     return 0.5 * tf.reduce_mean(tf.square(as_float(fake_logits) - 1.0))
 
 
 def hinge_discriminator(real_logits, fake_logits, label_smoothing=0.0):
-    """mean max(0, 1 - real) + mean max(0, 1 + fake) (Lim & Ye 2017, arXiv 1705.02894); label_smoothing must be 0."""
+    """Hinge loss of D, mean max(0, 1 - real) + mean max(0, 1 + fake).
+
+    label_smoothing must be 0.
+
+    Reference:
+        Lim, Ye 2017, Geometric GAN, arXiv 1705.02894.
+    """
     check_no_smoothing("hinge", label_smoothing)
-    return tf.reduce_mean(tf.nn.relu(1.0 - as_float(real_logits))) + tf.reduce_mean(
-        tf.nn.relu(1.0 + as_float(fake_logits))
-    )
+    real_loss = tf.reduce_mean(tf.nn.relu(1.0 - as_float(real_logits)))
+    return real_loss + tf.reduce_mean(tf.nn.relu(1.0 + as_float(fake_logits)))
 
 
 def hinge_generator(fake_logits):
-    """-mean fake (Miyato et al. 2018, arXiv 1802.05957, equation 17)."""
+    """Hinge loss of G, -mean fake (Miyato et al. 2018, arXiv 1802.05957, equation 17)."""
     return -tf.reduce_mean(as_float(fake_logits))
 
 
 def wasserstein_discriminator(real_logits, fake_logits, label_smoothing=0.0):
-    """mean fake - mean real (Arjovsky et al. 2017, arXiv 1701.07875); label_smoothing must be 0."""
+    """Wasserstein loss of the critic D, mean fake - mean real.
+
+    label_smoothing must be 0.
+
+    Reference:
+        Arjovsky et al. 2017, Wasserstein GAN, arXiv 1701.07875.
+    """
     check_no_smoothing("wasserstein", label_smoothing)
     return tf.reduce_mean(as_float(fake_logits)) - tf.reduce_mean(as_float(real_logits))
 
@@ -74,50 +105,20 @@ def wasserstein_discriminator(real_logits, fake_logits, label_smoothing=0.0):
 wasserstein_generator = hinge_generator  # -mean fake (arXiv 1701.07875, algorithm 1)
 
 
-class Objective(NamedTuple):
+class AdversarialObjective(NamedTuple):
+    """The loss functions of both players."""
+
     discriminator: object  # (real_logits, fake_logits, label_smoothing=0.0) -> scalar
     generator: object  # fake_logits -> scalar
 
 
 OBJECTIVES = {
-    "non_saturating": Objective(non_saturating_discriminator, non_saturating_generator),
-    "minimax": Objective(minimax_discriminator, minimax_generator),
-    "least_squares": Objective(least_squares_discriminator, least_squares_generator),
-    "hinge": Objective(hinge_discriminator, hinge_generator),
-    "wasserstein": Objective(wasserstein_discriminator, wasserstein_generator),
+    "non_saturating": AdversarialObjective(non_saturating_discriminator, non_saturating_generator),
+    "minimax": AdversarialObjective(minimax_discriminator, minimax_generator),
+    "least_squares": AdversarialObjective(least_squares_discriminator, least_squares_generator),
+    "hinge": AdversarialObjective(hinge_discriminator, hinge_generator),
+    "wasserstein": AdversarialObjective(wasserstein_discriminator, wasserstein_generator),
 }
-
-
-def gradient_penalty(critic, real, fake, alpha, target=1.0):
-    """mean (||grad D(x)||_2 - target)^2 at x = alpha real + (1 - alpha) fake, the norm over all axes but the batch.
-
-    Args:
-        critic: a function, images -> logits.
-        real, fake: images (n, ...), any rank.
-        alpha: (n, 1, ...) of the images' rank, uniform in [0, 1], one draw per image.
-        target: the slope that costs nothing.
-
-    Reference:
-        Gulrajani et al. 2017, Improved Training of Wasserstein GANs, arXiv 1704.00028, equation 3.
-    """
-    real, fake, alpha = as_float(real), as_float(fake), as_float(alpha)
-    norms = tf.sqrt(
-        squared_slopes(critic, alpha * real + (1.0 - alpha) * fake) + 1e-12
-    )  # the root has no slope at 0
-    return tf.reduce_mean(tf.square(norms - target))
-
-
-def r1_penalty(critic, real):
-    """mean ||grad D(real)||_2^2 / 2 (Mescheder et al. 2018, arXiv 1801.04406, equation 9 with gamma = 1), images of any rank."""
-    return 0.5 * tf.reduce_mean(squared_slopes(critic, as_float(real)))
-
-
-def squared_slopes(critic, images):
-    """||grad of critic at each image||_2^2: (n, ...) -> (n,) float32."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(images)
-        logits = as_float(critic(images))
-    return tf.reduce_sum(tf.square(tape.gradient(logits, images)), axis=range(1, images.shape.rank))
 
 
 def as_float(x):
@@ -126,65 +127,123 @@ def as_float(x):
 
 def real_target(label_smoothing):
     if not 0.0 <= label_smoothing < 1.0:
-        raise UserError(
-            f"label_smoothing must be in [0, 1), received label_smoothing={label_smoothing!r}"
-        )
+        raise UserError(f"label_smoothing must be in [0, 1), got {label_smoothing!r}.")
     return 1.0 - label_smoothing
 
 
 def check_no_smoothing(objective, label_smoothing):
     if label_smoothing:
         raise UserError(
-            f"the {objective} objective has no labels to smooth, received label_smoothing={label_smoothing!r}"
+            f"label_smoothing must be 0 with objective={objective}, which has no target labels, "
+            f"got {label_smoothing!r}."
         )
 
 
-# --- likelihoods and divergences of variational models, in nats: one number an image (or a latent dimension)
+# --- Penalties on D's gradient.
+
+
+def gradient_penalty(critic, real, fake, alpha, target=1.0):
+    """Gradient penalty, mean (||grad D(x)||_2 - target)^2 at x = alpha real + (1 - alpha) fake.
+
+    The norm is over all axes except the batch.
+
+    Args:
+        critic: a function from images to logits.
+        real: real images (n, ...) of any rank.
+        fake: generated images, of the same shape.
+        alpha: (n, 1, ...) of the images' rank, uniform in [0, 1], one number per image.
+        target: the norm that costs nothing.
+
+    Reference:
+        Gulrajani et al. 2017, Improved Training of Wasserstein GANs, arXiv 1704.00028, equation 3.
+    """
+    real, fake, alpha = as_float(real), as_float(fake), as_float(alpha)
+    squared_norms = squared_gradient_norms(critic, alpha * real + (1.0 - alpha) * fake)
+    norms = tf.sqrt(squared_norms + 1e-12)  # the root has no finite gradient at 0
+    return tf.reduce_mean(tf.square(norms - target))
+
+
+def r1_penalty(critic, real):
+    """R1 penalty, mean ||grad D(real)||_2^2 / 2, for images of any rank.
+
+    Reference:
+        Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?,
+        arXiv 1801.04406, equation 9 with gamma = 1.
+    """
+    return 0.5 * tf.reduce_mean(squared_gradient_norms(critic, as_float(real)))
+
+
+def squared_gradient_norms(critic, images):
+    """Return ||gradient of the critic at each image||_2^2: (n, ...) -> float32 (n,)."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        logits = as_float(critic(images))
+    return tf.reduce_sum(tf.square(tape.gradient(logits, images)), axis=range(1, images.shape.rank))
+
+
+# --- Likelihoods and divergences of variational models, in nats.
 
 
 def bernoulli_log_likelihood(x, logits):
-    """sum over pixels of x log s(l) + (1 - x) log(1 - s(l)), s the sigmoid: (n, ...) -> (n,). A likelihood for x in {0, 1} only.
+    """Log-likelihood of binary pixels, sum of x log s(l) + (1 - x) log(1 - s(l)): (n, ...) -> (n,).
+
+    s is the sigmoid. It is a likelihood only for x in {0, 1}.
 
     Reference:
-        Kingma & Welling 2013, Auto-Encoding Variational Bayes, arXiv 1312.6114, equation 11.
+        Kingma, Welling 2013, Auto-Encoding Variational Bayes, arXiv 1312.6114, equation 11.
     """
     x, logits = as_float(x), as_float(logits)
     return tf.reduce_sum(x * logits - tf.nn.softplus(logits), axis=range(1, logits.shape.rank))
 
 
 def gaussian_log_likelihood(x, mean, log_sigma):
-    """sum over pixels of -((x - mean) / sigma)^2 / 2 - log sigma - log(2 pi) / 2: (n, ...) -> (n,) (arXiv 1312.6114, equation 12).
+    """Log-likelihood of pixels under independent normal distributions: (n, ...) -> (n,).
+
+    The sum over pixels of -((x - mean) / sigma)^2 / 2 - log sigma - log(2 pi) / 2 (arXiv
+    1312.6114, equation 12).
 
     Args:
-        x, mean: any shape (n, ...).
-        log_sigma: the standard deviation's logarithm, of a shape that broadcasts.
+        x: pixels (n, ...).
+        mean: of the same shape.
+        log_sigma: logarithm of the standard deviation, of a shape that broadcasts.
     """
     x, mean, log_sigma = as_float(x), as_float(mean), as_float(log_sigma)
-    density = (
-        -0.5 * tf.square((x - mean) * tf.exp(-log_sigma))
-        - log_sigma
-        - 0.5 * math.log(2.0 * math.pi)
-    )
-    return tf.reduce_sum(density, axis=range(1, density.shape.rank))
+    squares = -0.5 * tf.square((x - mean) * tf.exp(-log_sigma))
+    log_density = squares - log_sigma - 0.5 * math.log(2.0 * math.pi)
+    return tf.reduce_sum(log_density, axis=range(1, log_density.shape.rank))
 
 
 def gaussian_kl(mean, log_variance):
-    """KL(N(mean, e^log_variance) || N(0, 1)) of every latent dimension: (n, d) -> (n, d) (arXiv 1312.6114, appendix B)."""
+    """KL(N(mean, e^log_variance) || N(0, 1)) of every latent dimension: (n, d) -> (n, d).
+
+    See arXiv 1312.6114, appendix B.
+    """
     mean, log_variance = as_float(mean), as_float(log_variance)
     return -0.5 * (1.0 + log_variance - tf.square(mean) - tf.exp(log_variance))
 
 
-# --- the criteria of image translation, one side of the game at a time
+# --- Criteria of image translation, for real or fake images alone.
 
 
 def cross_entropy(logits, target):
-    """mean of -t log s(l) - (1 - t) log(1 - s(l)), s the sigmoid, t a number (Isola et al. 2016, arXiv 1611.07004, equation 1)."""
+    """Cross-entropy of logits l with a number t, mean of -t log s(l) - (1 - t) log(1 - s(l)).
+
+    s is the sigmoid.
+
+    Reference:
+        Isola et al. 2016, Image-to-Image Translation with Conditional Adversarial Networks,
+        arXiv 1611.07004, equation 1.
+    """
     logits = as_float(logits)
     return tf.reduce_mean(tf.nn.softplus(logits) - target * logits)
 
 
 def squared_error(logits, target):
-    """mean (l - t)^2, the target t a number (Mao et al. 2017, arXiv 1611.04076; Zhu et al. 2017, arXiv 1703.10593, section 4)."""
+    """Mean squared error of logits to a number, the target.
+
+    Reference:
+        Mao et al. 2017, arXiv 1611.04076; Zhu et al. 2017, arXiv 1703.10593, section 4.
+    """
     return tf.reduce_mean(tf.square(as_float(logits) - target))
 
 
@@ -192,19 +251,31 @@ CRITERIA = {"cross_entropy": cross_entropy, "least_squares": squared_error}
 
 
 def absolute_error(a, b):
-    """mean |a - b| over all elements (the L1 terms of arXiv 1611.07004, equation 3, and arXiv 1703.10593, equation 2)."""
+    """Mean absolute error, mean |a - b| over all elements.
+
+    It is the L1 term of arXiv 1611.07004, equation 3, and of arXiv 1703.10593, equation 2.
+    """
     return tf.reduce_mean(tf.abs(as_float(a) - as_float(b)))
 
 
-def gram_matrix(features, weights=None):
-    """G = F^T F / (h w), how often which channels fire together: (n, h, w, c) -> (n, c, c) (Gatys et al. 2016, equation 3).
+# --- Perceptual losses.
 
-    The mean over positions, not the sum, so that it means the same at every size.
+
+def gram_matrix(features, weights=None):
+    """Gram matrix, the mean of f f^T over all positions: (n, h, w, c) -> (n, c, c).
+
+    The paper has the sum over positions. The mean does not depend on the image size.
 
     Args:
-        features: of a layer.
-        weights: (h, w), how much each position counts; all alike where it is missing. They should add up to 1: then a region's Gram
-            matrix does not depend on how large the region is.
+        features: activations of a layer, (n, h, w, c).
+        weights: (h, w), the weight of each position. Default: equal weights. They should add up to
+            1: then the Gram matrix of a region does not depend on the size of the region.
+
+    Returns:
+        float32 tensor (n, c, c).
+
+    Reference:
+        Gatys et al. 2016, Image Style Transfer Using Convolutional Neural Networks, equation 3.
     """
     f = as_float(features)
     shape = tf.shape(f)
@@ -216,26 +287,38 @@ def gram_matrix(features, weights=None):
 
 @tf.custom_gradient
 def gram_of_flat(flat):
-    """F^T F, (n, p, c) -> (n, c, c); its gradient takes one product, where that of a product of two takes two."""
-    return tf.matmul(flat, flat, transpose_a=True), lambda upstream: tf.matmul(
-        flat, upstream + tf.linalg.matrix_transpose(upstream)
-    )
+    """Return F^T F: (n, p, c) -> (n, c, c).
+
+    Its own gradient takes one matrix product. TensorFlow's gradient of the product takes two.
+    """
+
+    def gradient(upstream):
+        return tf.matmul(flat, upstream + tf.linalg.matrix_transpose(upstream))
+
+    return tf.matmul(flat, flat, transpose_a=True), gradient
 
 
-def relative_error(found, target):
-    """mean (found - target)^2 / mean target^2: 0 where they agree, 1 for nothing at all, whatever the layer, network or size."""
-    found, target = as_float(found), as_float(target)
-    return tf.reduce_mean(tf.square(found - target)) / tf.maximum(
+def relative_error(output, target):
+    """Relative squared error, mean (output - target)^2 / mean target^2.
+
+    It is 0 for equal tensors and 1 for an output of zeros, for any layer, network or size.
+    """
+    output, target = as_float(output), as_float(target)
+    return tf.reduce_mean(tf.square(output - target)) / tf.maximum(
         tf.reduce_mean(tf.square(target)), 1e-12
     )
 
 
 def total_variation(images):
-    """mean (x[i + 1, j] - x[i, j])^2 + mean (x[i, j + 1] - x[i, j])^2, of images (n, h, w, c)."""
+    """Total variation of images (n, h, w, c).
+
+    mean (x[i + 1, j] - x[i, j])^2 + mean (x[i, j + 1] - x[i, j])^2.
+    """
     n, height, width, channels = keras.ops.shape(images)
-    down, across = (n, height - 1, width, channels), (n, height, width - 1, channels)
-    differences = (  # tf.slice: the gradient of images[:, 1:] takes one core
-        tf.slice(images, (0, 1, 0, 0), down) - tf.slice(images, (0, 0, 0, 0), down),
-        tf.slice(images, (0, 0, 1, 0), across) - tf.slice(images, (0, 0, 0, 0), across),
+    rows, columns = (n, height - 1, width, channels), (n, height, width - 1, channels)
+    # tf.slice, because the gradient of images[:, 1:] runs on one core.
+    differences = (
+        tf.slice(images, (0, 1, 0, 0), rows) - tf.slice(images, (0, 0, 0, 0), rows),
+        tf.slice(images, (0, 0, 1, 0), columns) - tf.slice(images, (0, 0, 0, 0), columns),
     )
     return tf.add_n([tf.reduce_mean(tf.square(as_float(difference))) for difference in differences])

@@ -79,7 +79,7 @@ PRESETS = {
     },
     "gatys": {
         "kind": "StyleTransfer",
-        # a second, finer layer of content: of random weights, if one takes these, the deep one alone sees little
+        # Two content layers: with random weights block4_conv2 alone carries little content.
         "model": {
             "image_size": 512,
             "features": "small",
@@ -88,7 +88,14 @@ PRESETS = {
         },
         "data": {},
         "train": {},
-        "parameters": {},
+        "parameters": {"image": 786_432},
+    },
+    "gatys_tiny": {
+        "kind": "StyleTransfer",
+        "model": {"image_size": 32, "features_width": 4, "iterations": 6, "smallest": 32},
+        "data": {},
+        "train": {},
+        "parameters": {"image": 3_072},
     },
     "gan_digits": {
         "kind": "GAN",

@@ -244,22 +244,23 @@ def work_gatys_ours(connection, config, content, style, single):
     import keras
     import tensorflow as tf
 
-    from tfgan_zoo.models.style_transfer import Objective, feature_layers, transfer_style
+    from tfgan_zoo.models.style_transfer import StyleTransfer
 
     if single:
         one_thread(tf)
     now = clock(single)
-    look = config.feature_network(feature_layers(config))
-    weights = {layer.name: layer.get_weights() for layer in look.network.layers if layer.weights}
+    model = StyleTransfer(config)
+    layers = model.extract_features.network.layers
+    weights = {layer.name: layer.get_weights() for layer in layers if layer.weights}
     connection.send((weights, f"tensorflow {tf.__version__}, keras {keras.__version__}"))
     while connection.recv():
         begin, curve = now(), []
 
-        def see(size, iterations, iteration, losses):
-            if tuple(size) == content.shape[:2]:
-                curve.append((now() - begin, losses["image"]))  # noqa: B023 (used up before they change)
+        def see(state):
+            if state.image.shape[1:3] == content.shape[:2]:
+                curve.append((now() - begin, state.losses["image"]))  # noqa: B023 (used up before they change)
 
-        transfer_style(content, [style], config, objective=Objective(config, look), progress=see)
+        model.stylize(content, [style], on_iteration=see)
         connection.send(curve)
 
 

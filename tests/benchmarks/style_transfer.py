@@ -1,12 +1,15 @@
-"""How fast the weighted loss of style transfer falls: ours (L-BFGS, from coarse to fine) beside the plain recipe (Adam, learning rate 0.02,
-at full size from the start), for the same time, both through the same network; not run by the tests.
+"""Compare how fast the loss of style transfer falls: L-BFGS from coarse to fine, and plain Adam.
 
-    python tests/benchmarks/style_transfer.py CONTENT STYLE -o curve.png [--size 384] [--seconds 120] [--features random]
+    python tests/benchmarks/style_transfer.py CONTENT STYLE -o curve.png [--size 384]
+        [--seconds 120] [--features random]
 
-Both are measured at full size; the time for measuring does not count.
+Plain Adam has the learning rate 0.02 and runs at full size from the start. Both use the same
+feature network and the same time. The losses are measured at full size. These measurements do not
+count. Not run by the tests.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -19,66 +22,44 @@ import matplotlib.pyplot as plt
 import tensorflow as tf
 
 from tfgan_zoo import presets
-from tfgan_zoo.data import transforms
+from tfgan_zoo.data import builtin_images, transforms
 from tfgan_zoo.data.builtin_images import load_style_image
-from tfgan_zoo.models import style_transfer
-from tfgan_zoo.models.style_transfer import (
-    Objective,
-    StyleTransfer,
-    as_batch,
-    feature_layers,
-    resize_image,
-    transfer_style,
-)
+from tfgan_zoo.models.style_transfer import StyleTransfer, as_batch, resize_image
+
+PLAIN_ADAM = "plain Adam, full size"
 
 
 class TimeUpError(Exception):
-    pass
+    """The time of a run is over."""
 
 
-class Clock:
-    """Seconds of work since it was made, and the losses that a picture had at them."""
+class LossCurve:
+    """Losses at full size over the seconds of work, recorded during a descent.
 
-    def __init__(self, judge, limit):
-        self.judge, self.limit, self.begin, self.rows, self.seen = (
-            judge,
-            limit,
-            time.time(),
-            [],
-            0.0,
-        )
+    Args:
+        loss_at_full_size: function of an image float32 (1, h, w, 3) -> loss.
+        limit: seconds after which `TimeUpError` is raised.
+    """
 
-    def see(self, pixels):
-        now = time.time() - self.begin
-        if now - self.seen > self.limit / 60:
-            height, width = self.judge.start.shape[1:3]
-            losses, _ = self.judge.value_and_gradient(
-                tf.constant(resize_image(pixels, height, width))
-            )
-            self.rows.append((now, float(losses["image"])))
-            self.begin += time.time() - self.begin - now  # measuring takes no time
-            self.seen = now
-        if now > self.limit:
+    def __init__(self, loss_at_full_size, limit):
+        self.loss_at_full_size, self.limit = loss_at_full_size, limit
+        self.begin, self.rows = time.time(), []  # rows: (seconds, loss)
+
+    def __call__(self, state):
+        seconds = time.time() - self.begin
+        last = self.rows[-1][0] if self.rows else 0.0
+        if seconds - last > self.limit / 60:
+            self.rows.append((seconds, self.loss_at_full_size(state.image)))
+            self.begin = time.time() - seconds  # do not count the measurement
+        if seconds > self.limit:
             raise TimeUpError
 
 
-def run(content, style, config, clock):
-    """Paints until the time is up."""
-    optimize = style_transfer.optimize
-
-    def watched(*arguments):
-        for step in optimize(*arguments):
-            clock.see(step[1])
-            yield step
-
-    style_transfer.optimize = watched
-    try:
-        transfer_style(content, [style], config)
-    except TimeUpError:
-        pass
-    finally:
-        style_transfer.optimize = optimize
-    return clock.rows
+def run(content, style, config, curve):
+    """Optimize until the time is up and return the rows of the curve."""
+    with contextlib.suppress(TimeUpError):
+        StyleTransfer(config).stylize(content, [style], on_iteration=curve)
+    return curve.rows
 
 
 def main():
@@ -95,57 +76,58 @@ def main():
         type=int,
         nargs="+",
         default=[60, 240],
-        help="of ours at every size, a curve each",
+        help="iterations of L-BFGS at each size, one curve for each number",
     )
     options = parser.parse_args()
-    from tfgan_zoo.data import builtin_images
+    if options.content in builtin_images.PHOTOGRAPHS:
+        content = builtin_images.photograph(options.content)
+    else:
+        content = load_style_image(options.content)
+    content = transforms.resize_longer_side(content, options.size)
+    style = load_style_image(options.style)
 
-    whole = (
-        builtin_images.photograph(options.content)
-        if options.content in builtin_images.PHOTOGRAPHS
-        else load_style_image(options.content)
-    )
-    content, style = (
-        transforms.resize_longer_side(whole, options.size),
-        load_style_image(options.style),
-    )
-    ours = dataclasses.replace(
+    # Measure at full size.
+    config = dataclasses.replace(
         presets.experiment("gatys").model, features=options.features, pooling=options.pooling
     )
-    plain = dataclasses.replace(ours, optimizer="adam", iterations=10**6, smallest=options.size)
-    look = ours.feature_network(feature_layers(ours))
-    batch = as_batch(content)
-    judge = StyleTransfer(
-        Objective(ours, look),
-        batch,
-        [as_batch(transforms.resize_longer_side(style, options.size))],
-        batch,
-    )
+    model = StyleTransfer(config)
+    resized_style = transforms.resize_longer_side(style, options.size)
+    targets = model.targets(as_batch(content), [as_batch(resized_style)])
+
+    def loss_at_full_size(image):
+        image = tf.constant(resize_image(image, *content.shape[:2]))
+        return float(model.losses_and_gradient(image, targets)[0]["image"])
+
+    # Run all methods.
     configs = {
-        f"ours, {n} iterations at every size": dataclasses.replace(ours, iterations=n)
+        f"L-BFGS, {n} iterations at each size": dataclasses.replace(config, iterations=n)
         for n in options.iterations
     }
-    configs["plain Adam, full size"] = plain
+    configs[PLAIN_ADAM] = dataclasses.replace(
+        config, optimizer="adam", iterations=10**6, smallest=options.size
+    )
     curves = {
-        name: run(content, style, config, Clock(judge, options.seconds))
-        for name, config in configs.items()
+        name: run(content, style, c, LossCurve(loss_at_full_size, options.seconds))
+        for name, c in configs.items()
     }
+
+    # Draw the curves, and print the last losses with plain Adam's at the same time.
     figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
     for name, rows in curves.items():
         axes.plot(*zip(*rows, strict=True), label=name)
     axes.set(yscale="log", xlabel="seconds", ylabel="weighted loss at full size")
     axes.legend()
     figure.savefig(options.output, dpi=100)
-    told = {}
-    for name, rows in curves.items():  # at the end, beside plain Adam at the same moment
+    record = {}
+    for name, rows in curves.items():
         seconds, loss = rows[-1]
-        beside = [each for time_, each in curves["plain Adam, full size"] if time_ <= seconds][-1]
-        told[name] = {
+        adam_losses = [loss for moment, loss in curves[PLAIN_ADAM] if moment <= seconds]
+        record[name] = {
             "seconds": round(seconds, 1),
             "loss": round(loss, 4),
-            "plain Adam then": round(beside, 4),
+            "plain Adam then": round(adam_losses[-1], 4),
         }
-    print(json.dumps(told, indent=2))
+    print(json.dumps(record, indent=2))
 
 
 if __name__ == "__main__":

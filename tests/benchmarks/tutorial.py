@@ -272,7 +272,6 @@ def one_style(kind, config):
     """A pass of VGG19 for the picture that was made and one for its content; the style's Gram matrices are computed once."""
     generator, optimizer = plain(fast_style.generator(config)), adam(config)
     look = config.feature_network(fast_style.STYLE_LAYERS)
-    zoo = MODELS[kind](config)
 
     def gram(features):
         shape = tf.shape(features)
@@ -283,7 +282,7 @@ def one_style(kind, config):
     def error(found, target):
         return tf.reduce_mean(tf.square(found - target)) / tf.reduce_mean(tf.square(target))
 
-    style = look(tf.constant(zoo.style_image()[None] / 127.5 - 1.0, tf.float32))
+    style = look(tf.constant(config.style_image()[None] / 127.5 - 1.0, tf.float32))
     targets = {layer: gram(features) for layer, features in style.items()}
 
     @tf.function

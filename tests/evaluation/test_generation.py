@@ -296,7 +296,7 @@ def test_any_keras_model_can_be_looked_through(tmp_path, evaluator):
         found, np.mean(network.network(seen), axis=(1, 2)), rtol=1e-4, atol=1e-5
     )
     (tmp_path / "text.keras").write_text("no model")
-    with pytest.raises(UserError, match="no Keras model"):
+    with pytest.raises(UserError, match="not a Keras model"):
         load_metric_network(str(tmp_path / "text.keras"))
     with pytest.raises(UserError, match="features must be digits"):
         load_metric_network("nothing")

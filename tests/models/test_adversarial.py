@@ -1,4 +1,4 @@
-"""GAN and DCGAN against their papers, and every option shown to change what it should."""
+"""GAN and DCGAN against their papers, and the effect of every option of adversarial training."""
 
 import keras
 import numpy as np
@@ -12,13 +12,14 @@ from tfgan_zoo.models import dcgan, gan
 from tfgan_zoo.models.base import update_ema
 from tfgan_zoo.models.dcgan import DCGAN, DCGANConfig
 from tfgan_zoo.models.gan import GAN, GANConfig
+from tfgan_zoo.models.replicated import batch_size_of
 
 
 def shapes(network, kind):
     return [layer.output.shape[1:] for layer in network.layers if isinstance(layer, kind)]
 
 
-def test_dcgan_is_figure_1_of_the_paper():
+def test_dcgan_has_the_shapes_of_figure_1():
     config = DCGANConfig()
     generator = dcgan.generator(config)
     assert shapes(generator, keras.layers.Reshape) == [(4, 4, 1024)]
@@ -35,7 +36,8 @@ def test_dcgan_is_figure_1_of_the_paper():
         (8, 8, 512),
         (4, 4, 1024),
     ]
-    # by hand: dense 100*16384, convolutions 25*in*out, the last one with 3 biases, batch norm 2 per channel
+    # Count by hand: dense 100 * 16384, convolutions 25 * in * out, 3 biases at the output, and
+    # batch norm 2 per channel.
     generator_count = (
         100 * 16384
         + 25 * (1024 * 512 + 512 * 256 + 256 * 128 + 128 * 3)
@@ -56,30 +58,22 @@ def test_dcgan_is_figure_1_of_the_paper():
 
 
 def test_dcgan_guidelines_of_section_3():
-    generator, discriminator = (
-        dcgan.generator(DCGANConfig(width=4)),
-        dcgan.discriminator(DCGANConfig(width=4)),
-    )
-    assert not [
-        x
-        for n in (generator, discriminator)
-        for x in n.layers
-        if isinstance(x, (keras.layers.MaxPooling2D, keras.layers.UpSampling2D))
-    ]
-    assert all(
-        x.negative_slope == pytest.approx(0.2)
-        for x in discriminator.layers
-        if isinstance(x, keras.layers.LeakyReLU)
-    )
-    assert len(shapes(generator, keras.layers.BatchNormalization)) == 4  # all but the output
-    assert (
-        len(shapes(discriminator, keras.layers.BatchNormalization)) == 3
-    )  # all but the input (and the single logit)
+    config = DCGANConfig(width=4)
+    generator, discriminator = dcgan.generator(config), dcgan.discriminator(config)
+    for network in (generator, discriminator):
+        assert not shapes(network, keras.layers.MaxPooling2D)
+        assert not shapes(network, keras.layers.UpSampling2D)
+    activations = [x for x in discriminator.layers if isinstance(x, keras.layers.LeakyReLU)]
+    assert len(activations) == 4
+    assert all(layer.negative_slope == pytest.approx(0.2) for layer in activations)
+    # Batch norm everywhere except at G's output and at D's input and logit.
+    assert len(shapes(generator, keras.layers.BatchNormalization)) == 4
+    assert len(shapes(discriminator, keras.layers.BatchNormalization)) == 3
     assert generator.layers[-1].activation is keras.activations.tanh
     assert discriminator.layers[-1].activation is keras.activations.linear
 
 
-def test_dcgan_initial_weights_and_optimizer_are_the_papers():
+def test_dcgan_initial_weights_and_optimizer():
     keras.utils.set_random_seed(0)
     model = DCGAN(DCGANConfig(image_size=32, width=32))
     model.compile()
@@ -112,12 +106,12 @@ def test_dcgan_sizes_and_channels(size, start, count, channels):
 
 
 @pytest.mark.parametrize("size", [7, 15, 129, 256])
-def test_dcgan_refuses_other_sizes(size):
-    with pytest.raises(UserError, match=rf"from 16 to 128, received image_size={size}"):
+def test_dcgan_rejects_other_sizes(size):
+    with pytest.raises(UserError, match=rf"image_size must be between 16 and 128, got {size}"):
         DCGANConfig(image_size=size)
 
 
-def test_gan_networks_are_the_authors_for_mnist():
+def test_gan_has_the_authors_networks_for_mnist():
     model = GAN(GANConfig())
     assert shapes(model.generator, keras.layers.Dense) == [(1200,), (1200,), (784,)]
     assert shapes(model.discriminator, keras.layers.Reshape) == [(240, 5), (240, 5)]
@@ -130,7 +124,7 @@ def test_gan_networks_are_the_authors_for_mnist():
     assert counts == {"generator": generator, "discriminator": discriminator}
 
 
-def test_maxout_is_the_largest_of_its_pieces():
+def test_maxout_is_the_maximum_of_its_pieces():
     keras.utils.set_random_seed(0)
     x = keras.Input((3,))
     model = keras.Model(x, gan.maxout(GANConfig(maxout_units=2, maxout_pieces=4), x))
@@ -140,18 +134,23 @@ def test_maxout_is_the_largest_of_its_pieces():
     np.testing.assert_allclose(model(inputs), expected, atol=1e-6)
 
 
-def losses_of(name, *overrides, steps=1):
-    """The mean losses of the first steps from the same weights, over the same images."""
+def train_from_start(name, *overrides, steps=1):
+    """Train from fixed initial weights on fixed images. Return the model and its mean losses."""
     model = make(name, *overrides)
     return model, {key: value[0] for key, value in fit(model, steps=steps).items()}
+
+
+def first_losses(name, *overrides):
+    return train_from_start(name, *overrides)[1]
 
 
 OBJECTIVES = ["non_saturating", "minimax", "least_squares", "hinge", "wasserstein"]
 
 
-def test_every_objective_is_another_game():
-    first = {name: losses_of("dcgan_tiny", f"model.objective={name}")[1] for name in OBJECTIVES}
-    # equal weights, noise and images: equal logits, other losses (minimax shares D's, Wasserstein shares the hinge's G)
+def test_objectives_have_different_losses():
+    first = {name: first_losses("dcgan_tiny", f"model.objective={name}") for name in OBJECTIVES}
+    # Weights, noise and images are equal, so the logits are equal. minimax has the same loss of D
+    # as non_saturating, and wasserstein has the same loss of G as hinge.
     assert len({round(losses["real_logits"], 6) for losses in first.values()}) == 1
     assert len({round(losses["discriminator"], 5) for losses in first.values()}) == 4
     assert len({round(losses["generator"], 5) for losses in first.values()}) == 4
@@ -160,9 +159,9 @@ def test_every_objective_is_another_game():
     assert first["minimax"]["generator"] < 0 < first["non_saturating"]["generator"]
 
 
-def test_label_smoothing_changes_the_discriminators_loss_only():
-    plain, smooth = (losses_of("dcgan_tiny", f"model.label_smoothing={x}")[1] for x in (0, 0.25))
-    # t log s(x) + (1 - t) log(1 - s(x)) differs by (1 - t) x from log s(x)
+def test_label_smoothing_changes_only_the_loss_of_the_discriminator():
+    plain, smooth = (first_losses("dcgan_tiny", f"model.label_smoothing={x}") for x in (0, 0.25))
+    # t log s(x) + (1 - t) log(1 - s(x)) and log s(x) differ by (1 - t) x.
     assert smooth["discriminator"] - plain["discriminator"] == pytest.approx(
         0.25 * plain["real_logits"], abs=1e-5
     )
@@ -173,7 +172,7 @@ def test_label_smoothing_changes_the_discriminators_loss_only():
 def test_penalties_are_added_with_their_weight(kind):
     overrides = ["model.discriminator_norm=none", f"model.penalty={kind}"]
     light, heavy = (
-        losses_of("dcgan_tiny", *overrides, f"model.penalty_weight={w}")[1] for w in (0, 100)
+        first_losses("dcgan_tiny", *overrides, f"model.penalty_weight={w}") for w in (0, 100)
     )
     assert light["penalty"] == pytest.approx(heavy["penalty"], abs=1e-6)
     assert light["penalty"] > 0
@@ -182,20 +181,22 @@ def test_penalties_are_added_with_their_weight(kind):
     )
 
 
-def test_gradient_penalty_pulls_the_slope_to_one():
+def test_gradient_penalty_brings_the_gradient_norm_to_one():
     overrides = [
         "model.discriminator_norm=none",
         "model.objective=wasserstein",
         "model.learning_rate=0.002",
         "model.penalty=gradient",
     ]
-    free = losses_of("dcgan_tiny", *overrides, "model.penalty_weight=0", steps=40)[0]
-    held = losses_of("dcgan_tiny", *overrides, "model.penalty_weight=10", steps=40)[0]
-    assert slope(held) == pytest.approx(1, abs=0.4)
-    assert slope(free) > 2 * slope(held)
+    without, penalized = (
+        train_from_start("dcgan_tiny", *overrides, f"model.penalty_weight={weight}", steps=40)[0]
+        for weight in (0, 10)
+    )
+    assert mean_gradient_norm(penalized) == pytest.approx(1, abs=0.4)
+    assert mean_gradient_norm(without) > 2 * mean_gradient_norm(penalized)
 
 
-def slope(model):
+def mean_gradient_norm(model):
     x = tf.constant(images(model, 16))
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -213,11 +214,42 @@ def test_discriminator_steps_move_the_discriminator_more_often():
 
 def test_discriminator_steps_need_divisible_batches():
     model = make("dcgan_tiny", "model.discriminator_steps=3")
-    with pytest.raises(
-        UserError,
-        match="discriminator_steps=3 needs batches of a fixed size that it divides, received a batch of 16",
-    ):
+    message = "the batch size must be fixed and a multiple of discriminator_steps=3, got 16"
+    with pytest.raises(UserError, match=message):
         fit(model)
+
+
+def test_a_subclass_overrides_compute_losses_alone():
+    """Relativistic losses, with two steps of D. Each sub-step has noise of its own."""
+    codes = []
+
+    class RelativisticGAN(GAN):
+        def compute_losses(self, batch):
+            (real,) = batch
+            z = self.noise((batch_size_of(real), self.config.latent_dim), stream="z")
+            codes.append(z.numpy())
+            fake = self.generator(z, training=True)
+            difference = self.discriminate(real, stream="real") - self.discriminate(
+                fake, stream="fake"
+            )
+            return {
+                "discriminator": tf.reduce_mean(tf.nn.softplus(-difference)),
+                "generator": tf.reduce_mean(tf.nn.softplus(difference)),
+            }
+
+    config = presets.experiment("gan_tiny", "model.discriminator_steps=2").model
+    model = RelativisticGAN(config)
+    model.compile(xla="off", run_eagerly=True)
+    before = model.generator.get_weights()
+    history = fit(model, steps=1)
+    assert history.keys() == {"discriminator", "generator"}
+    assert int(model.generator_optimizer.iterations.numpy()) == 1
+    assert int(model.discriminator_optimizer.iterations.numpy()) == 2
+    assert not np.array_equal(before[0], model.generator.get_weights()[0])
+    model.step.assign(0)
+    assert [code.shape for code in codes] == [(8, 8), (8, 8)]
+    for substep, code in enumerate(codes):
+        np.testing.assert_array_equal(code, model.noise((8, 8), f"z {substep}"))
 
 
 @pytest.mark.parametrize("name", ["dcgan_tiny", "gan_tiny"])
@@ -228,49 +260,48 @@ def test_spectral_norm_bounds_the_discriminator(name):
     )
     assert np.isfinite(list(fit(normed, steps=30).values())).all()
     fit(free, steps=30)
-    gap = {id(m): np.ptp(m.discriminator(images(m, 64)).numpy()) for m in (normed, free)}
-    distance = np.linalg.norm(
-        images(normed, 64).reshape(64, -1)[:, None] - images(normed, 64).reshape(64, -1)[None],
-        axis=-1,
-    ).max()
-    assert (
-        gap[id(normed)] < 2.5 * distance
-    )  # Lipschitz with a constant of about 1 (2 for strided kernels as matrices)
-    assert gap[id(normed)] < gap[id(free)]
+    x = images(normed, 64)
+    normed_range, free_range = (np.ptp(model.discriminator(x).numpy()) for model in (normed, free))
+    pixels = x.reshape(64, -1)
+    distance = np.linalg.norm(pixels[:, None] - pixels[None], axis=-1).max()
+    # The Lipschitz constant is about 1, up to 2 for strided kernels as matrices.
+    assert normed_range < 2.5 * distance
+    assert normed_range < free_range
 
 
-def test_diff_augment_is_what_the_discriminator_sees():
+def test_the_discriminator_sees_augmented_images():
     plain, augmented = (
         make("dcgan_tiny", f"model.diff_augment={policy}")
         for policy in ("", "color,translation,cutout")
     )
     real = tf.constant(images(plain, 16))
-    seen = augmented.discriminate(real, [], "augment real 0")
-    assert not np.allclose(seen, plain.discriminate(real, [], "augment real 0"), atol=1e-6)
-    np.testing.assert_array_equal(seen, augmented.discriminate(real, [], "augment real 0"))
-    assert not np.allclose(seen, augmented.discriminate(real, [], "augment fake 0"), atol=1e-6)
+    logits = augmented.discriminate(real, stream="real")
+    assert not np.allclose(logits, plain.discriminate(real, stream="real"), atol=1e-6)
+    np.testing.assert_array_equal(logits, augmented.discriminate(real, stream="real"))
+    assert not np.allclose(logits, augmented.discriminate(real, stream="fake"), atol=1e-6)
     assert np.isfinite(list(fit(augmented).values())).all()
 
 
-def test_ema_follows_the_generator_and_makes_the_samples():
+def test_samples_come_from_the_ema_of_the_generator():
     model = make("dcgan_tiny", "model.ema_decay=0.9")
     start = [w.numpy() for w in model.generator.weights]
     fit(model, steps=1)
-    moved = 0
+    np.testing.assert_array_equal(start[0], make("dcgan_tiny").generator.get_weights()[0])
+    changed_statistics = 0
     for before, now, average in zip(
         start, model.generator.weights, model.generator_average.weights, strict=True
     ):
         np.testing.assert_allclose(
             average.numpy(), 0.9 * before + 0.1 * now.numpy(), atol=1e-6, err_msg=now.path
         )
-        moved += "moving" in now.path and not np.allclose(before, now.numpy())
-    assert moved == 4  # means and variances of two batch norms are averaged too
+        changed_statistics += "moving" in now.path and not np.allclose(before, now.numpy())
+    assert changed_statistics == 4  # means and variances of two batch norm layers
     z = model.latent(2, 0)
     np.testing.assert_array_equal(model(z), model.generator_average(z, training=False))
     assert not np.allclose(model(z), model.generator(z, training=False), atol=1e-7)
 
 
-def test_follow_by_hand():
+def test_update_ema_by_hand():
     a, b = (
         keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
         for _ in range(2)
@@ -281,7 +312,7 @@ def test_follow_by_hand():
     np.testing.assert_allclose(a.get_weights()[0], [[2.0]])
 
 
-def test_gan_drops_out_in_training_only():
+def test_gan_has_dropout_in_training_only():
     model = make("gan_tiny")
     x = tf.constant(images(model, 8))
     np.testing.assert_array_equal(model.discriminator(x), model.discriminator(x))
@@ -290,21 +321,15 @@ def test_gan_drops_out_in_training_only():
     )
 
 
-def test_diagnosis_of_a_discriminator_that_has_won():
+def test_diagnose_a_discriminator_that_has_won_and_mode_collapse():
     model = make("dcgan_tiny")
     assert model.diagnose({"real_logits": 1.0, "fake_logits": -2.0}) == {}
-    won = model.diagnose({"real_logits": 9.0, "fake_logits": -8.0})
-    assert (
-        won.keys() == {"saturation"}
-        and "mean logits of 9.0 for real and -8.0 for generated" in won["saturation"]
-    )
-    assert (
-        make("dcgan_tiny", "model.objective=wasserstein").diagnose(
-            {"real_logits": 9.0, "fake_logits": -8.0}
-        )
-        == {}
-    )
-    model.step.assign(500)  # its samples are still the grey of the first step
+    won = {"real_logits": 9.0, "fake_logits": -8.0}
+    failures = model.diagnose(won)
+    assert failures.keys() == {"saturation"}
+    assert "mean logits of 9.0 for real and -8.0 for generated" in failures["saturation"]
+    assert make("dcgan_tiny", "model.objective=wasserstein").diagnose(won) == {}
+    model.step.assign(500)  # the samples are as gray as at the first step
     assert model.diagnose({"real_logits": 1.0, "fake_logits": -2.0}).keys() == {"collapse"}
 
 
@@ -313,19 +338,22 @@ def test_diagnosis_of_a_discriminator_that_has_won():
     [
         ({"objective": "hinges"}, r"did you mean hinge\?"),
         ({"penalty": "gradient"}, "set model.discriminator_norm=none or spectral"),
-        ({"objective": "hinge", "label_smoothing": 0.1}, "hinge has no targets to smooth"),
-        ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), received ema_decay=1.0"),
-        ({"width": 0}, "width must be at least 1, received width=0"),
+        (
+            {"objective": "hinge", "label_smoothing": 0.1},
+            "label_smoothing must be 0 with objective=hinge",
+        ),
+        ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), got 1.0"),
+        ({"width": 0}, "width must be at least 1"),
         ({"discriminator_steps": 0}, "discriminator_steps must be at least 1"),
     ],
 )
-def test_bad_configurations_are_refused(change, message):
+def test_invalid_configurations_raise_an_error(change, message):
     with pytest.raises(UserError, match=message):
         DCGANConfig(**change)
 
 
-def test_model_learns_what_a_picture_is():
-    """After some epochs the samples are closer to the data's mean image than noise is: a step that does nothing would fail here."""
+def test_training_brings_samples_close_to_the_data():
+    """The data are copies of one image, so the samples must become similar to it."""
     model = make("dcgan_tiny", "model.learning_rate=0.002")
     real = np.repeat(images(model, 1), 16, axis=0)
     model.fit(
@@ -343,16 +371,16 @@ def test_learning_rates_decay_to_zero_together():
             assert float(optimizer.learning_rate) == pytest.approx(expected, abs=1e-9)
 
 
-def test_settings_that_need_each_other_come_in_any_order():
-    needy, needed = "model.penalty=gradient", "model.discriminator_norm=none"
-    assert presets.experiment("dcgan_tiny", needy, needed) == presets.experiment(
-        "dcgan_tiny", needed, needy
+def test_dependent_overrides_work_in_any_order():
+    penalty, norm = "model.penalty=gradient", "model.discriminator_norm=none"
+    assert presets.experiment("dcgan_tiny", penalty, norm) == presets.experiment(
+        "dcgan_tiny", norm, penalty
     )
     with pytest.raises(UserError, match="set model.discriminator_norm=none"):
-        presets.experiment("dcgan_tiny", needy)
+        presets.experiment("dcgan_tiny", penalty)
 
 
-def test_the_discriminator_may_have_a_rate_of_its_own():
+def test_the_discriminator_can_have_its_own_learning_rate():
     model = make(
         "dcgan_tiny",
         "model.learning_rate=0.01",
@@ -361,21 +389,19 @@ def test_the_discriminator_may_have_a_rate_of_its_own():
     )
     assert float(model.generator_optimizer.learning_rate) == pytest.approx(0.01)
     assert float(model.discriminator_optimizer.learning_rate) == pytest.approx(0.004)
-    assert float(
-        make("dcgan_tiny", "model.learning_rate=0.01").discriminator_optimizer.learning_rate
-    ) == pytest.approx(0.01)
+    equal = make("dcgan_tiny", "model.learning_rate=0.01")
+    assert float(equal.discriminator_optimizer.learning_rate) == pytest.approx(0.01)
 
 
-def test_short_codes_are_lengthened_at_test_time_alone():
+def test_short_codes_are_scaled_at_inference_only():
     z = tf.constant([[0.3, 0.0, -0.4, 0.0], [3.0, 0.0, -4.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
-    longer, plain = (
+    scaled, plain = (
         make("dcgan_tiny", "model.latent_dim=4", f"model.min_latent_length={length}")
         for length in (2, 0)
     )
-    np.testing.assert_allclose(
-        longer(z)[0], plain(z * 4.0)[0], rtol=1e-4, atol=1e-9
-    )  # of length 0.5
-    np.testing.assert_allclose(longer(z)[1:], plain(z)[1:], rtol=1e-4, atol=1e-9)
-    assert np.abs(longer(z)[0] - plain(z)[0]).max() > 0.5 * np.abs(plain(z)[0]).max()
-    np.testing.assert_array_equal(longer(z, training=True), plain(z, training=True))
-    assert longer.weights_sha256() == plain.weights_sha256()  # it has no weights
+    # The first code has length 0.5.
+    np.testing.assert_allclose(scaled(z)[0], plain(z * 4.0)[0], rtol=1e-4, atol=1e-9)
+    np.testing.assert_allclose(scaled(z)[1:], plain(z)[1:], rtol=1e-4, atol=1e-9)
+    assert np.abs(scaled(z)[0] - plain(z)[0]).max() > 0.5 * np.abs(plain(z)[0]).max()
+    np.testing.assert_array_equal(scaled(z, training=True), plain(z, training=True))
+    assert scaled.weights_sha256() == plain.weights_sha256()  # the layer has no weights

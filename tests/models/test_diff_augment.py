@@ -1,4 +1,4 @@
-"""DiffAugment: every policy moves what it should, by as much as it should, and nothing else."""
+"""DiffAugment: the effect of every policy and its random distribution."""
 
 import numpy as np
 import pytest
@@ -13,20 +13,19 @@ IMAGES = tf.random.stateless_uniform((6, 16, 12, 3), (1, 2), -1, 1)
 
 
 @pytest.mark.parametrize("policy", [("color",), ("translation",), ("cutout",), EVERY])
-def test_changes_images_alike_for_like_seeds(policy):
+def test_equal_seeds_give_equal_distortions(policy):
     out = diff_augment(IMAGES, policy, SEED)
     assert out.shape == IMAGES.shape and out.dtype == IMAGES.dtype
     assert (np.abs(out - IMAGES).max(axis=(1, 2, 3)) > 0.05).mean() > 0.6
     np.testing.assert_array_equal(out, diff_augment(IMAGES, ",".join(policy), SEED))
     assert np.abs(out - diff_augment(IMAGES, policy, SEED + 1)).max() > 0.05
-    same = tf.repeat(IMAGES[:1], 6, axis=0)
-    assert (
-        np.ptp(diff_augment(same, policy, SEED), axis=0).max() > 0.05
-    )  # another draw for every image
+    # Every image has its own random numbers.
+    copies = tf.repeat(IMAGES[:1], 6, axis=0)
+    assert np.ptp(diff_augment(copies, policy, SEED), axis=0).max() > 0.05
 
 
 @pytest.mark.parametrize("policy", EVERY)
-def test_xla_draws_and_computes_the_same(policy):
+def test_xla_gives_the_same_distortions(policy):
     @tf.function(jit_compile=True)
     def compiled(images, seed):
         return diff_augment(images, policy, seed)
@@ -49,14 +48,14 @@ def test_static_shape_with_any_batch():
     assert traced.structured_outputs.shape.as_list() == [None, 8, 8, 1]
 
 
-def test_unknown_policy_and_shape_are_refused():
-    with pytest.raises(UserError, match=r"did you mean translation.*received policy='translatoin'"):
+def test_unknown_policy_and_shape_raise_an_error():
+    with pytest.raises(UserError, match=r"did you mean translation"):
         diff_augment(IMAGES, "color, translatoin", SEED)
-    with pytest.raises(UserError, match=r"received images\.shape"):
+    with pytest.raises(UserError, match=r"images must be \(n, h, w, c\)"):
         diff_augment(IMAGES[0], "color", SEED)
 
 
-def test_translation_moves_by_whole_pixels_within_an_eighth():
+def test_translation_shifts_by_whole_pixels_up_to_an_eighth():
     n, height, width = 400, 16, 24
     one_hot = tf.pad(
         tf.ones((n, 1, 1, 1)),
@@ -75,41 +74,31 @@ def test_translation_moves_by_whole_pixels_within_an_eighth():
 
 
 @pytest.mark.parametrize("fill", [-1.0, 0.0, 0.25])
-def test_fill_is_honoured(fill):
+def test_fill_is_used(fill):
     ones = tf.ones((300, 16, 16, 2))
-    moved = diff_augment(ones, "translation", SEED, fill=fill).numpy()
-    assert set(np.unique(moved)) == {1.0, fill}
-    assert (moved == fill).all(axis=(1, 2, 3)).sum() == 0 and (moved == fill).mean(
-        axis=(1, 2, 3)
-    ).max() == 1 - (14 / 16) ** 2
+    shifted = diff_augment(ones, "translation", SEED, fill=fill).numpy()
+    assert set(np.unique(shifted)) == {1.0, fill}
+    assert (shifted == fill).mean(axis=(1, 2, 3)).max() == 1 - (14 / 16) ** 2
     cut = diff_augment(ones, "cutout", SEED, fill=fill).numpy() == fill
     areas = cut[..., 0].sum(axis=(1, 2))
-    assert (
-        (cut[..., 0] == cut[..., 1]).all() and areas.max() == 64 and areas.min() >= 16
-    )  # 8 x 8 inside, 4 x 4 at a corner
-    for one in cut[:20, :, :, 0]:  # a solid rectangle
-        np.testing.assert_array_equal(one, np.outer(one.any(axis=1), one.any(axis=0)))
-    centres = (
-        cut[:, :, 0, 0].any(),
-        cut[:, :, -1, 0].any(),
-        cut[:, 0, :, 0].any(),
-        cut[:, -1, :, 0].any(),
-    )
-    assert all(centres)  # every border is reached
+    assert (cut[..., 0] == cut[..., 1]).all()
+    assert areas.max() == 64 and areas.min() >= 16  # 8 x 8 inside the image, 4 x 4 at a corner
+    for mask in cut[:20, :, :, 0]:  # a solid rectangle
+        np.testing.assert_array_equal(mask, np.outer(mask.any(axis=1), mask.any(axis=0)))
+    borders = (cut[:, :, 0], cut[:, :, -1], cut[:, 0], cut[:, -1])
+    assert all(border.any() for border in borders)  # every border is reached
 
 
 def test_color_statistics():
-    grey = tf.zeros((4000, 1, 1, 1))  # one pixel: saturation and contrast have nothing to do
-    shift = diff_augment(grey, "color", SEED).numpy().ravel()
+    gray = tf.zeros((4000, 1, 1, 1))  # saturation and contrast do not change a single gray pixel
+    shift = diff_augment(gray, "color", SEED).numpy().ravel()
     assert -0.5 <= shift.min() < -0.49 and 0.49 < shift.max() <= 0.5 and abs(shift.mean()) < 0.02
-    step = tf.tile(
-        tf.reshape(tf.constant([-0.5, 0.5]), (1, 2, 1, 1)), (4000, 1, 1, 1)
-    )  # one channel: contrast alone
+    # One channel: only the contrast changes differences.
+    step = tf.tile(tf.reshape(tf.constant([-0.5, 0.5]), (1, 2, 1, 1)), (4000, 1, 1, 1))
     ratio = np.diff(diff_augment(step, "color", SEED).numpy().reshape(-1, 2))
     assert 0.5 <= ratio.min() < 0.51 and 1.49 < ratio.max() <= 1.5001
-    colors = tf.tile(
-        tf.reshape(tf.constant([-0.5, 0.5]), (1, 1, 1, 2)), (4000, 1, 1, 1)
-    )  # saturation, then contrast
+    # One pixel of two channels: saturation and contrast.
+    colors = tf.tile(tf.reshape(tf.constant([-0.5, 0.5]), (1, 1, 1, 2)), (4000, 1, 1, 1))
     product = np.diff(diff_augment(colors, "color", SEED).numpy().reshape(-1, 2))
     assert 0.0 <= product.min() < 0.01 and 2.7 < product.max() <= 3.0001
     np.testing.assert_allclose(product.mean(), 1.0, atol=0.04)

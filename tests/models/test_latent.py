@@ -1,4 +1,4 @@
-"""What GANs and VAEs share: labels as conditions, samples, walks through the latent space."""
+"""Models with a latent code: labels as conditions, samples and latent interpolation."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def saved(cgan, tmp_path_factory):
     return load_exported(folder / "model")
 
 
-def test_labels_change_the_image_and_fewer_labels_take_turns(cgan):
+def test_labels_change_the_image_and_are_repeated_in_turn(cgan):
     z = np.repeat(cgan.latent(1, 0), 3, axis=0)
     images = cgan.generate(z, [3, 8, 3])
     np.testing.assert_array_equal(images[0], images[2])
@@ -46,7 +46,7 @@ def test_labels_change_the_image_and_fewer_labels_take_turns(cgan):
     )
 
 
-def test_a_vector_condition_is_what_a_label_stands_for(cgan):
+def test_a_one_hot_vector_equals_its_label(cgan):
     z = cgan.latent(2, 0)
     np.testing.assert_array_equal(
         cgan.generate(z, [3, 8]), cgan.generate(z, np.eye(10, dtype="float32")[[3, 8]])
@@ -54,7 +54,7 @@ def test_a_vector_condition_is_what_a_label_stands_for(cgan):
 
 
 @pytest.mark.parametrize("labels", [[10, 0], [-1, 0], [1], np.zeros((2, 9), "float32")])
-def test_labels_that_do_not_fit_are_refused(cgan, saved, labels):
+def test_unsuitable_labels_raise_an_error(cgan, saved, labels):
     for model in (cgan, saved):
         with pytest.raises(UserError, match="labels must be|label vectors must be"):
             model.generate(model.latent(2, 0), labels)
@@ -89,16 +89,14 @@ def test_exported_conditional_model_agrees(cgan, saved):
 
 @pytest.mark.parametrize("kind, config", [(CGAN, CGANConfig), (VAE, VAEConfig)])
 def test_vectors_as_conditions_train_and_export(kind, config, tmp_path):
-    """Multi-hot attributes, two at once, in place of labels."""
+    """Multi-hot attributes instead of labels."""
     model = kind(
         config(image_size=16, channels=1, latent_dim=4, width=2, classes=6, condition="vector")
     )
     model.compile(xla="off")
     rng = np.random.default_rng(0)
-    x, y = (
-        rng.uniform(-1, 1, (16, 16, 16, 1)).astype("float32"),
-        rng.integers(0, 2, (16, 6)).astype("float32"),
-    )
+    x = rng.uniform(-1, 1, (16, 16, 16, 1)).astype("float32")
+    y = rng.integers(0, 2, (16, 6)).astype("float32")
     history = model.fit(x, y, batch_size=8, verbose=0).history
     assert np.isfinite(list(history.values())).all()
     save_signatures(model, tmp_path / "saved")
@@ -109,7 +107,7 @@ def test_vectors_as_conditions_train_and_export(kind, config, tmp_path):
     assert np.abs(images.numpy().astype(int) - model.sample(4, 0, labels=y[:2])).max() <= 1
 
 
-def test_spherical_walk_keeps_the_length_and_ends_at_the_ends():
+def test_spherical_interpolation_keeps_the_length_and_the_ends():
     ends = np.random.default_rng(0).normal(size=(6, 50))
     ends /= np.linalg.norm(ends, axis=1, keepdims=True) / 7
     for path in ("spherical", "linear"):
@@ -120,13 +118,13 @@ def test_spherical_walk_keeps_the_length_and_ends_at_the_ends():
         assert np.all(abs(middle - 7) < 1e-4) if path == "spherical" else np.all(middle < 6.5)
 
 
-def test_spherical_walk_between_opposite_or_equal_directions_stays_finite():
+def test_spherical_interpolation_of_opposite_or_equal_codes_is_finite():
     for last in (-2.0, 2.0):
         walk = interpolate(np.array([[1.0], [last]]), 5, "spherical")
         np.testing.assert_allclose(walk[:, 0], np.linspace(1, last, 5), atol=1e-6)
 
 
-def test_unknown_labels_become_nan_in_a_graph_and_wrong_shapes_are_refused(cgan):
+def test_unknown_labels_become_nan_and_wrong_shapes_raise_an_error(cgan):
     condition = cgan.condition_tensor(tf.constant([3, 10, -1])).numpy()
     np.testing.assert_array_equal(condition[0], np.eye(10)[3])
     assert np.isnan(condition[1:]).all()
@@ -140,11 +138,11 @@ def test_unknown_labels_become_nan_in_a_graph_and_wrong_shapes_are_refused(cgan)
         (vector, tf.ones((2, 4))),
         (cgan, tf.ones((2, 10))),
     ):
-        with pytest.raises(UserError, match="received"):
+        with pytest.raises(UserError, match="labels must be"):
             model.condition_tensor(wrong)
 
 
-def test_walk_between_two_classes_at_fixed_z(cgan, saved):
+def test_interpolation_between_two_classes_at_fixed_z(cgan, saved):
     images = latent_walk(cgan, rows=2, steps=5, seed=3, labels=[1, 7])
     z = cgan.latent(2, 3)
     np.testing.assert_array_equal(images[[0, 5]], cgan.generate(z, [1, 1]))
@@ -157,7 +155,7 @@ def test_walk_between_two_classes_at_fixed_z(cgan, saved):
     )
 
 
-def test_every_row_of_a_walk_has_a_class_of_its_own(cgan):
+def test_every_row_of_an_interpolation_has_its_own_class(cgan):
     images = latent_walk(cgan, rows=3, steps=2, seed=0)
     ends = cgan.latent(6, 0)
     np.testing.assert_array_equal(images[::2], cgan.generate(ends[:3], [0, 1, 2]))
@@ -165,7 +163,7 @@ def test_every_row_of_a_walk_has_a_class_of_its_own(cgan):
     np.testing.assert_array_equal(one[::2], cgan.generate(ends[:3], [4, 4, 4]))
 
 
-def test_traversal_moves_one_dimension_a_row():
+def test_traversal_changes_one_dimension_per_row():
     model = make("vae_tiny")
     z = traverse(model, 4, 7, 0, None).reshape(4, 7, 8)
     for row in z:
@@ -177,7 +175,7 @@ def test_traversal_moves_one_dimension_a_row():
         latent_walk(model, "traversal", rows=9)
 
 
-def test_manifold_is_the_plane_at_quantiles():
+def test_manifold_is_a_grid_of_quantiles():
     flat = make("vae_tiny", "model.latent_dim=2")
     z, rows, columns = manifold(flat, 5)
     assert (rows, columns) == (5, 5)
@@ -188,7 +186,7 @@ def test_manifold_is_the_plane_at_quantiles():
         latent_walk(make("vae_tiny"), "manifold")
 
 
-def test_walks_refuse_labels_where_there_are_none():
+def test_unsuitable_labels_of_an_interpolation_raise_an_error():
     model = make("gan_tiny")
     for labels in ([1], [1, 2], [1, 2, 3]):
         with pytest.raises(UserError, match="label"):
@@ -197,29 +195,26 @@ def test_walks_refuse_labels_where_there_are_none():
         latent_walk(make("cgan_tiny"), "traversal", labels=[1, 2])
 
 
-def test_reconstructions_stand_below_their_originals():
+def test_reconstructions_are_below_their_originals():
     model = make("vae_tiny")
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 1)).astype(np.uint8)
-    both = reconstruct(model, images, columns=3)
-    again = model.reconstruct(images)
-    np.testing.assert_array_equal(both[:3], images[:3])
-    np.testing.assert_array_equal(both[3:6], again[:3])
-    np.testing.assert_array_equal(both[6:8], images[3:])
-    np.testing.assert_array_equal(both[9:11], again[3:])
-    assert np.all(both[[8, 11]] == 255)
+    grid = reconstruct(model, images, columns=3)
+    reconstructions = model.reconstruct(images)
+    np.testing.assert_array_equal(grid[:3], images[:3])
+    np.testing.assert_array_equal(grid[3:6], reconstructions[:3])
+    np.testing.assert_array_equal(grid[6:8], images[3:])
+    np.testing.assert_array_equal(grid[9:11], reconstructions[3:])
+    assert np.all(grid[[8, 11]] == 255)
     with pytest.raises(UserError, match="does not encode"):
         reconstruct(make("gan_tiny"), images)
 
 
-def test_codes_of_another_size_are_refused(cgan, saved):
+def test_codes_of_another_size_raise_an_error(cgan, saved):
     for model in (cgan, saved):
         for z in (
             np.zeros((4, 3)),
             np.zeros((0, cgan.config.latent_dim)),
             np.zeros(cgan.config.latent_dim),
         ):
-            with pytest.raises(
-                UserError,
-                match=r"codes must be float32 \(n, \d+\), n at least 1, received z of shape",
-            ):
+            with pytest.raises(UserError, match=r"codes z must be float32 \(n, \d+\) with n > 0"):
                 model.generate(z)

@@ -1,4 +1,4 @@
-"""The VAE: likelihoods by hand, its options, and its likelihood estimate against a model whose likelihood is known."""
+"""VAE: likelihoods by hand, options, and the likelihood estimate of a model with a known one."""
 
 import keras
 import numpy as np
@@ -47,12 +47,14 @@ def test_gaussian_kl_by_hand_and_by_sampling():
 
 @pytest.mark.parametrize("samples", [1, 5])
 def test_likelihood_of_a_linear_gaussian_model_is_the_exact_one(samples):
-    """x = W z + s noise has p(x) = N(0, W W' + s^2 I); with q the true posterior every importance weight is p(x)."""
+    """For x = W z + s noise, p(x) = N(0, W W' + s^2 I).
+
+    With the true posterior as q, every importance weight is p(x).
+    """
     rng = np.random.default_rng(0)
     s, lengths = 0.5, np.array([3.0, 2.0, 0.5])
-    w = (
-        np.linalg.qr(rng.normal(size=(256, 3)))[0] * lengths
-    )  # orthogonal columns, so that the true posterior is diagonal
+    # Orthogonal columns, so that the true posterior is diagonal.
+    w = np.linalg.qr(rng.normal(size=(256, 3)))[0] * lengths
     variance = 1 / (1 + lengths**2 / s**2)
     model = VAE(
         VAEConfig(image_size=16, channels=1, latent_dim=3, width=2, likelihood="gaussian", sigma=s)
@@ -70,11 +72,8 @@ def test_likelihood_of_a_linear_gaussian_model_is_the_exact_one(samples):
                 tf.constant([np.log(s)], tf.float32),
             ]
 
-    x = (
-        (rng.normal(size=(4, 3)) @ w.T + s * rng.normal(size=(4, 256)))
-        .reshape(4, 16, 16, 1)
-        .astype("float32")
-    )
+    x = rng.normal(size=(4, 3)) @ w.T + s * rng.normal(size=(4, 256))
+    x = x.reshape(4, 16, 16, 1).astype("float32")
     noise = rng.normal(size=(samples, 4, 3)).astype("float32")
     densities = VAE.densities(
         Stub(model, Encoder(), Decoder()), tf.constant(x), [], tf.constant(noise)
@@ -90,7 +89,7 @@ def test_likelihood_of_a_linear_gaussian_model_is_the_exact_one(samples):
 
 
 class Stub:
-    """A VAE's likelihood code on other networks."""
+    """The likelihood code of a VAE with other networks."""
 
     def __init__(self, model, encoder, decoder):
         self.config, self.encoder, self.decoder = model.config, encoder, decoder
@@ -108,52 +107,49 @@ def test_nll_is_below_the_negative_elbo():
     assert np.all(likelihood.importance_weighted_nll(log_likelihood + log_ratio) < -elbo + 0.05)
 
 
-def test_loss_is_the_negative_elbo_and_elbo_its_parts():
+def test_loss_is_the_negative_elbo_and_the_elbo_is_its_sum():
     history = {name: value[0] for name, value in fit(make("vae_tiny"), steps=1).items()}
     assert history["elbo"] == pytest.approx(-history["reconstruction"] - history["kl"], rel=1e-5)
     assert history["vae"] == pytest.approx(-history["elbo"], rel=1e-5)
 
 
-def first(*overrides):
+def first_losses(*overrides):
     return {name: value[0] for name, value in fit(make("vae_tiny", *overrides), steps=1).items()}
 
 
-def test_options_change_the_loss_as_they_say():
-    plain = first()
-    beta = first("model.kl_weight=4")
+def test_options_change_the_loss():
+    plain = first_losses()
+    beta = first_losses("model.kl_weight=4")
     assert beta["vae"] == pytest.approx(plain["reconstruction"] + 4 * plain["kl"], rel=1e-5)
-    assert first("model.kl_warmup=10")["vae"] == pytest.approx(
-        plain["reconstruction"], rel=1e-5
-    )  # weight 0 at step 0
-    bits = first("model.free_bits=100")
+    warmup = first_losses("model.kl_warmup=10")
+    assert warmup["vae"] == pytest.approx(plain["reconstruction"], rel=1e-5)  # weight 0 at step 0
+    bits = first_losses("model.free_bits=100")
     assert bits["vae"] == pytest.approx(plain["reconstruction"] + 8 * 100, rel=1e-5)
     assert bits["kl"] == pytest.approx(plain["kl"], rel=1e-5)
 
 
-def test_kl_warmup_grows_linearly_and_stays():
+def test_kl_weight_grows_linearly_and_stays():
     model = make("vae_tiny", "model.kl_warmup=4", "model.kl_weight=0.5")
-    found = []
+    weights = []
     for step in (0, 1, 2, 4, 9):
         model.step.assign(step)
-        found.append(float(model.kl_weight()))
-    assert found == pytest.approx([0, 0.125, 0.25, 0.5, 0.5])
+        weights.append(float(model.kl_weight()))
+    assert weights == pytest.approx([0, 0.125, 0.25, 0.5, 0.5])
 
 
-def test_learned_sigma_moves_and_a_fixed_one_stays():
-    learned, fixed = (
-        make("vae_tiny", "model.likelihood=gaussian"),
-        make("vae_tiny", "model.likelihood=gaussian", "model.sigma=0.1"),
-    )
+def test_learned_sigma_changes_and_a_fixed_one_does_not():
+    learned = make("vae_tiny", "model.likelihood=gaussian")
+    fixed = make("vae_tiny", "model.likelihood=gaussian", "model.sigma=0.1")
     for model, start in ((learned, np.log(0.5)), (fixed, np.log(0.1))):
         scale = model.decoder.get_layer("log_sigma")
         assert float(scale.weight[0]) == pytest.approx(start)
         fit(model)
         assert (float(scale.weight[0]) == pytest.approx(start)) == (model is fixed)
-    with pytest.raises(UserError, match="sigma is for likelihood=gaussian"):
+    with pytest.raises(UserError, match="sigma must be 0 unless likelihood=gaussian"):
         VAEConfig(sigma=0.1)
 
 
-def test_learned_sigma_goes_to_the_residuals_deviation():
+def test_learned_sigma_converges_to_the_deviation_of_the_residuals():
     model = VAE(
         VAEConfig(
             image_size=16,
@@ -166,12 +162,11 @@ def test_learned_sigma_goes_to_the_residuals_deviation():
         )
     )
     model.compile(xla="off")
-    x = np.full((32, 16, 16, 1), 0.2, "float32") + np.random.default_rng(0).normal(
-        0, 0.1, (32, 16, 16, 1)
-    ).astype("float32")
+    noise = np.random.default_rng(0).normal(0, 0.1, (32, 16, 16, 1)).astype("float32")
+    x = np.full((32, 16, 16, 1), 0.2, "float32") + noise
     model.fit(x, batch_size=32, epochs=400, verbose=0)
     sigma = float(np.exp(model.decoder.get_layer("log_sigma").weight[0]))
-    assert sigma == pytest.approx(0.05, rel=0.15)  # 0.1 of [-1, 1] is 0.05 of [0, 1]
+    assert sigma == pytest.approx(0.05, rel=0.15)  # 0.1 in [-1, 1] is 0.05 in [0, 1]
 
 
 def test_decay_follows_a_cosine_to_zero():
@@ -193,7 +188,7 @@ def test_a_conditional_vae_reconstructs_with_labels():
     assert model.encode(x, [1, 2, 3, 4])[0].shape == (4, 8)
 
 
-def test_encoding_is_of_the_image_and_signatures_agree(tmp_path):
+def test_encoding_depends_on_the_image_and_signatures_agree(tmp_path):
     from tfgan_zoo.saving.exported import load_exported
     from tfgan_zoo.saving.saved_model import save_signatures
 
@@ -210,20 +205,17 @@ def test_encoding_is_of_the_image_and_signatures_agree(tmp_path):
         )
         for ours, theirs in zip(model.encode(x, labels), saved.encode(x, labels), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-5)
-        assert (
-            np.abs(model.reconstruct(x, labels).astype(int) - saved.reconstruct(x, labels)).max()
-            <= 1
-        )
+        difference = model.reconstruct(x, labels).astype(int) - saved.reconstruct(x, labels)
+        assert np.abs(difference).max() <= 1
         assert np.abs(np.diff(model.encode(x, labels)[0], axis=0)).max() > 1e-6
 
 
-def test_collapse_is_reported():
+def test_diagnose_posterior_collapse():
     model = make("vae_tiny")
     model.step.assign(500)
     assert not model.diagnose({"active_units": 3.0})
-    assert (
-        "0.4 of 8 latent dimensions are active" in model.diagnose({"active_units": 0.4})["collapse"]
-    )
+    advice = model.diagnose({"active_units": 0.4})["collapse"]
+    assert "0.4 of 8 latent dimensions are active" in advice
     model.step.assign(10)
     assert not model.diagnose({"active_units": 0.4})
     mean = np.random.default_rng(0).normal(0, [1.0, 0.2, 0.05], (1000, 3)).astype("float32")

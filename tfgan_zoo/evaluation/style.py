@@ -1,8 +1,11 @@
-"""How well pictures have taken on a style and kept their content; `tfgan-zoo evaluate` for models of style.
+"""Evaluate how well stylized images match a style and keep their content.
 
-`style` is the error of the Gram matrices of five layers, `content` that of block4_conv2, both relative (0 for the same, 1 for nothing at
-all; see `losses.relative_error`), and `ssim` the structural similarity to the content. Baselines: the content itself, which has all of
-the content and nothing of the style, and the style itself, resized, which is the other way round.
+`style` is the relative error of the Gram matrices of five layers, `content` that of the features of
+block4_conv2. Both are 0 for equal images and 1 for features that are all 0 (see
+`losses.relative_error`). `ssim` is the structural similarity to the content.
+
+Baselines: the content image, whose content error is 0, and the style image resized to the
+content's size, whose style error is close to 0.
 """
 
 import hashlib
@@ -10,7 +13,6 @@ import hashlib
 import numpy as np
 
 from tfgan_zoo.data import transforms
-from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.data.transforms import resize, resize_longer_side
 from tfgan_zoo.errors import check_at_least, check_choice
@@ -21,148 +23,165 @@ from tfgan_zoo.metrics.score import Score
 from tfgan_zoo.models.stylization import CONTENT_LAYERS, STYLE_LAYERS
 
 STYLIZATION_METRICS = {"style": "lower", "content": "lower", "ssim": "higher"}
+RESULT, BASELINES = "result", ("content image", "style image")
 
 
-def style_metrics(extract_features, pictures, content, style):
-    """The scores of pictures of one content and style, both of which are looked at once.
+def style_metrics(extract_features, images, content, style):
+    """Compute the metrics of images with the same content and style.
 
     Args:
-        extract_features: a `features.PerceptualNetwork` with STYLE_LAYERS and CONTENT_LAYERS.
-        pictures: {name: uint8 (h, w, 3)}.
+        extract_features: a `PerceptualNetwork` with STYLE_LAYERS and CONTENT_LAYERS.
+        images: {name: uint8 (h, w, 3)}.
         content: uint8 (h, w, 3).
         style: uint8 (h', w', 3).
 
     Returns:
         {name: {"style", "content", "ssim"}}.
     """
-    kept, wanted = (
-        extract_features(transforms.to_float(image)[None]) for image in (content, style)
-    )
-    wanted = [gram_matrix(wanted[layer]) for layer in STYLE_LAYERS]
 
-    def scores(picture):
-        found = kept if picture is content else extract_features(transforms.to_float(picture)[None])
+    def features_of(image):
+        return extract_features(transforms.to_float(image)[None])
+
+    content_features, style_features = features_of(content), features_of(style)
+    style_grams = {layer: gram_matrix(style_features[layer]) for layer in STYLE_LAYERS}
+
+    def metrics_of(image):
+        features = content_features if image is content else features_of(image)
+        style_errors = [
+            relative_error(gram_matrix(features[layer]), style_grams[layer])
+            for layer in STYLE_LAYERS
+        ]
+        content_errors = [
+            relative_error(features[layer], content_features[layer]) for layer in CONTENT_LAYERS
+        ]
         return {
-            "style": float(
-                np.mean(
-                    [
-                        relative_error(gram_matrix(found[layer]), g)
-                        for layer, g in zip(STYLE_LAYERS, wanted, strict=True)
-                    ]
-                )
-            ),
-            "content": float(
-                np.mean([relative_error(found[layer], kept[layer]) for layer in CONTENT_LAYERS])
-            ),
-            "ssim": float(similarity.ssim(picture[None], content[None])[0]),
+            "style": float(np.mean(style_errors)),
+            "content": float(np.mean(content_errors)),
+            "ssim": float(similarity.ssim(image[None], content[None])[0]),
         }
 
-    return {name: scores(picture) for name, picture in pictures.items()}
+    return {name: metrics_of(image) for name, image in images.items()}
+
+
+def with_baselines(result, content, style):
+    """Return a stylized image and the baselines of its size: {name: uint8 (h, w, 3)}."""
+    return {
+        RESULT: result,
+        "content image": content,
+        "style image": resize(style, *content.shape[:2]),
+    }
 
 
 class StyleComparison:
-    """The scores of pictures in a style, beside those of the content and of the style itself: what any way to stylise can be compared by.
+    """Metrics of one stylized image and of its baselines, for any stylization method.
 
     Args:
-        style: uint8 (h, w, 3); of several the first.
-        extract_features: the network to extract_features through; ours with random weights where it is missing.
+        style: uint8 (h, w, 3); the first one if there are several.
+        extract_features: a `PerceptualNetwork`; one with random weights if None.
     """
 
     def __init__(self, style, extract_features=None):
         self.style, self.extract_features = style, extract_features or style_network("random")
 
-    def __call__(self, made, content):
-        # of at most 512 pixels: a style has no detail that tells more, and memory is bounded
-        longer = min(max(content.shape), 512)
-        made, content = resize_longer_side(made, longer), resize_longer_side(content, longer)
-        ways = {
-            "picture": made,
-            "content image": content,
-            "style image": resize(self.style, *content.shape[:2]),
-        }
-        style = resize_longer_side(
-            self.style, longer
-        )  # strokes of the size that they have in the picture
-        return style_metrics(self.extract_features, ways, content, style)
+    def __call__(self, result, content):
+        """Return {"result", "content image", "style image": {metric: value}}.
+
+        Args:
+            result: uint8 (h, w, 3), the stylized image.
+            content: uint8 (h, w, 3).
+        """
+        # 512 pixels suffice for the metrics and bound the memory.
+        longer_side = min(max(content.shape), 512)
+        result, content, style = (
+            resize_longer_side(image, longer_side) for image in (result, content, self.style)
+        )
+        images = with_baselines(result, content, self.style)
+        return style_metrics(self.extract_features, images, content, style)
 
 
 def style_network(name, pooling="max", width=32):
-    """The network to extract_features through; see `features.perceptual`."""
-    return load_perceptual_network(
-        name, (*STYLE_LAYERS, *CONTENT_LAYERS), pooling, width if name == "random" else 64
-    )
+    """Load the feature network of the metrics.
+
+    Args:
+        name: see `features.vgg.load_perceptual_network`.
+        pooling: max or average.
+        width: channels of the first block if the name is random.
+
+    Returns:
+        A `PerceptualNetwork` with STYLE_LAYERS and CONTENT_LAYERS.
+    """
+    layers = (*STYLE_LAYERS, *CONTENT_LAYERS)
+    return load_perceptual_network(name, layers, pooling, width if name == "random" else 64)
 
 
 class StylizationEvaluator:
-    """Contents, and styles if the model takes any, for any number of models.
+    """Metrics of stylization models on held-out contents, and styles if the model takes any.
 
     Args:
-        experiment: an `Experiment` of a model of style.
-        samples: contents at most.
-        extract_features: the network to extract_features through; the model's own for "auto".
-        validate: whether to take validation images.
+        experiment: the `Experiment` of a stylization model.
+        samples: maximum number of contents; at most 100 are used.
+        seed: recorded in the settings; the metrics have no randomness.
+        extract_features: name of the feature network; "auto": that of the experiment's model.
+        validate: use validation images instead of test images.
     """
+
+    metrics = STYLIZATION_METRICS
+
+    @classmethod
+    def create(cls, experiment, model, options):
+        return cls(experiment, options.samples, options.seed, options.network, options.validate)
 
     def __init__(self, experiment, samples=10_000, seed=0, extract_features="auto", validate=False):
         check_at_least(1, samples=samples)
         self.experiment, self.seed, config = experiment, seed, experiment.model
-        self.contents = load_evaluation_images(
-            experiment, "val" if validate else "test", min(samples, 100)
-        )
-        self.style = (
-            load_style_image(config.style, config.style_size) if hasattr(config, "style") else None
-        )
-        self.extract_features = style_network(
-            config.features if extract_features == "auto" else extract_features,
-            config.pooling,
-            config.features_width,
-        )
+        split = "val" if validate else "test"
+        self.images = load_evaluation_images(experiment, split, min(samples, 100))
+        self.style = config.style_image()
+        name = config.features if extract_features == "auto" else extract_features
+        self.extract_features = style_network(name, config.pooling, config.features_width)
 
-    def names(self, model, wanted=None):
-        for name in wanted or []:
+    def names(self, model, requested=None):
+        for name in requested or []:
             check_choice("metric", name, STYLIZATION_METRICS)
-        return list(wanted or STYLIZATION_METRICS)
+        return list(requested or STYLIZATION_METRICS)
 
     def score_names(self, model, names):
-        return names
+        return list(names)
 
     def measure(self, model, names, picture=None):
-        """{name: `scores.Score`}, means over the contents."""
-        found = {way: [] for way in ("value", "content image", "style image")}
-        for i in range(len(self.contents)):
-            content, *styles = self.contents.evaluation_images(i)
-            style = styles[0] if styles else self.style
-            made = model.stylize(content, styles) if styles else model.stylize(content)
-            ways = {
-                "value": made,
-                "content image": content,
-                "style image": resize(style, *content.shape[:2]),
-            }
-            for way, scores in style_metrics(self.extract_features, ways, content, style).items():
-                found[way].append(scores)
-        means = {
-            way: {name: float(np.mean([each[name] for each in scores])) for name in names}
-            for way, scores in found.items()
-        }
+        """Compute metrics: {name: `Score`}, means over the contents."""
+        metrics_of_images = []
+        for i in range(len(self.images)):
+            content, *styles = self.images.evaluation_images(i)
+            if model.takes_styles:
+                style, result = styles[0], model.stylize(content, styles)
+            else:
+                style, result = self.style, model.stylize(content)
+            images = with_baselines(result, content, style)
+            metrics_of_images.append(style_metrics(self.extract_features, images, content, style))
+
+        def mean(image, name):
+            return float(np.mean([metrics[image][name] for metrics in metrics_of_images]))
+
         return {
             name: Score(
-                means["value"][name],
-                baselines={way: means[way][name] for way in list(found)[1:]},
-                details={"n": len(self.contents)},
+                mean(RESULT, name),
+                baselines={baseline: mean(baseline, name) for baseline in BASELINES},
+                details={"n": len(self.images)},
             )
             for name in names
         }
 
     def settings(self, names):
-        """What the scores are measured with."""
-        sha = hashlib.sha256()
-        for i in range(len(self.contents)):
-            for image in self.contents.evaluation_images(i):
-                sha.update(np.ascontiguousarray(image))
+        """Return what the values of the metrics depend on, as a dict for JSON."""
+        digest = hashlib.sha256()
+        for i in range(len(self.images)):
+            for image in self.images.evaluation_images(i):
+                digest.update(np.ascontiguousarray(image))
         return {
-            "data": self.contents.description,
-            "images_sha256": sha.hexdigest(),
-            "n_generated": len(self.contents),
+            "data": self.images.description,
+            "images_sha256": digest.hexdigest(),
+            "n_generated": len(self.images),
             "features": {
                 "network": self.extract_features.name,
                 "sha256": self.extract_features.sha256,

@@ -1,106 +1,124 @@
-"""Pictures in the style of others: by optimisation (Gatys et al. 2016), from coarse to fine, or by a trained network.
+"""Stylize image files by optimization (Gatys et al. 2016) or with a trained network.
 
-Coarse to fine: the picture is optimised small, enlarged by sqrt 2, optimised again. What it is about is settled where a step costs little,
-and at full size only detail is left to do.
+`stylize` handles files, transparency and colors. It calls a stylizer for each image, a function
+that `gatys_stylizer` or `network_stylizer` returns.
 """
 
+import dataclasses
+import hashlib
+import json
 import math
 import pathlib
 import tempfile
+import time
 
 import numpy as np
 
 from tfgan_zoo.data import builtin_images, image_folder
 from tfgan_zoo.data.color_transfer import histogram_matcher, keep_colors, match_color_statistics
 from tfgan_zoo.data.tiles import apply_in_tiles
-from tfgan_zoo.data.transforms import resize, resize_longer_side
+from tfgan_zoo.data.transforms import resize, resize_longer_side, to_uint8
 from tfgan_zoo.errors import UserError, check_choice
+from tfgan_zoo.files import atomic_write
 from tfgan_zoo.inference import image_files
-from tfgan_zoo.models.style_transfer import Objective, feature_layers, transfer_style
+from tfgan_zoo.models.style_transfer import DescentState, StyleTransfer, resize_image
+from tfgan_zoo.models.stylization import check_image
 from tfgan_zoo.models.tiled_gram import needs_tiles, receptive_radius
 
 COLOR_MODES = ("style", "keep", "match", "histogram")
+SAVE_EVERY = 20  # iterations of an optimization between two saved states
 
 
 # --- files
 
 
 def stylize(
-    painter, sources, output, size=0, colour="style", overwrite=False, progress=None, judge=None
+    stylizer,
+    sources,
+    output,
+    size=0,
+    color="style",
+    overwrite=False,
+    progress=None,
+    comparison=None,
 ):
-    """Stylises pictures, one after another.
+    """Stylize image files one after another.
 
     Args:
-        painter: (content uint8 (h, w, 3), function for styles) -> (uint8 (h, w, 3), a dict of what to say); see `by_optimisation` and
-            `by_network`. The function gives a style the content's colours, or leaves it as it is.
-        sources: paths of pictures, folders (with their sub-folders), glob patterns, or names in `embedded.PHOTOGRAPHS`.
-        output: for one picture a file or a folder; for several a folder, in which names and sub-folders are kept.
-        size: pixels of the result's longer side; 0: the picture's own size.
-        colour: "style"; "keep", the content's own with the style's brightness; "match" or "histogram", the style in the content's
-            colours, by a linear map or channel by channel.
-        overwrite: whether files that are already there may be replaced.
-        progress: a function (number done, number of all, path), called before each picture.
-        judge: a function (picture, content) -> what is told as the picture's scores, such as `style_scores.Judge`.
+        stylizer: function (content, color function) -> (stylized image, details), see
+            `gatys_stylizer` and `network_stylizer`. Images are uint8 (h, w, 3). The color function
+            adapts the colors of a style to the content. The dict `details` is added to the
+            image's record.
+        sources: paths of images, folders (with their subfolders), glob patterns, or names in
+            `builtin_images.PHOTOGRAPHS`.
+        output: for one image a file or a folder. For several a folder, in which names and
+            subfolders are kept.
+        size: longer side of the results in pixels. 0: the size of the input.
+        color: "style": the colors of the style. "keep": the colors of the content with the
+            brightness of the stylized image. "match" or "histogram": the style with the colors of
+            the content, by a linear map or channel by channel.
+        overwrite: whether existing files may be replaced.
+        progress: function (number of images done, number of images, path), called before each
+            image.
+        comparison: function (stylized image, content) -> scores for the image's record, such as
+            `evaluation.style.StyleComparison`.
 
     Returns:
         A dict: stylized [{input, output, width, height, ...}], failed [{input, error}].
 
     Raises:
-        UserError: nothing to stylise, or an output that is already there or cannot be written.
+        UserError: no images, or an output that exists or cannot be written.
     """
-    check_choice("colors", colour, COLOR_MODES)
+    check_choice("colors", color, COLOR_MODES)
 
     def read(source, target):
-        image = image_folder.to_8_bits(
-            image_folder.read_image(source, 3 if source.suffix.lower() == ".npy" else 4)
-        )
-        return (
-            image
-            if image.shape[2] == 4
-            else np.pad(image, ((0, 0), (0, 0), (0, 1)), constant_values=255)
-        )
+        channels = 3 if source.suffix.lower() == ".npy" else 4
+        image = image_folder.to_8_bits(image_folder.read_image(source, channels))
+        if image.shape[2] == 4:
+            return image
+        return np.pad(image, ((0, 0), (0, 0), (0, 1)), constant_values=255)
 
-    def make(image, target):
-        # on white first: what is transparent must not shine through when it is resized
-        flat, alpha = (
-            resize_longer_side(part, size, 1) if size else part
-            for part in (composite_on_white(image), image[..., 3:])
-        )
-        ways = {
-            "match": match_color_statistics,
-            "histogram": lambda style, content: histogram_matcher([content])(style),
+    def convert(image, target):
+        # Composite on white before resizing, so that no color of transparent pixels shows.
+        content, alpha = composite_on_white(image), image[..., 3:]
+        if size:
+            content, alpha = (resize_longer_side(part, size, 1) for part in (content, alpha))
+        color_functions = {
+            "match": lambda style: match_color_statistics(style, content),
+            "histogram": lambda style: histogram_matcher([content])(style),
         }
-        recolour = ways.get(colour, lambda style, content: style)
-        picture, told = painter(flat, lambda style: recolour(style, flat))
-        picture = keep_colors(picture, flat) if colour == "keep" else picture
-        told |= {"scores": judge(picture, flat)} if judge else {}
-        if alpha.min() < 255 and target.suffix.lower() in image_files.suffixes_for_channels(
-            4
-        ):  # kept aside, since a network knows nothing of it
-            picture = np.concatenate([picture, alpha], axis=-1)
-        return picture, {**told, "width": picture.shape[1], "height": picture.shape[0]}
+        result, details = stylizer(content, color_functions.get(color, lambda style: style))
+        if color == "keep":
+            result = keep_colors(result, content)
+        if comparison:
+            details = {**details, "scores": comparison(result, content)}
+        # Add the transparency of the content, which the stylizer does not see.
+        has_alpha = target.suffix.lower() in image_files.suffixes_for_channels(4)
+        if alpha.min() < 255 and has_alpha:
+            result = np.concatenate([result, alpha], axis=-1)
+        return result, {**details, "width": result.shape[1], "height": result.shape[0]}
 
-    smaller = "a smaller --size, or a smaller --tile"
+    memory_advice = "a smaller --size, or a smaller --tile"
     with tempfile.TemporaryDirectory() as folder:
-        given = {str(source): builtin_image_file(str(source), folder) for source in sources}
-        done, failed = image_files.convert_images(
-            given.values(),
+        files = {str(source): builtin_image_file(str(source), folder) for source in sources}
+        stylized, failed = image_files.convert_images(
+            files.values(),
             output,
             tuple(image_files.IMAGE_FORMATS),
             read,
-            make,
-            smaller,
+            convert,
+            memory_advice,
             overwrite,
             progress,
         )
-        names = {path: name for name, path in given.items()}
-        for each in (*done, *failed):
-            each["input"] = names.get(each["input"], each["input"])
-    return {"stylized": done, "failed": failed}
+        names = {file: name for name, file in files.items()}
+        for record in (*stylized, *failed):
+            record["input"] = names.get(record["input"], record["input"])
+    return {"stylized": stylized, "failed": failed}
 
 
 def builtin_image_file(source, folder):
-    """The path of a source: itself, or that of an embedded photograph, written into the folder."""
+    """Return a source's path; a built-in photograph is written into the folder first."""
     if source not in builtin_images.PHOTOGRAPHS or pathlib.Path(source).exists():
         return source
     path = pathlib.Path(folder) / f"{source}.png"
@@ -109,84 +127,200 @@ def builtin_image_file(source, folder):
 
 
 def composite_on_white(image):
-    """uint8 (h, w, 4) -> (h, w, 3)."""
-    share = image[..., 3:] / 255.0
-    return np.round(image[..., :3] * share + 255.0 * (1.0 - share)).astype(np.uint8)
+    """Put an image with an alpha channel on white: uint8 (h, w, 4) -> (h, w, 3)."""
+    alpha = image[..., 3:] / 255.0
+    return np.round(image[..., :3] * alpha + 255.0 * (1.0 - alpha)).astype(np.uint8)
+
+
+# --- trained networks
 
 
 def network_stylizer(model, styles=(), tile=1024, **options):
-    """A painter for `stylize`: a trained model.
+    """Return a stylizer that uses a trained model.
 
     Args:
         model: a `FastStyle` or `AdaIN`, or an exported one.
-        styles: uint8 (h, w, 3) each; none for `FastStyle`. Those of more than 1,024 pixels are made smaller.
-        tile: larger pictures go in tiles of so many pixels; 0: never.
-        **options: of the model's `stylize`: alpha, style_weights.
+        styles: list of uint8 (h, w, 3), empty for `FastStyle`. Styles of more than 1,024 pixels
+            are resized to 1,024.
+        tile: side in pixels of the tiles in which larger images are stylized. 0: no tiles.
+        **options: arguments of `AdaIN.stylize`: alpha, style_weights.
+
+    Returns:
+        A function for `stylize`.
     """
     if tile and tile < 64:
-        raise UserError(f"a tile must have at least 64 pixels, received tile={tile}")
+        raise UserError(f"tile must be at least 64 pixels or 0, got {tile}.")
     styles = [resize_longer_side(style, min(max(style.shape), 1024)) for style in styles]
 
-    def paint(content, recolour):
-        more = {}
-        if styles:  # all tiles are normalised alike
+    def stylizer(content, adapt_colors):
+        arguments = {}
+        if styles:  # the statistics of the whole image are used for all tiles
             own = model.moments(resize_longer_side(content, min(max(content.shape), 1024)))
-            more = {"styles": [recolour(style) for style in styles], "own": own, **options}
-        return apply_in_tiles(
-            lambda part: model.stylize(part, **more), content, tile, tile // 8
-        ), {}
+            arguments = {"styles": [adapt_colors(style) for style in styles], "own": own, **options}
+        result = apply_in_tiles(
+            lambda part: model.stylize(part, **arguments), content, tile, tile // 8
+        )
+        return result, {}
 
-    return paint
+    return stylizer
 
 
-def gatys_stylizer(styles, config, say=lambda line: None, masks=None, tile=1024, **options):
-    """A painter for `stylize`; see `paint` for the arguments.
+# --- optimization
+
+
+def gatys_stylizer(
+    styles,
+    config,
+    say=lambda line: None,
+    progress=None,
+    masks=None,
+    tile=1024,
+    folder=None,
+    **options,
+):
+    """Return a stylizer that optimizes each image.
+
+    On Ctrl-C the stylizer returns the best image so far.
 
     Args:
-        say: a function for a line about what is going to happen.
+        styles: list of uint8 (h, w, 3).
+        config: a `StyleTransferConfig`.
+        say: function of one line, the memory that an image will need.
+        progress: function (size as (h, w), number of iterations, iteration, {name: loss}), called
+            after every iteration.
         masks: uint8 (h, w) for each style, of any size.
+        tile: see `StyleTransfer.stylize`.
+        folder: a `pathlib.Path` or None. An image that was interrupted is resumed from its state
+            in this folder.
+        **options: further arguments of `StyleTransfer.stylize`: style_weights, style_scale, seed.
+
+    Returns:
+        A function for `stylize`. Its details are the seconds, the losses at the end, and
+        `finished`, False after Ctrl-C.
     """
-    look = config.feature_network(feature_layers(config))
-    objective = Objective(config, look)
+    model = StyleTransfer(config)
+    floats_per_pixel = model.extract_features.floats_per_pixel
 
-    def painter(content, recolour):
-        sizes = [
-            content.shape[:2],
-            *(resize_longer_side(style, max(content.shape)).shape[:2] for style in styles),
-        ]
-        say(
-            f"{content.shape[1]}x{content.shape[0]}: about {estimate_memory(sizes, config, look, tile) / 2**30:.1f} GiB of memory"
-        )
-        wanted = [recolour(style) for style in styles]
-        regions = (
-            None
-            if masks is None
-            else [resize(mask[..., None], *content.shape[:2])[..., 0] for mask in masks]
-        )
-        painting = transfer_style(
-            content, wanted, config, objective=objective, masks=regions, tile=tile, **options
-        )
-        told = {
-            "seconds": round(painting.seconds, 1),
-            "losses": painting.losses,
-            "finished": painting.finished,
+    def stylizer(content, adapt_colors):
+        check_image(content, "The content image", 32)  # before a folder for its state is created
+        sizes = [content.shape[:2]]
+        sizes += [resize_longer_side(style, max(content.shape)).shape[:2] for style in styles]
+        gib = estimate_memory(sizes, config, floats_per_pixel, tile) / 2**30
+        say(f"{content.shape[1]}x{content.shape[0]}: about {gib:.1f} GiB of memory")
+        colored_styles = [adapt_colors(style) for style in styles]
+        regions = masks and [resize(mask[..., None], *content.shape[:2])[..., 0] for mask in masks]
+        settings = (dataclasses.asdict(config), options)
+        saved = SavedState(folder, content, colored_styles, regions, settings)
+        state = saved.read()
+
+        def on_iteration(new_state):
+            nonlocal state
+            state = new_state
+            if state.iteration % SAVE_EVERY == 0 or state.iteration == config.iterations:
+                saved.write(state)
+            if progress:
+                size = state.image.shape[1:3]
+                progress(size, config.iterations, state.iteration, state.losses)
+
+        begin, finished = time.time(), True
+        try:
+            result = model.stylize(
+                content,
+                colored_styles,
+                masks=regions,
+                tile=tile,
+                state=state,
+                on_iteration=on_iteration,
+                **options,
+            )
+        except KeyboardInterrupt:
+            finished, result = False, content
+            if state:
+                saved.write(state)
+                result = to_uint8(resize_image(state.image, *content.shape[:2]))[0].numpy()
+        details = {
+            "seconds": round(time.time() - begin, 1),
+            "losses": state.losses if state else {},
+            "finished": finished,
         }
-        return painting.picture, told
+        return result, details
 
-    return painter
+    return stylizer
 
 
-def estimate_memory(sizes, config, look, tile):
-    """About how many bytes an optimisation takes at its peak: the features of what is looked at at once and their gradients, and the
-    optimizer's history.
+class SavedState:
+    """State of an optimization on disk, from which it is resumed.
+
+    The folder has a subfolder for each set of arguments, named by their digest. It contains
+    state.npz and the image at every size as a PNG file.
 
     Args:
-        sizes: (h, w) of the picture, and of the styles.
+        folder: a `pathlib.Path`, or None: nothing is read or written.
+        content, styles, masks: the images, uint8.
+        settings: everything else that the result depends on, as JSON values.
     """
-    around = 2 * receptive_radius(feature_layers(config)) if tile else 0
+
+    def __init__(self, folder, content, styles, masks, settings):
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        for image in (content, *styles, *(masks or ())):
+            digest.update(str(image.shape).encode() + np.ascontiguousarray(image).tobytes())
+        self.folder = folder and folder / digest.hexdigest()[:12]
+        if folder:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(
+                    f"The folder for the state must be writable, got {folder} ({error.strerror})."
+                ) from None
+
+    def read(self):
+        """Return the `DescentState`, or None if there is none."""
+        if not self.folder or not (self.folder / "state.npz").is_file():
+            return None
+        with np.load(self.folder / "state.npz") as stored:
+            return DescentState(
+                stored["image"],
+                int(stored["scale"]),
+                int(stored["iteration"]),
+                json.loads(str(stored["losses"])),
+            )
+
+    def write(self, state):
+        """Write the state, and its image as a PNG file."""
+        if not self.folder:
+            return
+        with atomic_write(self.folder / "state.npz") as partial:
+            np.savez(
+                partial,
+                image=state.image,
+                scale=state.scale,
+                iteration=state.iteration,
+                losses=json.dumps(state.losses),
+            )
+        height, width = state.image.shape[1:3]
+        image = to_uint8(state.image)[0].numpy()
+        image_files.write_image(image, self.folder / f"{width}x{height}.png")
+
+
+def estimate_memory(sizes, config, floats_per_pixel, tile):
+    """Estimate the peak memory of an optimization.
+
+    It consists of the features and their gradients, of one tile at a time, and of the optimizer's
+    history.
+
+    Args:
+        sizes: list of (h, w), of the content and of the styles.
+        config: a `StyleTransferConfig`.
+        floats_per_pixel: see `features.vgg.PerceptualNetwork`.
+        tile: see `StyleTransfer.stylize`.
+
+    Returns:
+        Bytes.
+    """
+    margin = 2 * receptive_radius(config.feature_layers) if tile else 0
     areas = [
-        min(h, tile + around) * min(w, tile + around) if needs_tiles((h, w), tile) else h * w
+        min(h, tile + margin) * min(w, tile + margin) if needs_tiles((h, w), tile) else h * w
         for h, w in sizes
     ]
     history = {"lbfgs": 30, "adam": 4}[config.optimizer] * 3 * math.prod(sizes[0]) * 4
-    return int(4 * 2 * look.floats_per_pixel * max(areas) + history) + 2**27
+    return int(4 * 2 * floats_per_pixel * max(areas) + history) + 2**27

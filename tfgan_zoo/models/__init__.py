@@ -1,4 +1,7 @@
-"""The papers. A new model is one file here, one import and one entry below."""
+"""The models, one paper per file.
+
+A new model adds an import, an entry in `MODELS` and its two names in `__all__`.
+"""
 
 from tfgan_zoo.models.adain import AdaIN, AdaINConfig
 from tfgan_zoo.models.cgan import CGAN, CGANConfig
@@ -10,6 +13,7 @@ from tfgan_zoo.models.pix2pix import Pix2Pix, Pix2PixConfig
 from tfgan_zoo.models.style_transfer import StyleTransfer, StyleTransferConfig
 from tfgan_zoo.models.vae import VAE, VAEConfig
 
+# {class name: class}. The name is `kind` in presets and in experiment.json.
 MODELS = {
     model.__name__: model
     for model in (GAN, DCGAN, CGAN, VAE, Pix2Pix, CycleGAN, StyleTransfer, FastStyle, AdaIN)

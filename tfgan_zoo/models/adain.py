@@ -1,18 +1,26 @@
-"""AdaIN: any picture in the style of any other, in one pass.
+"""AdaIN: any image in the style of any other, in one pass.
 
-Paper: Huang, Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization", 2017, arXiv 1703.06868.
+Paper: Huang, Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance
+Normalization", 2017, arXiv 1703.06868.
 
-    t = AdaIN(f(x), f(y)) = std(f(y)) (f(x) - mean(f(x))) / std(f(x)) + mean(f(y))     x: content, y: style, f: VGG19 to block4_conv1
-    min over g:  E  |f(g(t)) - t|^2 + b sum over layers |mean(F(g(t))) - mean(F(y))|^2 + |std(F(g(t))) - std(F(y))|^2
+    t = AdaIN(f(x), f(y)) = std(f(y)) (f(x) - mean(f(x))) / std(f(x)) + mean(f(y))
+    min over g:  E  |f(g(t)) - t|^2 + b sum over layers
+                    |mean(F(g(t))) - mean(F(y))|^2 + |std(F(g(t))) - std(F(y))|^2
 
-Step: the encoder f is frozen; the decoder g moves along the gradient of the weighted sum.
+    x: content,  y: style,  f: VGG-19 to block4_conv1,  F: features of all LAYERS,  g: decoder
 
-Deviations from the paper: errors divided by the variance of the target's features, so that weights mean the same through every network
-(not by their mean square, which in random networks is nearly all mean, and says nothing of what is where); the encoder may be any that has
-the layers, and the decoder is its mirror image behind a constant factor.
+Step: the encoder f is frozen. The decoder g moves along the gradient of the weighted sum.
 
-Presets: adain_folder_256 (the paper's form, for two folders), adain_folder_128 (through our small network, in minutes on a CPU; the README
-has numbers), adain_photographs (embedded data).
+Deviations from the paper:
+
+- Errors are divided by the variance of the target's features, so that a weight means the same
+  through every feature network. Not by their mean square as in `losses.relative_error`: the
+  features of random networks are nearly constant over the image, and so is most of their square.
+- The encoder may be any network that has the layers. The decoder mirrors it, behind a constant
+  factor.
+
+Presets: adain_folder_256 (as in the paper, for two folders), adain_folder_128 (through our small
+network, in minutes on a CPU), adain_photographs (built-in images), adain_tiny (for tests).
 """
 
 import dataclasses
@@ -22,85 +30,100 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.data.transforms import to_float
-from tfgan_zoo.errors import UserError
 from tfgan_zoo.layers import ReflectionPadding
-from tfgan_zoo.models.replicated import check_float_images
 from tfgan_zoo.models.stylization import (
     StylizationConfig,
     StylizationModel,
     check_image,
     reference_stylizations,
     stylize_with_statistics,
+    unpack_content_and_style,
 )
 from tfgan_zoo.optimizers import Adam
 
-LAYERS = (
-    "block1_conv1",
-    "block2_conv1",
-    "block3_conv1",
-    "block4_conv1",
-)  # the last one is decoded from
+# The decoder inverts the last layer.
+LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
 
 
 @dataclasses.dataclass(frozen=True)
 class AdaINConfig(StylizationConfig):
-    learning_rate: float = 1e-4  # Adam, at first
-    decay: float = 5e-5  # the rate falls as 1 / (1 + decay step)
+    """Training of AdaIN."""
 
+    learning_rate: float = 1e-4  # of Adam, at the first step
+    decay: float = 5e-5  # learning rate at a step: learning_rate / (1 + decay * step)
+
+    takes_styles = True
     data_kind = "domains"
     x_channels = y_channels = 3
     multiple = 1
 
 
-def adain(content, style):
-    """Content features with the style features' mean and deviation in every channel: (n, h, w, c), (n, h', w', c) -> (n, h, w, c)."""
-    mean, deviation = mean_and_std(content)
-    wanted_mean, wanted_deviation = mean_and_std(style)
-    return (content - mean) / deviation * wanted_deviation + wanted_mean
-
-
 def mean_and_std(features):
-    """Mean and standard deviation over the pixels: (n, 1, 1, c) each."""
+    """Compute mean and standard deviation over positions: (n, h, w, c) -> (n, 1, 1, c) each."""
     mean, variance = tf.nn.moments(features, (1, 2), keepdims=True)
     return mean, tf.sqrt(variance + 1e-5)
 
 
-def normalized_distance(found, wanted, features):
-    """Mean squared distance, in units of the variance of some features; of flat ones, a hundredth of their mean square."""
+def adain(content, content_statistics, style_statistics):
+    """Give features the style's mean and standard deviation in every channel (equation 8).
+
+    Args:
+        content: f(x), (n, h, w, c).
+        content_statistics: mean and standard deviation of f(x), each (n, 1, 1, c).
+        style_statistics: mean and standard deviation of f(y), each (n, 1, 1, c).
+
+    Returns:
+        t, (n, h, w, c).
+    """
+    mean_x, std_x = content_statistics[0], content_statistics[1]
+    mean_y, std_y = style_statistics[0], style_statistics[1]
+    return (content - mean_x) / std_x * std_y + mean_y
+
+
+def normalized_distance(output, target, features):
+    """Compute the mean squared distance, divided by the variance of features.
+
+    Args:
+        output: float32 tensor.
+        target: float32 tensor of the same shape.
+        features: (n, h, w, c). If they are nearly constant, a hundredth of their mean square is
+            used instead of their variance.
+    """
     variance = tf.reduce_mean(tf.square(mean_and_std(features)[1]))
-    return tf.reduce_mean(tf.square(found - wanted)) / tf.maximum(
-        variance, 0.01 * tf.reduce_mean(tf.square(features))
-    )
+    scale = tf.maximum(variance, 0.01 * tf.reduce_mean(tf.square(features)))
+    return tf.reduce_mean(tf.square(output - target)) / scale
 
 
-def statistics_distance(found, wanted):
-    """That of means and deviations, halved."""
-    return (
-        tf.add_n(
-            [
-                normalized_distance(a, b, wanted)
-                for a, b in zip(mean_and_std(found), mean_and_std(wanted), strict=True)
-            ]
-        )
-        / 2.0
-    )
+def statistics_distance(output, target):
+    """Compute the mean of the distances between channel means and standard deviations.
+
+    Args:
+        output: features (n, h, w, c).
+        target: features (n, h', w', c).
+    """
+    distances = [
+        normalized_distance(a, b, target)
+        for a, b in zip(mean_and_std(output), mean_and_std(target), strict=True)
+    ]
+    return tf.add_n(distances) / 2.0
 
 
 def decoder(widths):
-    """Features (n, h, w, widths[3]) -> image (n, 8 h, 8 w, 3), about [-1, 1].
+    """Build g: features (n, h, w, widths[3]) -> image (n, 8 h, 8 w, 3), about [-1, 1].
 
     Args:
-        widths: the channels of the encoder's four layers, from the image on: 64, 128, 256, 512 for VGG19.
+        widths: channels of the encoder's four layers, from the image on: 64, 128, 256, 512 for
+            VGG-19.
 
     Returns:
-        A built `keras.Model` for any image size.
+        A `keras.Model` for features of any size.
     """
     w1, w2, w3, w4 = widths
 
     def convolution(x, width, activation="relu"):
         return keras.layers.Conv2D(width, 3, activation=activation)(ReflectionPadding(1)(x))
 
-    features = x = keras.Input((None, None, w4), name="features")
+    features = x = keras.Input((None, None, w4), name="features")  # (n, 32, 32, 512)
     x = keras.layers.UpSampling2D()(convolution(x, w3))  # (n, 64, 64, 256)
     for _ in range(3):
         x = convolution(x, w3)
@@ -114,164 +137,163 @@ def decoder(widths):
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class AdaIN(StylizationModel):
-    """An encoder, frozen, and a decoder for any style (Huang & Belongie 2017, arXiv 1703.06868)."""
+    """Frozen encoder, and a decoder for any style (Huang & Belongie 2017, arXiv 1703.06868)."""
 
     Config = AdaINConfig
     multiple = 8
-    takes_styles = True
 
     def build_networks(self):
         self.extract_features = self.config.feature_network(LAYERS)
         self.encoder = self.extract_features.network
         self.decoder = decoder([output.shape[-1] for output in self.encoder.outputs])
+        # Features are in the hundreds. Unscaled they would saturate the decoder's ReLUs at 0.
         noise = tf.random.stateless_uniform((1, 64, 64, 3), (0, 0), -1.0, 1.0)
-        size = tf.sqrt(
-            tf.reduce_mean(tf.square(self.encode(noise)))
-        )  # hundreds, of which the decoder's ReLUs would die
+        size = tf.sqrt(tf.reduce_mean(tf.square(self.encode(noise))))
         self.factor = self.add_weight(
             name="factor", shape=(), initializer="ones", trainable=False, autocast=False
         )
         self.factor.assign(1.0 / size)
 
+    def encode(self, images):
+        """Compute f: the features of the last layer."""
+        return self.extract_features(tf.cast(images, tf.float32))[LAYERS[-1]]
+
     def decode(self, features, training=False):
-        """g: features that are no larger than an image's values go through the decoder."""
+        """Compute g: scale the features to about 1 and decode them to images."""
         return self.decoder(self.factor * features, training=training)
 
     def players(self):
         return {"decoder": [self.decoder]}
 
     def make_optimizer(self, player):
-        rate = self.config.learning_rate
-        return Adam(
-            keras.optimizers.schedules.InverseTimeDecay(rate, 1, self.config.decay)
-            if self.config.decay
-            else rate
-        )
+        rate, decay = self.config.learning_rate, self.config.decay
+        if decay:
+            rate = keras.optimizers.schedules.InverseTimeDecay(rate, 1, decay)
+        return Adam(rate)
 
     def unpack_batch(self, data):
-        """A training batch as (content, style)."""
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise UserError(
-                f"AdaIN needs batches (content, style) of images, received {type(data).__name__}"
-            )
-        return tuple(check_float_images(images) for images in data)
-
-    def encode(self, images):
-        """The features of the layer that is decoded from."""
-        return self.extract_features(tf.cast(images, tf.float32))[LAYERS[-1]]
+        return unpack_content_and_style(data)
 
     def compute_losses(self, batch):
         x, y = batch
-        style = self.extract_features(tf.cast(y, tf.float32))
-        target = tf.stop_gradient(adain(self.encode(x), style[LAYERS[-1]]))  # t
-        found = self.extract_features(
-            tf.cast(self.decode(target, training=True), tf.float32)
-        )  # F(g(t))
-        content_loss = normalized_distance(found[LAYERS[-1]], target, target)
-        style_loss = tf.add_n(
-            [statistics_distance(found[layer], style[layer]) for layer in LAYERS]
-        ) / len(LAYERS)
+        content, style = self.encode(x), self.extract_features(tf.cast(y, tf.float32))
+        t = adain(content, mean_and_std(content), mean_and_std(style[LAYERS[-1]]))
+        t = tf.stop_gradient(t)
+        output = self.decode(t, training=True)  # g(t)
+        features = self.extract_features(tf.cast(output, tf.float32))  # F(g(t))
+        content_loss = normalized_distance(features[LAYERS[-1]], t, t)
+        style_losses = [statistics_distance(features[layer], style[layer]) for layer in LAYERS]
+        style_loss = tf.add_n(style_losses) / len(LAYERS)
         total = self.config.content_weight * content_loss + self.config.style_weight * style_loss
         return {"decoder": total, "content": content_loss, "style": style_loss}
 
     def call(self, batch, training=False):
-        """(content, style) -> the content in the style, float32 in [-1, 1]."""
+        """Stylize (content, style): float32 (n, h, w, 3) in [-1, 1]."""
         x, y = self.unpack_batch(batch)
-        return tf.clip_by_value(
-            self.decode(adain(self.encode(x), self.encode(y)), training), -1.0, 1.0
-        )
+        content, style = self.encode(x), self.encode(y)
+        t = adain(content, mean_and_std(content), mean_and_std(style))
+        return tf.clip_by_value(self.decode(t, training), -1.0, 1.0)
 
-    def paint(self, images, own, style, alpha):
-        """Content float32 (n, h, w, 3), its moments and a style's (both (2, 1, 1, c)) -> float32 (n, h, w, 3)."""
+    def stylize_tensor(self, images, content_statistics, style_statistics, alpha):
+        """Stylize images with given statistics.
+
+        Args:
+            images: float32 (n, h, w, 3), sides multiples of 8.
+            content_statistics: float32 (2, 1, 1, c), see `moments`.
+            style_statistics: float32 (2, 1, 1, c).
+            alpha: scalar in [0, 1].
+
+        Returns:
+            float32 (n, h, w, 3).
+        """
         content = self.encode(images)
-        target = (content - own[0]) / own[1] * style[1] + style[0]
-        return self.decode(alpha * target + (1.0 - alpha) * content)
+        t = adain(content, content_statistics, style_statistics)
+        return self.decode(alpha * t + (1.0 - alpha) * content)
 
     def moments(self, image):
-        """Mean and standard deviation of a picture's features, uint8 (h, w, 3) -> float32 array (2, 1, 1, c)."""
+        """Compute the statistics of an image's features.
+
+        Args:
+            image: uint8 (h, w, 3), at least 32 pixels on each side.
+
+        Returns:
+            float32 array (2, 1, 1, c): mean and standard deviation of every channel.
+        """
         check_image(image, least=32)
         return self.moments_graph(image).numpy()
 
     def stylize(self, image, styles, alpha=1.0, style_weights=None, own=None):
-        """A picture in the style of others.
+        """Give an image the style of others.
 
         Args:
             image: uint8 (h, w, 3), of any size.
-            styles: a list of uint8 (h', w', 3), of at least 32 pixels to each side.
-            alpha: from 0, the content as the decoder gives it back, to 1, all of the style (section 6.4).
-            style_weights: how much each style counts; all alike where it is missing.
-            own: `moments` of the picture that this is a part of, if it is one.
+            styles: list of uint8 (h', w', 3), at least 32 pixels on each side.
+            alpha: strength of the style (section 6.4). 0: the decoder's reconstruction of the
+                image. 1: the full style.
+            style_weights: weight of each style; equal weights if None.
+            own: `moments` of the whole image if `image` is a tile of it; those of `image` if None.
 
         Returns:
             uint8 (h, w, 3).
 
         Raises:
-            UserError: no such pictures, weights or alpha.
+            UserError: invalid images, weights or alpha.
         """
         return stylize_with_statistics(
-            self.moments, self.graph, image, styles, alpha, style_weights, own
+            self.moments, self.stylize_graph, image, styles, alpha, style_weights, own
         )
 
-    def moments_of(self, image):
+    def moments_tensor(self, image):
+        """Compute `moments` of a uint8 tensor (h, w, 3)."""
         return tf.stack([part[0] for part in mean_and_std(self.encode(to_float(image)[None]))])
 
     @functools.cached_property
     def moments_graph(self):
-        return tf.function(
-            self.moments_of, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)]
-        )
+        spec = tf.TensorSpec((None, None, 3), tf.uint8)
+        return tf.function(self.moments_tensor, input_signature=[spec])
 
     @functools.cached_property
-    def graph(self):
-        found = tf.TensorSpec((2, 1, 1, self.encoder.outputs[-1].shape[-1]), tf.float32)
-        return tf.function(
-            self.apply,
-            input_signature=[
-                tf.TensorSpec((None, None, 3), tf.uint8),
-                found,
-                found,
-                tf.TensorSpec(()),
-            ],
-        )
+    def stylize_graph(self):
+        image = tf.TensorSpec((None, None, 3), tf.uint8)
+        statistics = tf.TensorSpec((2, 1, 1, self.encoder.outputs[-1].shape[-1]), tf.float32)
+        signature = [image, statistics, statistics, tf.TensorSpec(())]
+        return tf.function(self.stylize_uint8, input_signature=signature)
 
     def reference_outputs(self):
-        """What an exported copy must make alike."""
+        """Return fixed outputs that an exported model must reproduce to within 1/255."""
         return reference_stylizations(self)
 
     def signatures(self):
-        """What an exported model can do: `{name: (function, its input specs)}`."""
+        """Return the signatures of the exported model: `{name: (function, input specs)}`."""
 
         def stylize(images, styles, weights, alpha):
-            parts = tf.map_fn(
-                self.moments_of, styles, fn_output_signature=tf.float32
-            )  # (m, 2, 1, 1, c)
-            style = tf.tensordot(weights / tf.reduce_sum(weights), parts, 1)
-            return {
-                "images": tf.map_fn(
-                    lambda image: self.apply(image, self.moments_of(image), style, alpha), images
-                )
-            }
+            statistics = tf.map_fn(self.moments_tensor, styles, fn_output_signature=tf.float32)
+            style = tf.tensordot(weights / tf.reduce_sum(weights), statistics, 1)
+
+            def stylize_one(image):
+                return self.stylize_uint8(image, self.moments_tensor(image), style, alpha)
+
+            return {"images": tf.map_fn(stylize_one, images)}
+
+        def moments(image):
+            return {"moments": self.moments_tensor(image)}
 
         def paint(image, own, style, alpha):
-            return {"image": self.apply(image, own, style, alpha)}
+            return {"image": self.stylize_uint8(image, own, style, alpha)}
 
-        several, one = (tf.TensorSpec((*(None,) * n, 3), tf.uint8) for n in (3, 2))
-        found = tf.TensorSpec((2, 1, 1, self.encoder.outputs[-1].shape[-1]), tf.float32)
-        named = {
-            "images": several,
-            "styles": several,
-            "weights": tf.TensorSpec((None,)),
-            "alpha": tf.TensorSpec(()),
-        }
-        parts = {"image": one, "own": found, "style": found, "alpha": tf.TensorSpec(())}
-
-        def specs(inputs):
+        def specs(**inputs):
             return [tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in inputs.items()]
 
-        whole = (stylize, specs(named))
+        images = tf.TensorSpec((None, None, None, 3), tf.uint8)
+        image, scalar = tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec(())
+        statistics = tf.TensorSpec((2, 1, 1, self.encoder.outputs[-1].shape[-1]), tf.float32)
+        stylize_specs = specs(
+            images=images, styles=images, weights=tf.TensorSpec((None,)), alpha=scalar
+        )
+        paint_specs = specs(image=image, own=statistics, style=statistics, alpha=scalar)
         return {
-            "stylize": whole,
-            "serving_default": whole,
-            "moments": (lambda image: {"moments": self.moments_of(image)}, specs({"image": one})),
-            "paint": (paint, specs(parts)),
+            "stylize": (stylize, stylize_specs),
+            "serving_default": (stylize, stylize_specs),
+            "moments": (moments, specs(image=image)),
+            "paint": (paint, paint_specs),
         }

@@ -1,13 +1,18 @@
-"""What the adversarial models share: the step of Goodfellow et al. 2014 (Algorithm 1) and the options that later papers added to it.
+"""Adversarial training, shared by GAN, DCGAN and CGAN: the step and the options of later papers.
 
-Step, on a batch of discriminator_steps equal parts:
-    for every part but the last:  one step of D
-    on the last part:             one step of D and one of G, both from the same point and over the same fakes
-    if ema_decay:                 the average of G's weights follows G
+Training step (Goodfellow et al. 2014, Algorithm 1, with k = `discriminator_steps`), on a batch that
+is split into k equal parts:
+
+    for each part but the last:  one optimizer step of D
+    on the last part:            one optimizer step of D and one of G, from the same point
+    if ema_decay:                update the exponential moving average of G's weights
+
+Each model's `compute_losses` has the losses of a part.
 """
 
 import dataclasses
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,194 +22,225 @@ from tfgan_zoo.losses import OBJECTIVES, gradient_penalty, r1_penalty
 from tfgan_zoo.models.base import cosine_decay, update_ema
 from tfgan_zoo.models.diff_augment import diff_augment
 from tfgan_zoo.models.latent import LatentModel, network_inputs
-from tfgan_zoo.models.replicated import batch_size_of
+from tfgan_zoo.models.replicated import batch_size_of, dtype_policy_scope
 from tfgan_zoo.optimizers import Adam
 
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialConfig(ModelConfig):
-    """Everything about the game; the networks' own fields stand with the networks."""
+    """Options of adversarial training. The papers' files add the options of their networks."""
 
     image_size: int = 64  # pixels, square
     channels: int = 3
     latent_dim: int = 100  # of z ~ N(0, I)
     objective: str = "non_saturating"  # or minimax, least_squares, hinge, wasserstein
-    label_smoothing: float = (
-        0.0  # D's target for real images is 1 - label_smoothing (Salimans et al. 2016)
-    )
+    label_smoothing: float = 0.0  # D's target for real images: 1 - this (Salimans et al. 2016)
     penalty: str = "none"  # on D: gradient (Gulrajani et al. 2017), r1 (Mescheder et al. 2018)
     penalty_weight: float = 10.0  # lambda of the gradient penalty, gamma of R1
-    discriminator_steps: int = (
-        1  # steps of D for one of G, k in Goodfellow et al. 2014; each has data.batch_size images
-    )
-    discriminator_norm: str = (
-        "none"  # what the model's file offers, and spectral (Miyato et al. 2018)
-    )
+    discriminator_steps: int = 1  # D steps per G step, each on data.batch_size images
+    discriminator_norm: str = "none"  # choices: see the model, and spectral (Miyato et al. 2018)
     diff_augment: str = ""  # DiffAugment (Zhao et al. 2020): any of color,translation,cutout
-    ema_decay: float = (
-        0.0  # samples come from an average of G's weights with this decay per step; 0: from G
-    )
+    ema_decay: float = 0.0  # sample from an average of G's weights, decay per step; 0: from G
     learning_rate: float = 2e-4  # Adam, both players
-    discriminator_learning_rate: float = (
-        0.0  # D's own (Heusel et al. 2017, "two time-scale update rule"); 0: the same
-    )
-    decay_steps: int = (
-        0  # steps over which both learning rates fall to 0 along a cosine; 0: they stay
-    )
+    discriminator_learning_rate: float = 0.0  # D's own (Heusel et al. 2017); 0: the same
+    decay_steps: int = 0  # steps over which both rates fall to 0 along a cosine; 0: constant
     beta_1: float = 0.5
     beta_2: float = 0.999
 
     task = "generate"
 
     def __post_init__(self):
-        check_at_least(
-            1, image_size=self.image_size, channels=self.channels, latent_dim=self.latent_dim
-        )
-        check_at_least(1, discriminator_steps=self.discriminator_steps)
-        check_at_least(
-            0,
-            penalty_weight=self.penalty_weight,
-            learning_rate=self.learning_rate,
-            decay_steps=self.decay_steps,
-        )
+        check_at_least(1, image_size=self.image_size, channels=self.channels)
+        check_at_least(1, latent_dim=self.latent_dim, discriminator_steps=self.discriminator_steps)
+        check_at_least(0, penalty_weight=self.penalty_weight, learning_rate=self.learning_rate)
         check_at_least(0, discriminator_learning_rate=self.discriminator_learning_rate)
+        check_at_least(0, decay_steps=self.decay_steps)
         check_choice("objective", self.objective, OBJECTIVES)
         check_choice("penalty", self.penalty, ("none", "gradient", "r1"))
         for name in ("label_smoothing", "ema_decay", "beta_1", "beta_2"):
             if not 0 <= getattr(self, name) < 1:
-                raise UserError(
-                    f"{name} must be in [0, 1), received {name}={getattr(self, name)!r}"
-                )
+                raise UserError(f"{name} must be in [0, 1), got {getattr(self, name)!r}.")
         if self.label_smoothing and self.objective in ("hinge", "wasserstein"):
             raise UserError(
-                f"objective {self.objective} has no targets to smooth, received label_smoothing={self.label_smoothing}"
+                f"label_smoothing must be 0 with objective={self.objective}, which has no target "
+                f"labels, got {self.label_smoothing}."
             )
         if self.penalty != "none" and self.discriminator_norm == "batch":
             raise UserError(
-                f"a penalty needs the gradient of each image alone, which batch norm mixes: set "
-                f"model.discriminator_norm=none or spectral, received penalty={self.penalty!r}"
+                f"penalty={self.penalty} needs the gradient of each image alone, and batch norm "
+                "mixes images: set model.discriminator_norm=none or spectral, got batch."
             )
 
 
 class AdversarialModel(LatentModel):
-    """A generator G and a discriminator D; a subclass defines `build_generator()` and `build_discriminator()`.
+    """A generator G and a discriminator D that are trained against each other.
 
-    Both networks of a conditional model take the condition as their second input: G(z, y), D(x, y).
+    A subclass creates `generator` and `discriminator` in `build_networks` and defines
+    `compute_losses(batch)`, which returns a loss for each of the players "generator" and
+    "discriminator". In a conditional model both networks take the condition as their second input:
+    G(z, y), D(x, y).
     """
 
-    def build_networks(self):
-        self.generator = (
-            self.build_generator()
-        )  # z (n, latent_dim) -> image (n, s, s, c) in [-1, 1]
-        self.discriminator = self.build_discriminator()  # image -> logit (n, 1)
-        self.generator_average = self.build_generator() if self.config.ema_decay else None
-        if self.generator_average is not None:
+    def __init__(self, config=None, dtype=None, **kwargs):
+        super().__init__(config, dtype, **kwargs)
+        self.generator_average = None
+        if self.config.ema_decay:
+            with dtype_policy_scope(self.dtype_policy):
+                self.generator_average = keras.models.clone_model(self.generator)
             self.generator_average.set_weights(self.generator.get_weights())
 
     def players(self):
         return {"generator": [self.generator], "discriminator": [self.discriminator]}
 
     def make_optimizer(self, player):
-        rate, updates = self.config.learning_rate, 1  # in one training step
+        config = self.config
+        rate, steps = config.learning_rate, config.decay_steps
         if player == "discriminator":
-            rate, updates = (
-                self.config.discriminator_learning_rate or rate,
-                self.config.discriminator_steps,
-            )
-        rate = cosine_decay(rate, self.config.decay_steps * updates)
-        return Adam(rate, beta_1=self.config.beta_1, beta_2=self.config.beta_2)
+            rate = config.discriminator_learning_rate or rate
+            steps *= config.discriminator_steps
+        return Adam(cosine_decay(rate, steps), beta_1=config.beta_1, beta_2=config.beta_2)
 
     @property
     def batches_per_step(self):
+        """Batches of `data.batch_size` images per training step: one for every step of D."""
         return self.config.discriminator_steps
 
     def call(self, inputs, training=False):
-        network = (
-            self.generator if self.generator_average is None or training else self.generator_average
-        )
+        """Generate images in [-1, 1] from z, or from (z, condition)."""
+        average = self.generator_average
+        network = self.generator if training or average is None else average
         return network(inputs, training=training)
 
     def train_step(self, data):
         *earlier, last = split_batch(self.unpack_batch(data), self.config.discriminator_steps)
-        for turn, batch in enumerate(earlier):
+        for substep, batch in enumerate(earlier):
             self.descend(
-                lambda batch=batch, turn=turn: self.compute_losses(batch, turn),
+                lambda batch=batch: self.compute_losses(batch),
                 only=["discriminator"],
+                substep=substep,
             )
-        losses = self.descend(lambda: self.compute_losses(last, turn=len(earlier)))
+        losses = self.descend(lambda: self.compute_losses(last), substep=len(earlier))
         if self.generator_average is not None:
             update_ema(self.generator_average, self.generator, self.config.ema_decay)
         return self.report(**losses)
 
-    def compute_losses(self, batch, turn=0):
-        config, objective = self.config, OBJECTIVES[self.config.objective]
-        real, *condition = batch  # x, and y if the model is conditional
-        z = self.noise((batch_size_of(real), config.latent_dim), stream=f"z {turn}")
-        fake = self.generator(network_inputs(z, *condition), training=True)  # G(z)
-        real_logits = self.discriminate(real, condition, f"augment real {turn}")  # D(x)
-        fake_logits = self.discriminate(fake, condition, f"augment fake {turn}")  # D(G(z))
-        losses = {
+    # --- What the papers' `compute_losses` call.
+
+    def discriminate(self, images, *condition, stream):
+        """Return D(T(images)), where T is the differentiable augmentation of the config.
+
+        Real and generated images pass the same kind of augmentation (`diff_augment`, which is off
+        by default).
+
+        Args:
+            images: float (n, s, s, c) in [-1, 1].
+            *condition: float32 (n, classes), for a conditional model.
+            stream: str, the name of the augmentation's random numbers. Give real and generated
+                images different names.
+
+        Returns:
+            float32 logits (n, 1).
+        """
+        if self.config.diff_augment:
+            seed = self.seed_of(f"augment {stream}")
+            images = diff_augment(images, self.config.diff_augment, seed)
+        logits = self.discriminator(network_inputs(images, *condition), training=True)
+        return tf.cast(logits, tf.float32)
+
+    def objective(self, real_logits, fake_logits):
+        """Return the losses of both players by the objective of the config (see `losses.py`).
+
+        Args:
+            real_logits: D's logits for real images.
+            fake_logits: D's logits for generated images.
+
+        Returns:
+            A dict: the losses "discriminator" and "generator", and the mean logits "real_logits"
+            and "fake_logits".
+        """
+        objective = OBJECTIVES[self.config.objective]
+        return {
             "discriminator": objective.discriminator(
-                real_logits, fake_logits, config.label_smoothing
+                real_logits, fake_logits, self.config.label_smoothing
             ),
             "generator": objective.generator(fake_logits),
             "real_logits": tf.reduce_mean(real_logits),
             "fake_logits": tf.reduce_mean(fake_logits),
         }
-        if config.penalty != "none":
-            losses["penalty"] = self.penalty(real, fake, condition, turn)
-            losses["discriminator"] += config.penalty_weight * losses["penalty"]
-        return losses
 
-    def discriminate(self, images, condition, stream):
-        """D(T(images)), T the augmentation that real and fake images both pass before D sees them."""
-        if self.config.diff_augment:
-            images = diff_augment(images, self.config.diff_augment, self.seed_of(stream))
-        return tf.cast(
-            self.discriminator(network_inputs(images, *condition), training=True), tf.float32
-        )
+    def add_penalty(self, losses, real, fake, *condition):
+        """Add the penalty of the config to D's loss. Without one, return the losses unchanged.
 
-    def penalty(self, real, fake, condition, turn):
+        Args:
+            losses: as `objective` returns them.
+            real: real images (n, s, s, c).
+            fake: generated images (n, s, s, c).
+            *condition: float32 (n, classes), for a conditional model.
+
+        Returns:
+            The losses, with the entry "penalty" before its weight.
+        """
+        if self.config.penalty == "none":
+            return losses
+
         def critic(images):
-            return self.discriminate(images, condition, f"augment penalty {turn}")
+            return self.discriminate(images, *condition, stream="penalty")
 
         if self.config.penalty == "r1":
-            return r1_penalty(critic, real)
-        alpha = self.noise(
-            (batch_size_of(real), 1, 1, 1), stream=f"alpha {turn}", distribution="uniform"
-        )
-        return gradient_penalty(critic, real, tf.cast(fake, real.dtype), alpha)
+            penalty = r1_penalty(critic, real)
+        else:
+            alpha = self.noise((batch_size_of(real), 1, 1, 1), "alpha", distribution="uniform")
+            penalty = gradient_penalty(critic, real, tf.cast(fake, real.dtype), alpha)
+        discriminator = losses["discriminator"] + self.config.penalty_weight * penalty
+        return {**losses, "discriminator": discriminator, "penalty": penalty}
 
     def diagnose(self, losses):
-        """Warns when D has won: its logits part ways (a sigmoid beyond 0.997 on both sides), or all samples look the same."""
-        found = {}
+        """Detect a discriminator that has won, and mode collapse.
+
+        D has won if its mean logits are more than 12 apart, a sigmoid beyond 0.997 on both sides.
+        In mode collapse all samples are almost equal.
+        """
+        failures = {}
         real, fake = losses["real_logits"], losses["fake_logits"]
-        if (
-            real - fake > 12 and self.config.objective != "wasserstein"
-        ):  # a Wasserstein critic's logits have no scale
-            found["saturation"] = (
-                f"the discriminator has won: mean logits of {real:.1f} for real and {fake:.1f} for generated images leave the generator "
-                "little to learn from. Try model.label_smoothing=0.1, a lower model.learning_rate or model.diff_augment=translation,cutout"
+        # The logits of a Wasserstein critic have no scale.
+        if real - fake > 12 and self.config.objective != "wasserstein":
+            failures["saturation"] = (
+                f"the discriminator has won: mean logits of {real:.1f} for real and {fake:.1f} for "
+                "generated images give the generator almost no gradient. Try "
+                "model.label_smoothing=0.1, a lower model.learning_rate or "
+                "model.diff_augment=translation,cutout"
             )
-        one_class = (
-            np.eye(1, self.classes, dtype=np.float32) if self.classes else None
-        )  # classes must not hide alike images
-        spread = self.sample(32, labels=one_class).astype("float32").std(axis=0).mean() / 127.5
-        if (
-            spread < 0.02 and self.step >= 500
-        ):  # before, they all look alike because nothing is learned yet
-            found["collapse"] = (
-                "samples all look alike (mode collapse). Try another train.seed, or model.discriminator_norm=spectral"
+        # Samples of one class: the differences between classes would hide a collapse.
+        labels = np.eye(1, self.classes, dtype=np.float32) if self.classes else None
+        deviation = self.sample(32, labels=labels).astype("float32").std(axis=0).mean() / 127.5
+        # In the first steps all samples are almost equal, because nothing is learned yet.
+        if deviation < 0.02 and self.step >= 500:
+            failures["collapse"] = (
+                "all samples are almost equal (mode collapse). Try another train.seed, or "
+                "model.discriminator_norm=spectral"
             )
-        return found
+        return failures
 
 
 def split_batch(batch, parts):
-    """The batch in equal parts, one for each step of D."""
+    """Split a batch into equal parts, one for each step of D.
+
+    Args:
+        batch: a tuple of tensors with the same static first dimension.
+        parts: int.
+
+    Returns:
+        A list of `parts` tuples of tensors.
+
+    Raises:
+        UserError: the batch size is unknown or not a multiple of `parts`.
+    """
     if parts == 1:
         return [batch]
-    if batch[0].shape[0] is None or batch[0].shape[0] % parts:
+    size = batch[0].shape[0]
+    if size is None or size % parts:
         raise UserError(
-            f"discriminator_steps={parts} needs batches of a fixed size that it divides, received a batch of {batch[0].shape[0]}"
+            f"the batch size must be fixed and a multiple of discriminator_steps={parts}, "
+            f"got {size}."
         )
     return list(zip(*(tf.split(tensor, parts) for tensor in batch), strict=True))

@@ -1,4 +1,4 @@
-"""Building blocks of the convolutional networks: DCGAN blocks, U-Net and ResNet blocks, and the PatchGAN discriminator."""
+"""Building blocks of convolutional networks: DCGAN, U-Net, ResNet and PatchGAN."""
 
 import keras
 
@@ -12,18 +12,28 @@ from tfgan_zoo.layers import (
     UpsamplingConv2DTranspose,
 )
 
-# --- DCGAN's blocks (Radford et al. 2015, arXiv 1511.06434, section 3), which later papers build on
+# --- DCGAN blocks (Radford et al. 2015, arXiv 1511.06434, section 3), also used by later papers.
 
 
 def feature_map_sizes(image_size, width):
-    """The maps from the image inwards as (size, channels): halved (and rounded up) until at most 5 pixels, channels doubled each time
-    up to 8 * width; for 64 pixels and width 128: (32, 128), (16, 256), (8, 512), (4, 1024); for 28: 14, 7, 4.
+    """Return the sizes and channels of DCGAN's feature maps, from the image inwards.
+
+    The size is halved (rounded up) until it is at most 5 pixels. The channels are doubled each
+    time, up to 8 * width.
+
+    Args:
+        image_size: int, pixels.
+        width: int, channels of the first feature map.
+
+    Returns:
+        A list of (size, channels). For 64 pixels and width 128: (32, 128), (16, 256), (8, 512),
+        (4, 1024). For 28 pixels the sizes are 14, 7, 4.
 
     Raises:
-        UserError: a size outside 16 ... 128.
+        UserError: image_size is not in 16 ... 128.
     """
     if not 16 <= image_size <= 128:
-        raise UserError(f"image_size must be from 16 to 128, received image_size={image_size}")
+        raise UserError(f"image_size must be between 16 and 128, got {image_size}.")
     maps, size = [], image_size
     while size > 5:
         size = -(-size // 2)
@@ -32,7 +42,18 @@ def feature_map_sizes(image_size, width):
 
 
 def dcgan_init(layer, *args, spectral=False, use_bias=True, **options):
-    """A layer with the paper's initial weights, N(0, 0.02) (section 4), and spectral normalisation if asked for."""
+    """Create a layer with DCGAN's initial weights, N(0, 0.02^2) (section 4).
+
+    Args:
+        layer: a Keras layer class with a kernel.
+        *args: positional arguments of the layer.
+        spectral: if True, wrap the layer in spectral normalization.
+        use_bias: whether the layer, or its wrapper, has a bias.
+        **options: keyword arguments of the layer.
+
+    Returns:
+        A Keras layer.
+    """
     options["kernel_initializer"] = keras.initializers.RandomNormal(stddev=0.02)
     if spectral:
         return SpectralNormalization(layer(*args, use_bias=False, **options), use_bias=use_bias)
@@ -40,40 +61,37 @@ def dcgan_init(layer, *args, spectral=False, use_bias=True, **options):
 
 
 def batch_norm():
+    """Create batch norm with the constants of DCGAN's authors: gamma ~ N(1, 0.02^2)."""
     gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
     return BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
 
 
 def project(x, size, width):
-    """(n, d) -> (n, size, size, width): "project and reshape" (Figure 1), no bias since a norm follows."""
-    return keras.layers.Reshape((size, size, width))(
-        dcgan_init(keras.layers.Dense, size * size * width, use_bias=False)(x)
-    )
+    """Map (n, d) to (n, size, size, width): "project and reshape" (Figure 1).
+
+    The layer has no bias, because batch norm follows.
+    """
+    x = dcgan_init(keras.layers.Dense, size * size * width, use_bias=False)(x)
+    return keras.layers.Reshape((size, size, width))(x)
+
+
+def crop(x, size):
+    """Crop a feature map (n, s, s, c) at the bottom and right to (n, size, size, c)."""
+    excess = x.shape[1] - size
+    return Cropping2D(((0, excess), (0, excess)))(x) if excess else x
 
 
 def transposed_convolution(x, width, kernel_size, size, use_bias=True):
-    """(n, s, s, c) -> (n, size, size, width), size = 2 s or 2 s - 1."""
-    odd = 2 * x.shape[1] - size
-    x = dcgan_init(
-        keras.layers.Conv2DTranspose,
-        width,
-        kernel_size,
-        strides=2,
-        padding="same",
-        use_bias=use_bias,
-    )(x)
-    return Cropping2D(((0, odd), (0, odd)))(x) if odd else x
+    """Map (n, s, s, c) to (n, size, size, width), where size is 2 s or 2 s - 1."""
+    options = {"strides": 2, "padding": "same", "use_bias": use_bias}
+    return crop(dcgan_init(keras.layers.Conv2DTranspose, width, kernel_size, **options)(x), size)
 
 
 def convolution(x, width, kernel_size, norm):
-    """(n, s, s, c) -> (n, s / 2, s / 2, width), with norm "batch", "none" or "spectral"."""
-    options = {
-        "strides": 2,
-        "padding": "same",
-        "use_bias": norm != "batch",
-        "spectral": norm == "spectral",
-    }
-    x = dcgan_init(keras.layers.Conv2D, width, kernel_size, **options)(x)
+    """Map (n, s, s, c) to (n, s / 2, s / 2, width), with norm "batch", "none" or "spectral"."""
+    options = {"strides": 2, "padding": "same", "use_bias": norm != "batch"}
+    spectral = norm == "spectral"
+    x = dcgan_init(keras.layers.Conv2D, width, kernel_size, spectral=spectral, **options)(x)
     return batch_norm()(x) if norm == "batch" else x
 
 

@@ -1,16 +1,24 @@
-"""Fast style transfer: a network that learns to give any picture one style, in one pass.
+"""Fast style transfer: a network that gives any image one learned style, in one pass.
 
-Paper: Johnson, Alahi, Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", 2016, arXiv 1603.08155.
+Paper: Johnson, Alahi, Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and
+Super-Resolution", 2016, arXiv 1603.08155.
 
-    min over f:  E_x  a |F(f(x)) - F(x)|^2 + b sum over layers |G(f(x)) - G(style)|^2 + c TV(f(x))   F: features of VGG19, G: Gram matrix
+    min over f:  E_x  a |F(f(x)) - F(x)|^2 + b sum over layers |G(f(x)) - G(style)|^2 + c TV(f(x))
 
-Step: the network moves along the gradient of the weighted sum.
+    F: features of VGG-19,  G = F^T F / (h w): Gram matrix,  TV: total variation
 
-Deviations from the paper: instance norm in place of batch norm, reflection padding and resize-convolutions (all as in the authors' later
-work and every implementation since), VGG19 in place of VGG16, and errors divided by the target's mean square, so that weights mean
-the same through every network (see `losses.relative_error`).
+Step: the network f moves along the gradient of the weighted sum.
 
-Presets: fast_folder_256 (the paper's form, for a folder of photographs; the README has numbers), fast_mosaic (embedded data).
+Deviations from the paper:
+
+- Instance normalization instead of batch normalization, reflection padding and convolutions after
+  nearest-neighbor upsampling. All are in the authors' later work and in common implementations.
+- VGG-19 instead of VGG-16.
+- Errors are divided by the mean square of the target, so that a weight means the same through
+  every feature network (see `losses.relative_error`).
+
+Presets: fast_folder_256 (as in the paper, for a folder of photographs), fast_mosaic (built-in
+images), fast_tiny (for tests).
 """
 
 import dataclasses
@@ -19,7 +27,6 @@ import functools
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding
@@ -36,19 +43,19 @@ from tfgan_zoo.optimizers import Adam
 
 @dataclasses.dataclass(frozen=True)
 class FastStyleConfig(StylizationConfig):
-    style: str = "mosaic"  # the picture to learn from: a file, or mosaic, strokes or hatching
-    style_size: int = 256  # pixels of its longer side: smaller for finer strokes
+    """Style, network and training of fast style transfer."""
+
+    style: str = "mosaic"  # style image: mosaic, strokes, hatching or a file
+    style_size: int = 256  # its longer side in pixels; a smaller one gives finer strokes
     width: int = 32  # channels of the first convolution
-    blocks: int = 5  # residual ones
+    blocks: int = 5  # number of residual blocks
     variation_weight: float = 1.0
-    learning_rate: float = 1e-3  # Adam
+    learning_rate: float = 1e-3  # of Adam
 
     def __post_init__(self):
         super().__post_init__()
         if self.image_size % 4:
-            raise UserError(
-                f"image_size must be a multiple of 4, received image_size={self.image_size}"
-            )
+            raise UserError(f"image_size must be a multiple of 4, got {self.image_size}.")
 
 
 CONTENT_LAYER = "block2_conv2"
@@ -56,19 +63,18 @@ STYLE_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")
 
 
 def generator(config):
-    """x (n, h, w, 3) -> (n, h, w, 3) in [-1, 1], h and w multiples of 4 and at least 32 (the supplement's table 1).
+    """Build f: x (n, h, w, 3) -> (n, h, w, 3) in [-1, 1] (the supplement's table 1).
 
     Args:
         config: a `FastStyleConfig`.
 
     Returns:
-        A built `keras.Model` for any image size.
+        A `keras.Model` for images whose sides are multiples of 4 and at least 32.
     """
 
     def convolution(x, width, kernel_size, strides=1):
-        return keras.layers.Conv2D(width, kernel_size, strides)(
-            ReflectionPadding(kernel_size // 2)(x)
-        )
+        x = ReflectionPadding(kernel_size // 2)(x)
+        return keras.layers.Conv2D(width, kernel_size, strides)(x)
 
     def normalized(x):
         return InstanceNormalization(affine=True)(x)
@@ -83,16 +89,13 @@ def generator(config):
         x = x + normalized(convolution(inner, 4 * w, 3))
     for width in (2 * w, w):  # (n, 128, 128, 64), (n, 256, 256, 32)
         x = relu()(normalized(convolution(keras.layers.UpSampling2D()(x), width, 3)))
-    return keras.Model(
-        image,
-        keras.layers.Activation("tanh", dtype="float32")(convolution(x, 3, 9)),
-        name="generator",
-    )
+    x = keras.layers.Activation("tanh", dtype="float32")(convolution(x, 3, 9))  # (n, 256, 256, 3)
+    return keras.Model(image, x, name="generator")
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class FastStyle(StylizationModel):
-    """A network for one style (Johnson et al. 2016, arXiv 1603.08155).
+    """Network for one style (Johnson et al. 2016, arXiv 1603.08155).
 
     Example:
         >>> model = FastStyle(FastStyleConfig(image_size=32, width=4, blocks=1))
@@ -118,67 +121,63 @@ class FastStyle(StylizationModel):
         return Adam(self.config.learning_rate)
 
     def compile(self, *args, **options):
-        """See `ZooModel.compile`; also looks at the style, once for all.
+        """Build the optimizer and compute the style's Gram matrices; see `ZooModel.compile`.
 
         Raises:
-            UserError: no such style, or no such network to look through.
+            UserError: a style or feature network that does not exist.
         """
         super().compile(*args, **options)
-        self.extract_features = self.config.feature_network(
-            STYLE_LAYERS
-        )  # the content's layer is one of them
-        found = self.extract_features(to_float(self.style_image())[None])
-        self.style_targets = {layer: gram_matrix(found[layer]) for layer in STYLE_LAYERS}
-
-    def style_image(self):
-        """The picture that the style is of: uint8 (h, w, 3)."""
-        return load_style_image(self.config.style, self.config.style_size)
+        self.extract_features = self.config.feature_network(STYLE_LAYERS)  # with CONTENT_LAYER
+        features = self.extract_features(to_float(self.config.style_image())[None])
+        self.style_targets = {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
 
     def compute_losses(self, x):
         y = self.generator(x, training=True)  # f(x)
-        found, kept = self.extract_features(y), self.extract_features(tf.cast(x, tf.float32))
-        style = tf.add_n(
-            [
-                relative_error(gram_matrix(found[layer]), target)
-                for layer, target in self.style_targets.items()
-            ]
-        ) / len(STYLE_LAYERS)
-        content, variation = (
-            relative_error(found[CONTENT_LAYER], kept[CONTENT_LAYER]),
-            total_variation(y),
-        )
-        total = (
-            self.config.content_weight * content
-            + self.config.style_weight * style
-            + self.config.variation_weight * variation
-        )
+        features = self.extract_features(y)
+        content_features = self.extract_features(tf.cast(x, tf.float32))
+        style_errors = [
+            relative_error(gram_matrix(features[layer]), target)
+            for layer, target in self.style_targets.items()
+        ]
+        style = tf.add_n(style_errors) / len(STYLE_LAYERS)
+        content = relative_error(features[CONTENT_LAYER], content_features[CONTENT_LAYER])
+        variation = total_variation(y)
+        a, b, c = self.config.content_weight, self.config.style_weight, self.config.variation_weight
+        total = a * content + b * style + c * variation
         return {"generator": total, "style": style, "content": content, "variation": variation}
 
-    def paint(self, images):
+    def stylize_tensor(self, images):
         return self.generator(images, training=False)
 
     def stylize(self, image):
-        """A picture in the style that the network has learnt: uint8 (h, w, 3) of any size -> the same.
+        """Give an image the style that the network has learned.
+
+        Args:
+            image: uint8 (h, w, 3) of any size, at least 8 pixels on each side.
+
+        Returns:
+            uint8 (h, w, 3).
 
         Raises:
-            UserError: no such picture.
+            UserError: an image of another type or shape.
         """
         check_image(image)
-        return self.graph(image).numpy()
+        return self.stylize_graph(image).numpy()
 
     @functools.cached_property
-    def graph(self):
-        return tf.function(self.apply, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
+    def stylize_graph(self):
+        spec = tf.TensorSpec((None, None, 3), tf.uint8)
+        return tf.function(self.stylize_uint8, input_signature=[spec])
 
     def reference_outputs(self):
-        """What an exported copy must make alike."""
+        """Return fixed outputs that an exported model must reproduce to within 1/255."""
         return reference_stylizations(self)
 
     def signatures(self):
-        """What an exported model can do: `{name: (function, its input specs)}`."""
+        """Return the signatures of the exported model: `{name: (function, input specs)}`."""
 
         def stylize(images):
-            return {"images": tf.map_fn(self.apply, images)}
+            return {"images": tf.map_fn(self.stylize_uint8, images)}
 
-        found = (stylize, [tf.TensorSpec((None, None, None, 3), tf.uint8, "images")])
-        return {"stylize": found, "serving_default": found}
+        signature = (stylize, [tf.TensorSpec((None, None, None, 3), tf.uint8, "images")])
+        return {"stylize": signature, "serving_default": signature}

@@ -1,20 +1,27 @@
-"""GAN: two perceptrons play the game that started the field.
+"""GAN: image generation by two perceptrons that are trained against each other.
 
 Paper: Goodfellow et al., "Generative Adversarial Networks", 2014, arXiv 1406.2661.
 
     D: max  E log D(x) + E log(1 - D(G(z)))
-    G: max  E log D(G(z))                      (section 3; objective="minimax" gives min E log(1 - D(G(z))))
+    G: max  E log D(G(z))      (section 3; objective=minimax: min E log(1 - D(G(z))))
 
-Step: the paper's Algorithm 1, k steps of D (`discriminator_steps`) and one of G: `train_step` in adversarial.py, whole on one screen.
+Training step: Algorithm 1, with k = `discriminator_steps` steps of D and one step of G. The losses
+are in `compute_losses` below, the loop over the k steps is in `train_step` in adversarial.py.
 
-Networks: the authors' for MNIST, G with 1200 rectified units twice, D with 240 maxout units of 5 pieces twice, and dropout on D.
+Networks: those of the authors for MNIST. G has two hidden layers of 1200 rectified linear units.
+D has two hidden layers of 240 maxout units with 5 pieces each, and dropout.
 
-Deviations from the paper: z is Gaussian, not uniform; G ends in tanh, not sigmoid, since images are in [-1, 1]; Adam in place of
-momentum with a decaying rate (Radford et al. 2015), which needs no schedule to be tuned; initial weights of He et al. 2015 in G and of
-Glorot & Bengio 2010 in D.
+Deviations from the paper:
 
-Presets: gan_digits (embedded data, readable digits in 24 s on two cores), gan_mnist (512 and 128 units and smoothed labels: with the
-authors' sizes and Adam, D wins).
+- The last D step and the G step are taken together, from the same point and on the same fakes.
+  This saves a pass through G. Algorithm 1 updates G after D, on fresh noise.
+- z is Gaussian, not uniform: common practice since, and spherical interpolation needs it.
+- G ends in tanh, not in a sigmoid, because images are in [-1, 1].
+- Adam (Radford et al. 2015) replaces momentum with a decaying rate: no schedule must be tuned.
+- Initial weights are those of He et al. 2015 in G and of Glorot & Bengio 2010 in D.
+
+Presets: gan_digits (built-in data, readable digits after 24 s on 2 CPU cores) and gan_mnist (512
+and 128 units and label smoothing, because with the authors' sizes and Adam D wins).
 """
 
 import dataclasses
@@ -25,16 +32,19 @@ import keras
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
 from tfgan_zoo.layers import Dropout, SpectralNormalization
 from tfgan_zoo.models.adversarial import AdversarialConfig, AdversarialModel
+from tfgan_zoo.models.replicated import batch_size_of
 
 
 @dataclasses.dataclass(frozen=True)
 class GANConfig(AdversarialConfig):
-    image_size: int = 28
+    """Defaults: the authors' networks for MNIST."""
+
+    image_size: int = 28  # pixels, square
     channels: int = 1
-    width: int = 1200  # rectified units in each of G's two hidden layers
+    width: int = 1200  # units in each of G's two hidden layers
     maxout_units: int = 240  # in each of D's two hidden layers
-    maxout_pieces: int = 5  # linear pieces of a unit (Goodfellow et al. 2013)
-    dropout: float = 0.5  # of D's hidden units in training
+    maxout_pieces: int = 5  # linear functions per unit (Goodfellow et al. 2013)
+    dropout: float = 0.5  # probability for D's hidden units in training
     discriminator_norm: str = "none"  # or spectral (Miyato et al. 2018)
 
     def __post_init__(self):
@@ -44,24 +54,11 @@ class GANConfig(AdversarialConfig):
         )
         check_choice("discriminator_norm", self.discriminator_norm, ("none", "spectral"))
         if not 0 <= self.dropout < 1:
-            raise UserError(f"dropout must be in [0, 1), received dropout={self.dropout!r}")
-
-
-def dense(config, units):
-    if config.discriminator_norm == "spectral":
-        return SpectralNormalization(keras.layers.Dense(units, use_bias=False))
-    return keras.layers.Dense(units)
-
-
-def maxout(config, x):
-    """The largest of maxout_pieces linear functions, maxout_units times (Goodfellow et al. 2013, arXiv 1302.4389)."""
-    x = dense(config, config.maxout_units * config.maxout_pieces)(x)
-    x = keras.layers.Reshape((config.maxout_units, config.maxout_pieces))(x)
-    return keras.ops.max(x, axis=-1)
+            raise UserError(f"dropout must be in [0, 1), got {self.dropout!r}.")
 
 
 def generator(config):
-    """z (n, latent_dim) -> image (n, s, s, c) in [-1, 1].
+    """Build G: z (n, latent_dim) -> image (n, s, s, c) in [-1, 1].
 
     Args:
         config: a `GANConfig`.
@@ -70,22 +67,21 @@ def generator(config):
         A built `keras.Model`.
     """
     shape = (config.image_size, config.image_size, config.channels)
+
+    def hidden(units):
+        return keras.layers.Dense(units, activation="relu", kernel_initializer="he_normal")
+
     z = keras.Input((config.latent_dim,), name="z")
-    x = keras.layers.Dense(config.width, activation="relu", kernel_initializer="he_normal")(
-        z
-    )  # (n, 1200)
-    x = keras.layers.Dense(config.width, activation="relu", kernel_initializer="he_normal")(
-        x
-    )  # (n, 1200)
+    x = hidden(config.width)(z)  # (n, 1200)
+    x = hidden(config.width)(x)  # (n, 1200)
     x = keras.layers.Dense(math.prod(shape))(x)  # (n, 784)
     x = keras.layers.Activation("tanh", dtype="float32")(x)
-    return keras.Model(
-        z, keras.layers.Reshape(shape, dtype="float32")(x), name="generator"
-    )  # (n, 28, 28, 1)
+    image = keras.layers.Reshape(shape, dtype="float32")(x)  # (n, 28, 28, 1)
+    return keras.Model(z, image, name="generator")
 
 
 def discriminator(config):
-    """image (n, s, s, c) in [-1, 1] -> logit (n, 1).
+    """Build D: image (n, s, s, c) in [-1, 1] -> logit (n, 1).
 
     Args:
         config: a `GANConfig`.
@@ -98,12 +94,26 @@ def discriminator(config):
     for layer in range(2):
         x = maxout(config, x)  # (n, 240)
         x = Dropout(config.dropout, seed=layer)(x)
-    x = dense(config, 1)(x)
-    return keras.Model(
-        image,
-        keras.layers.Activation("linear", dtype="float32", name="logit")(x),
-        name="discriminator",
-    )
+    x = dense(config, 1)(x)  # (n, 1)
+    logit = keras.layers.Activation("linear", dtype="float32", name="logit")(x)
+    return keras.Model(image, logit, name="discriminator")
+
+
+def maxout(config, x):
+    """Return the maximum of `maxout_pieces` linear functions, for each of `maxout_units` units.
+
+    Reference:
+        Goodfellow et al. 2013, Maxout Networks, arXiv 1302.4389.
+    """
+    x = dense(config, config.maxout_units * config.maxout_pieces)(x)  # (n, 1200)
+    x = keras.layers.Reshape((config.maxout_units, config.maxout_pieces))(x)  # (n, 240, 5)
+    return keras.ops.max(x, axis=-1)  # (n, 240)
+
+
+def dense(config, units):
+    if config.discriminator_norm == "spectral":
+        return SpectralNormalization(keras.layers.Dense(units, use_bias=False))
+    return keras.layers.Dense(units)
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
@@ -118,8 +128,15 @@ class GAN(AdversarialModel):
 
     Config = GANConfig
 
-    def build_generator(self):
-        return generator(self.config)
+    def build_networks(self):
+        self.generator = generator(self.config)
+        self.discriminator = discriminator(self.config)
 
-    def build_discriminator(self):
-        return discriminator(self.config)
+    def compute_losses(self, batch):
+        (real,) = batch  # x
+        z = self.noise((batch_size_of(real), self.config.latent_dim), stream="z")
+        fake = self.generator(z, training=True)  # G(z)
+        real_logits = self.discriminate(real, stream="real")  # D(x)
+        fake_logits = self.discriminate(fake, stream="fake")  # D(G(z))
+        losses = self.objective(real_logits, fake_logits)  # of D and of G
+        return self.add_penalty(losses, real, fake)

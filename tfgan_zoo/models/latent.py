@@ -1,7 +1,8 @@
-"""What the models with a latent code share, GANs and VAEs: drawing z, labels as conditions, samples, signatures.
+"""Models with a latent code (GANs and VAEs): codes, conditions, samples and signatures.
 
-z is float32 (n, latent_dim) from N(0, I). A conditional model (`config.classes` > 0) also takes a condition, float32 (n, classes):
-one-hot for a class, or any vector (several classes at once, a mixture of two, continuous features).
+z is float32 (n, latent_dim) from N(0, I). A conditional model (`config.classes` > 0) also takes a
+condition, float32 (n, classes). It is one-hot for a class, or any vector: several classes at once,
+a mixture of two classes, continuous features.
 """
 
 import dataclasses
@@ -20,12 +21,10 @@ from tfgan_zoo.models.replicated import check_float_images
 
 @dataclasses.dataclass(frozen=True)
 class ConditionConfig(ModelConfig):
-    """The fields of a conditional model."""
+    """Fields of a conditional model's config."""
 
     classes: int = 10  # or the length of the vectors
-    condition: str = (
-        "label"  # integer labels; or vector: multi-hot or continuous, float32 (n, classes)
-    )
+    condition: str = "label"  # integers (n,); or vector: float32 (n, classes), any numbers
 
     def check_condition(self):
         check_at_least(0, classes=self.classes)
@@ -33,98 +32,116 @@ class ConditionConfig(ModelConfig):
 
 
 class LatentModel(ZooModel):
-    """A model with `call(z)`, or `call((z, condition))` if it is conditional, giving images in [-1, 1]."""
+    """A model that generates images from codes.
+
+    `call(z)`, or `call((z, condition))` if the model is conditional, returns images in [-1, 1].
+    """
 
     @property
     def classes(self):
-        """The length of the condition; 0 for an unconditional model."""
+        """Length of the condition, 0 for an unconditional model."""
         return self.config.classes
 
     @property
     def needs_labels(self):
+        """True for a conditional model."""
         return bool(self.classes)
-
-    def unpack_batch(self, data):
-        """A training batch as (images,), or (images, condition) for a conditional model.
-
-        Raises:
-            UserError: images that are not floating point, or no labels for a conditional model.
-        """
-        if not self.classes:
-            return (check_float_images(data),)
-        if not isinstance(data, (tuple, list)) or len(data) < 2:
-            raise UserError(
-                f"{type(self).__name__} needs batches (images, labels), received a batch without labels"
-            )
-        return check_float_images(data), self.condition_tensor(data[1])
-
-    def condition_tensor(self, labels):
-        """Labels of a batch as the networks take them: float32 (n, classes).
-
-        A label outside of 0 ... classes - 1 becomes NaN, which stops training at once; a graph cannot refuse it.
-
-        Raises:
-            UserError: vectors of another length, or not what `config.condition` says.
-        """
-        if self.config.condition == "vector":
-            if labels.shape.rank != 2 or labels.shape[1] != self.classes:
-                raise UserError(
-                    f"condition=vector needs labels of shape (n, {self.classes}), received labels of shape {tuple(labels.shape)}"
-                )
-            return tf.cast(labels, tf.float32)
-        if not labels.dtype.is_integer or labels.shape.rank != 1:
-            raise UserError(
-                f"condition=label needs integers (n,), received {labels.dtype.name} labels of shape {tuple(labels.shape)}"
-            )
-        known = tf.logical_and(labels >= 0, labels < self.classes)
-        return tf.where(known[:, None], tf.one_hot(labels, self.classes), float("nan"))
 
     @property
     def image_shape(self):
         """(height, width, channels)."""
         return (self.config.image_size, self.config.image_size, self.config.channels)
 
+    def unpack_batch(self, data):
+        """Return a training batch as (images,), or as (images, condition) if conditional.
+
+        Raises:
+            UserError: the images are not floating point, or a conditional model gets no labels.
+        """
+        if not self.classes:
+            return (check_float_images(data),)
+        if not isinstance(data, (tuple, list)) or len(data) < 2:
+            raise UserError(
+                f"{type(self).__name__} needs batches (images, labels), got images without labels."
+            )
+        return check_float_images(data), self.condition_tensor(data[1])
+
+    def condition_tensor(self, labels):
+        """Convert the labels of a batch to the networks' input.
+
+        A label outside 0 ... classes - 1 becomes NaN, which stops training at once. A graph cannot
+        raise an error for it.
+
+        Args:
+            labels: integers (n,), or with `config.condition="vector"` numbers (n, classes).
+
+        Returns:
+            float32 tensor (n, classes).
+
+        Raises:
+            UserError: the dtype or shape of the labels does not fit `config.condition`.
+        """
+        shape = tuple(labels.shape)
+        if self.config.condition == "vector":
+            if len(shape) != 2 or shape[1] != self.classes:
+                raise UserError(
+                    f"labels must be of shape (n, {self.classes}) with condition=vector, "
+                    f"got shape {shape}."
+                )
+            return tf.cast(labels, tf.float32)
+        if not labels.dtype.is_integer or len(shape) != 1:
+            raise UserError(
+                "labels must be integers of shape (n,) with condition=label, "
+                f"got {labels.dtype.name} of shape {shape}."
+            )
+        in_range = tf.logical_and(labels >= 0, labels < self.classes)
+        return tf.where(in_range[:, None], tf.one_hot(labels, self.classes), float("nan"))
+
     def condition(self, labels, n):
-        """The condition of n images as a list with one float32 array (n, classes), an empty one for an unconditional model."""
+        """Return the condition of n images, in a list that is empty for an unconditional model.
+
+        See `condition_inputs`.
+        """
         return condition_inputs(labels, n, self.classes)
 
     def latent(self, n, seed):
-        """n draws of z for an integer seed: float32 (n, latent_dim)."""
+        """Draw n codes z for an integer seed: float32 (n, latent_dim)."""
         return sample_latent(n, self.config.latent_dim, seed)
 
     def generate(self, z, labels=None):
-        """The images of given codes.
+        """Generate images from codes.
 
         Args:
             z: float32 (n, latent_dim).
-            labels: for a conditional model: integers (n,), or float32 (n, classes); where missing, the classes take turns.
+            labels: for a conditional model, integers (n,) or float32 (n, classes). Default: all
+                classes in turn.
 
         Returns:
             uint8 array (n, s, s, c).
 
         Raises:
-            UserError: codes or labels that do not fit the model.
+            UserError: the codes or labels do not fit the model.
         """
         z = check_codes(z, self.config.latent_dim)
         return map_batches(self.graph, z, *self.condition(labels, len(z)))
 
     @functools.cached_property
     def graph(self):
-        """(z, condition if there is one) -> uint8 images."""
-        specs = [
-            tf.TensorSpec((None, size)) for size in (self.config.latent_dim, self.classes) if size
-        ]
+        """A `tf.function` from z, or from z and a condition, to uint8 images."""
+        sizes = [size for size in (self.config.latent_dim, self.classes) if size]
         return tf.function(
-            lambda *inputs: to_uint8(self(network_inputs(*inputs))), input_signature=specs
+            lambda *inputs: to_uint8(self(network_inputs(*inputs))),
+            input_signature=[tf.TensorSpec((None, size)) for size in sizes],
         )
 
     def sample(self, n, seed=0, labels=None):
-        """Generated images.
+        """Generate n images from random codes.
 
         Args:
-            n: how many.
-            seed: an integer; the same one gives the same images.
-            labels: for a conditional model: integers or vectors, in turn if they are fewer than n; all classes in turn where missing.
+            n: int, the number of images.
+            seed: int. The same seed gives the same images.
+            labels: for a conditional model, integers (m,) or vectors (m, classes), used in turn if
+                m < n. Default: all classes in turn.
 
         Returns:
             uint8 array (n, s, s, c).
@@ -132,25 +149,43 @@ class LatentModel(ZooModel):
         return self.generate(self.latent(n, seed), cycle_labels(labels, n))
 
     def reference_outputs(self):
-        """What an exported copy must make alike."""
+        """Return fixed-seed outputs that an exported model must reproduce to within 1/255."""
         return self.sample(16, seed=1)
 
     def sample_grid(self, count, seed, fixed_images):
-        """A picture of what the model has learnt: (images, columns), 0 columns for a square."""
+        """Return images for a run's samples, and the number of columns.
+
+        Args:
+            count: int, the number of images.
+            seed: int, as for `sample`.
+            fixed_images: not used by this kind of model.
+
+        Returns:
+            uint8 array (count, s, s, c), and 0, which stands for a square grid.
+        """
         return self.sample(count, seed=seed), 0
 
     def signatures(self):
-        """What an exported model can do: `{name: (function, its input specs)}`."""
+        """Return the functions of an exported model: `{name: (function, [input specs])}`.
+
+        - `serving_default`: z and labels to images.
+        - `sample`: a number of images, a seed and labels to images.
+        - `blend`: z and vectors to images, so also a mixture of classes.
+
+        An unconditional model has no labels and no `blend`.
+        """
         z = tf.TensorSpec((None, self.config.latent_dim), tf.float32, "z")
         n, seed = tf.TensorSpec((), tf.int32, "n"), tf.TensorSpec((), tf.int32, "seed")
+
         if not self.classes:
-            return {
-                "serving_default": (lambda z: {"images": to_uint8(self(z))}, [z]),
-                "sample": (
-                    lambda n, seed: {"images": to_uint8(self(self.latent(n, seed)))},
-                    [n, seed],
-                ),
-            }
+
+            def serve(z):
+                return {"images": to_uint8(self(z))}
+
+            def sample(n, seed):
+                return serve(self.latent(n, seed))
+
+            return {"serving_default": (serve, [z]), "sample": (sample, [n, seed])}
 
         def blend(z, labels):
             return {"images": to_uint8(self((z, labels)))}
@@ -163,85 +198,92 @@ class LatentModel(ZooModel):
             return serve(self.latent(n, seed), turns)
 
         vectors = tf.TensorSpec((None, self.classes), tf.float32, "labels")
-        labels = (
-            vectors
-            if self.config.condition == "vector"
-            else tf.TensorSpec((None,), tf.int32, "labels")
-        )
+        integers = tf.TensorSpec((None,), tf.int32, "labels")
+        labels = vectors if self.config.condition == "vector" else integers
         return {
             "serving_default": (serve, [z, labels]),
             "sample": (sample, [n, seed, labels]),
-            "blend": (
-                blend,
-                [z, vectors],
-            ),  # several classes at once: one-hot rows, or weights of the classes
+            "blend": (blend, [z, vectors]),
         }
 
 
 def check_codes(z, size):
-    """Codes as float32 (n, size).
+    """Return codes as a float32 array (n, size).
 
     Raises:
-        UserError: none, or of another size.
+        UserError: there are no codes, or they have another size.
     """
     z = np.asarray(z, np.float32)
     if z.ndim != 2 or z.shape[1] != size or not len(z):
-        raise UserError(
-            f"codes must be float32 (n, {size}), n at least 1, received z of shape {z.shape}"
-        )
+        raise UserError(f"codes z must be float32 (n, {size}) with n > 0, got shape {z.shape}.")
     return z
 
 
 def sample_latent(n, size, seed):
-    """n draws from N(0, I) for an integer seed: float32 (n, size)."""
+    """Draw n codes from N(0, I) for an integer seed: float32 (n, size)."""
     return tf.random.stateless_normal((n, size), tf.stack([tf.cast(seed, tf.int64), 0]))
 
 
 def network_inputs(first, *condition):
-    """The inputs of a network: the tensor alone, or with its condition."""
+    """Return the inputs of a network: the tensor alone, or a tuple of it and its condition."""
     return (first, *condition) if condition else first
 
 
 def map_batches(function, *arrays, size=256):
-    """A function of batches over whole arrays, as one NumPy array."""
-    parts = [
+    """Apply a function to arrays in batches, and return the concatenated result.
+
+    Args:
+        function: takes one tensor per array, returns a tensor with the same first dimension.
+        *arrays: arrays of equal length.
+        size: int, the batch size.
+
+    Returns:
+        A NumPy array.
+    """
+    outputs = [
         function(*(tf.convert_to_tensor(array[i : i + size]) for array in arrays))
         for i in range(0, len(arrays[0]), size)
     ]
-    return np.concatenate([np.asarray(part) for part in parts])
+    return np.concatenate([np.asarray(output) for output in outputs])
 
 
 def cycle_labels(labels, n):
-    """Labels repeated in turn until there are n."""
+    """Repeat labels in turn until there are n."""
     return None if labels is None else np.asarray(labels)[np.arange(n) % len(labels)]
 
 
 def condition_inputs(labels, n, classes):
-    """The condition of n images as a list with one float32 array (n, classes), or none for an unconditional model.
+    """Return the condition of n images, in a list that is empty for an unconditional model.
+
+    Args:
+        labels: integers (n,) or vectors (n, classes). None: all classes in turn.
+        n: int, the number of images.
+        classes: int, the length of the condition, 0 for an unconditional model.
+
+    Returns:
+        A list with one float32 array (n, classes), or an empty list.
 
     Raises:
-        UserError: labels that do not fit.
+        UserError: the labels do not fit, or an unconditional model gets labels.
     """
     if not classes:
         if labels is not None:
             raise UserError(
-                f"this model is not conditional: leave out labels (cgan_mnist takes them), received labels={np.unique(labels).tolist()}"
+                "labels need a conditional model such as cgan_mnist, this one is not conditional: "
+                f"leave them out, got {np.unique(labels).tolist()}."
             )
         return []
     labels = np.arange(n) % classes if labels is None else np.asarray(labels)
     if labels.ndim < 2 and np.issubdtype(labels.dtype, np.integer):
-        wrong = np.unique(labels[(labels < 0) | (labels >= classes)]).tolist()
-        if wrong:
+        unknown = np.unique(labels[(labels < 0) | (labels >= classes)]).tolist()
+        if unknown:
             raise UserError(
-                f"labels must be integers from 0 to {classes - 1}, received {', '.join(map(str, wrong))}"
+                f"labels must be integers from 0 to {classes - 1}, "
+                f"got {', '.join(map(str, unknown))}."
             )
         if labels.shape != (n,):
-            raise UserError(
-                f"labels must be {n} integers, one for each image, received {labels.size}"
-            )
+            raise UserError(f"labels must be {n} integers, one per image, got {labels.size}.")
         return [keras.utils.to_categorical(labels, classes).astype(np.float32)]
     if labels.shape != (n, classes):
-        raise UserError(
-            f"label vectors must be of shape {(n, classes)}, received labels of shape {labels.shape}"
-        )
+        raise UserError(f"label vectors must be of shape {(n, classes)}, got shape {labels.shape}.")
     return [labels.astype(np.float32)]

@@ -1,65 +1,83 @@
-"""Style transfer: a picture with the content of one image and the style of another, found by gradient descent on its pixels.
+"""Style transfer by optimization: an image with the content of one image and the style of another.
 
-Paper: Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016; first as "A Neural Algorithm of
-Artistic Style", 2015, arXiv 1508.06576.
+Paper: Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016;
+first as "A Neural Algorithm of Artistic Style", 2015, arXiv 1508.06576.
 
-    min over x:  a |F(x) - F(content)|^2 + b sum over layers |G(x) - G(style)|^2 + c TV(x)        F: features of VGG19, G = F^T F / (h w)
+    min over x:  a |F(x) - F(content)|^2 + b sum over layers |G(x) - G(style)|^2 + c TV(x)
 
-Step: the image is the only player; its pixels move along the gradient of the weighted sum.
+    F: features of VGG-19,  G = F^T F / (h w): Gram matrix,  TV: total variation
 
-Deviations from the paper: every squared difference is a mean, divided by the target's mean square (see `losses.relative_error`), so that a
-weight means the same at every size, in every layer and through every network; total variation is added (Johnson et al. 2016); pixels stay
-in [-1, 1]; the picture begins as the content (as noise on request), small, and grows (see stylize.py).
+Step: the pixels of the image x are the only weights. They move along the gradient of the weighted
+sum, by L-BFGS or by Adam.
 
-Preset: gatys, through our small network unless told otherwise (a picture of 384 pixels in a quarter of a minute on two cores).
+Deviations from the paper:
+
+- Every squared difference is a mean, divided by the mean square of the target (see
+  `losses.relative_error`). A weight then means the same at every size, in every layer and through
+  every network.
+- Total variation is added to the objective, against speckles (Johnson et al. 2016).
+- Pixels stay in [-1, 1].
+- The image starts as the content, not as noise (`init`), because it is then close to a good result.
+- The image is optimized at several sizes, from coarse to fine. Its composition is settled where an
+  iteration is cheap, and only details are left at full size.
+- Of all iterates at a size, the one with the lowest loss is kept.
+
+Preset: gatys, with the features of the small network of this package by default (an image of 384
+pixels in 15 s on 2 CPU cores); gatys_tiny for tests.
 """
 
 import dataclasses
-import hashlib
-import json
-import time
+import functools
+import itertools
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.data import transforms
-from tfgan_zoo.data.transforms import resize, resize_longer_side
+from tfgan_zoo.data.transforms import resize, resize_longer_side, to_float, to_uint8
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
-from tfgan_zoo.inference import image_files
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
-from tfgan_zoo.models.base import ZooModel
+from tfgan_zoo.models.replicated import batch_size_of
 from tfgan_zoo.models.stylization import (
     CONTENT_LAYERS,
     STYLE_LAYERS,
     StylizationConfig,
+    StylizationModel,
+    check_image,
     normalized_weights,
+    unpack_content_and_style,
 )
 from tfgan_zoo.models.tiled_gram import (
-    Tile,
-    needs_tiles,
-    position_weights,
-    receptive_radius,
-    tile_bounds,
+    AnySizeFunction,
+    split_image,
+    sum_gram_matrices,
+    tile_gradient,
+    tiled_losses_and_gradient,
 )
 from tfgan_zoo.optimizers import Adam, lbfgs
 
 
 @dataclasses.dataclass(frozen=True)
 class StyleTransferConfig(StylizationConfig):
-    image_size: int = 512  # for lists alone: a picture has the size of its content
+    """Objective and optimizer of Gatys' style transfer."""
+
+    image_size: int = 512  # of `fit`, in pixels; `stylize` takes the size of the content
     pooling: str = "average"  # "slightly more appealing results" (section 2); or max
     content_layers: tuple[str, ...] = CONTENT_LAYERS  # section 3
-    style_layers: tuple[str, ...] = STYLE_LAYERS  # section 3, all alike
-    content_weight: float = 0.3
-    variation_weight: float = 0.5
+    style_layers: tuple[str, ...] = STYLE_LAYERS  # section 3, with equal weights
+    content_weight: float = 0.3  # a
+    variation_weight: float = 0.5  # c; b is style_weight
     optimizer: str = "lbfgs"  # or adam
-    learning_rate: float = 0.02  # of adam, pixels in [-1, 1]
-    iterations: int = 60  # at every size
-    smallest: int = 128  # pixels of the longer side to begin with; it grows by sqrt 2
-    init: str = "content"  # what the picture begins as: content, noise or style
+    learning_rate: float = 0.02  # of adam, for pixels in [-1, 1]
+    iterations: int = 60  # at each size
+    smallest: int = 128  # longer side at the first size, in pixels; it grows by sqrt(2)
+    init: str = "content"  # start image: content, noise or style
 
-    trains = False  # `stylize` makes each picture by itself
+    trains = False  # `stylize` optimizes each image by itself
+    takes_styles = True
+    data_kind = "domains"
+    x_channels = y_channels = 3
+    multiple = 1
 
     def __post_init__(self):
         super().__post_init__()
@@ -67,72 +85,169 @@ class StyleTransferConfig(StylizationConfig):
         check_at_least(1, iterations=self.iterations)
         check_choice("optimizer", self.optimizer, ("lbfgs", "adam"))
         check_choice("init", self.init, ("content", "noise", "style"))
-        if not self.style_layers or not self.content_layers:
-            raise UserError(
-                f"there must be layers, received {self.content_layers} and {self.style_layers}"
-            )
+        for name in ("content_layers", "style_layers"):
+            if not getattr(self, name):
+                raise UserError(f"{name} must name at least one layer, got ().")
+
+    @property
+    def feature_layers(self):
+        """Names of all layers of the objective, without repetitions."""
+        return tuple(dict.fromkeys((*self.style_layers, *self.content_layers)))
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class PixelRange(keras.constraints.Constraint):
-    """Keeps pixels in [-1, 1]."""
+    """Clip pixels to [-1, 1]."""
 
     def __call__(self, w):
         return tf.clip_by_value(w, -1.0, 1.0)
 
 
 class ImageVariable(keras.layers.Layer):
-    """A picture whose pixels are learnt: float32 (1, h, w, 3)."""
+    """Image whose pixels are trainable weights: float32 (1, h, w, 3), noise at first."""
 
-    def __init__(self, start, **kwargs):
+    def __init__(self, height, width, **kwargs):
         super().__init__(**kwargs)
+        self.create(height, width)
+
+    def create(self, height, width):
         self.pixels = self.add_weight(
-            name="pixels", shape=start.shape, initializer="zeros", constraint=PixelRange()
+            name="pixels",
+            shape=(1, height, width, 3),
+            initializer=keras.initializers.RandomUniform(-0.5, 0.5, seed=0),
+            constraint=PixelRange(),
+            autocast=False,
         )
-        self.pixels.assign(start)
+
+    def assign(self, image):
+        """Set the pixels. An image of another size replaces the variable: compile again."""
+        if self.pixels.shape != image.shape:
+            del self.pixels
+            self.create(*image.shape[1:3])
+        self.pixels.assign(image)
 
 
-class Objective:
-    """The terms of the sum and their gradient, in graphs that are traced once for images of every size.
+@dataclasses.dataclass
+class Targets:
+    """Features of the content and Gram matrices of the styles, to which an image is compared.
 
-    Features are {layer: (1, h, w, c)}; `maps` tell how much each position counts, {layer: [(h, w) of every region]}.
+    Attributes:
+        tiles: list of `tiled_gram.Tile`: one for the whole image, several for a large image.
+        grams: for each style layer (regions, c, c). There is one region, unless there are masks.
+        region_weights: (regions,), the weight of each region's error.
+        content: for each tile, for each content layer: features (1, h, w, c), and the weights of
+            their positions (h, w).
+        content_scales: for each content layer the mean square of the features.
     """
 
-    def __init__(self, config, extract_features):
-        self.config, self.extract_features, self.graphs = config, extract_features, {}
+    tiles: list
+    grams: list
+    region_weights: tf.Tensor
+    content: list
+    content_scales: list
 
-    def graph(self, name, *args):
-        """A method of these arguments, as a graph."""
-        specs = tf.nest.map_structure(any_size_spec, args)
-        key = f"{name} {specs}"
-        if key not in self.graphs:
-            self.graphs[key] = tf.function(getattr(self, name), input_signature=specs)
-        return self.graphs[key](*args)
+    def whole(self):
+        """Return the arguments of `StyleTransfer.objective` for an image of one tile."""
+        (tile,), (content,) = self.tiles, self.content
+        return tile.weights, self.grams, self.region_weights, content, self.content_scales
 
-    def features(self, image):
-        return self.extract_features(image)
 
-    def grams(self, image, maps):
-        """Of each style layer (regions, c, c)."""
-        return self.grams_of(self.extract_features(image), maps)
+@dataclasses.dataclass
+class DescentState:
+    """Progress of `StyleTransfer.stylize`, from which it can be resumed.
 
-    def grams_of(self, features, maps):
+    Attributes:
+        image: float32 array (1, h, w, 3) in [-1, 1], the best image so far at this size.
+        scale: index of the size, 0 for the smallest.
+        iteration: number of iterations done at this size.
+        losses: {name: loss} of the image.
+    """
+
+    image: np.ndarray
+    scale: int
+    iteration: int
+    losses: dict = dataclasses.field(default_factory=dict)
+
+
+@keras.saving.register_keras_serializable("tfgan_zoo")
+class StyleTransfer(StylizationModel):
+    """Image optimized for a content and a style (Gatys et al. 2016, arXiv 1508.06576).
+
+    `stylize` runs the whole algorithm for one content image, at several sizes. The model also works
+    with `compile` and `fit`: its weights are the pixels of one image of `config.image_size`, and a
+    batch (content, style) has the images to compare it with. If a batch has several pairs, the
+    image is compared with all contents and with the mean Gram matrices of the styles.
+    """
+
+    Config = StyleTransferConfig
+
+    def build_networks(self):
+        self.extract_features = self.config.feature_network(self.config.feature_layers)
+        features = self.extract_features(tf.zeros((1, 64, 64, 3)))
+        self.strides = {layer: 64 // maps.shape[1] for layer, maps in features.items()}
+        self.image = ImageVariable(self.config.image_size, self.config.image_size)
+        # Each of these functions is traced once for images of all sizes.
+        self.features_graph = AnySizeFunction(self.extract_features)
+        self.gram_matrices_graph = AnySizeFunction(self.gram_matrices)
+        self.gradient_graph = AnySizeFunction(self.objective_and_gradient)
+        self.tile_gradient_graph = AnySizeFunction(functools.partial(tile_gradient, self))
+
+    def players(self):
+        return {"image": [self.image]}
+
+    def make_optimizer(self, player):
+        return Adam(self.config.learning_rate, beta_2=0.99)
+
+    def call(self, batch, training=False):
+        """Return the image, once for each (content, style) pair: float32 (n, h, w, 3)."""
+        content, _ = unpack_content_and_style(batch)
+        return tf.repeat(self.image.pixels, batch_size_of(content), axis=0)
+
+    # --- the objective
+
+    def objective(self, image, weights, grams, region_weights, content, content_scales):
+        """Compute the losses of an image float32 (1, h, w, 3).
+
+        Args:
+            image: float32 (1, h, w, 3).
+            weights: {layer: [(h, w) for each region]}, the weight of every position.
+            grams: see `Targets`.
+            region_weights: see `Targets`.
+            content: see `Targets`, of one tile.
+            content_scales: see `Targets`.
+
+        Returns:
+            {name: scalar}: image (the weighted sum), style, content and variation.
+        """
+        features = self.extract_features(image)  # F(x)
+        style = self.style_loss(self.gram_matrices_of(features, weights), grams, region_weights)
+        content = self.content_loss(features, content, content_scales)
+        return self.weighted_sum(style, content, total_variation(image))
+
+    def weighted_sum(self, style, content, variation):
+        """Return all terms of the objective and, as `image`, their weighted sum."""
+        a, b, c = self.config.content_weight, self.config.style_weight, self.config.variation_weight
+        total = a * content + b * style + c * variation
+        return {"image": total, "style": style, "content": content, "variation": variation}
+
+    def gram_matrices_of(self, features, weights):
+        """Return G of every style layer and region: a list of (regions, c, c)."""
         return [
-            tf.concat([gram_matrix(features[layer], region) for region in maps[layer]], 0)
+            tf.concat([gram_matrix(features[layer], region) for region in weights[layer]], 0)
             for layer in self.config.style_layers
         ]
 
-    def style_error(self, grams, targets, shares):
-        """Mean over the layers, weighted mean over the regions."""
+    def style_loss(self, grams, targets, region_weights):
+        """Relative error of Gram matrices: mean over layers of the weighted sum over regions."""
         errors = [
-            share * relative_error(found[region], target[region])
-            for found, target in zip(grams, targets, strict=True)
-            for region, share in enumerate(tf.unstack(shares))
+            weight * relative_error(gram[region], target[region])
+            for gram, target in zip(grams, targets, strict=True)
+            for region, weight in enumerate(tf.unstack(region_weights))
         ]
         return tf.add_n(errors) / len(grams)
 
-    def content_error(self, features, targets, scales):
-        """Mean over the layers of the relative error, or a part's share of it."""
+    def content_loss(self, features, targets, scales):
+        """Relative error of features, mean over layers; of a tile, its part of the error."""
         errors = [
             tf.reduce_sum(tf.reduce_mean(tf.square(features[layer] - target), -1) * weights) / scale
             for layer, (target, weights), scale in zip(
@@ -141,427 +256,259 @@ class Objective:
         ]
         return tf.add_n(errors) / len(errors)
 
-    def weigh(self, style, content, variation):
-        c = self.config
-        total = c.content_weight * content + c.style_weight * style + c.variation_weight * variation
-        return {"image": total, "style": style, "content": content, "variation": variation}
+    # --- the targets
 
-    def compute_losses(self, image, maps, style, shares, content, scales):
-        features = self.extract_features(image)
-        style_error = self.style_error(self.grams_of(features, maps), style, shares)
-        return self.weigh(
-            style_error, self.content_error(features, content, scales), total_variation(image)
-        )
+    def targets(self, content, styles, style_weights=None, masks=None, tile=0):
+        """Compute the features and Gram matrices to which an image is compared.
 
-    def gradient(self, image, *targets):
-        """({name: loss}, gradient) of a whole image."""
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            values = self.compute_losses(image, *targets)
-        return values, tape.gradient(values["image"], image)
+        Args:
+            content: float32 (1, h, w, 3) in [-1, 1].
+            styles: list of float32 (1, h', w', 3), each of any size.
+            style_weights: weight of each style; equal weights if None.
+            masks: float32 (h, w) in [0, 1] for each style, the region that takes this style. If
+                None, the styles are blended in the whole image.
+            tile: see `tiled_gram.split_image`.
 
-    def part_gradient(self, image, maps, pulls, content, scales):
-        """What a part adds to the gradient, its Gram matrices being pulled by `pulls`; and its share of the content error."""
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            features = self.extract_features(image)
-            error = self.content_error(features, content, scales)
-            pulled = [
-                tf.reduce_sum(pull * found)
-                for pull, found in zip(pulls, self.grams_of(features, maps), strict=True)
-            ]
-            value = tf.add_n(pulled) + self.config.content_weight * error
-        return tape.gradient(value, image), error
+        Returns:
+            `Targets`.
+        """
+        # Compute the Gram matrices of the styles.
+        layers_of_styles = []
+        for style in styles:
+            tiles = split_image(style.shape[1:3], self.strides, None, tile)
+            grams = sum_gram_matrices(self.gram_matrices_graph, style, tiles)
+            layers_of_styles.append([tf.reduce_mean(gram, 0, keepdims=True) for gram in grams])
+        grams = [tf.concat(layer, 0) for layer in zip(*layers_of_styles, strict=True)]
+        region_weights = tf.constant(normalized_weights(style_weights, len(styles)), tf.float32)
+        if masks is None:  # the weighted sum of errors has the gradient of the error to the blend
+            grams = [tf.tensordot(region_weights, gram, 1)[None] for gram in grams]
+            region_weights = tf.ones(1)
 
-
-def any_size_spec(tensor):
-    """The spec of an image, features (1, h, w, c) or weights (h, w) of any h and w, and of anything else."""
-    free = {4: (1, 2), 2: (0, 1)}.get(tensor.shape.rank, ())
-    return tf.TensorSpec(
-        [None if axis in free else size for axis, size in enumerate(tensor.shape)], tensor.dtype
-    )
-
-
-class StyleTransfer(ZooModel):
-    """A picture on its way from `start` to the content of one image and the style of others (Gatys et al. 2016, arXiv 1508.06576).
-
-    Args:
-        objective: an `Objective`, which paintings of several sizes may share.
-        content: float32 (1, h, w, 3) in [-1, 1].
-        styles: images float32 (1, h', w', 3), each of any size.
-        start: float32 (1, h, w, 3), what the picture begins as.
-        style_weights: how much each style counts; all alike where it is missing.
-        masks: float32 (h, w) in [0, 1] for each style, the region that it is for; without them the styles are blended everywhere.
-        tile: pixels, a multiple of 16; of images of more than tile x tile the same gradient is computed part by part, in less memory.
-            0: always at once.
-    """
-
-    Config = StyleTransferConfig
-
-    def __init__(
-        self, objective, content, styles, start, style_weights=None, masks=None, tile=0, **kwargs
-    ):
-        self.start, self.objective = tf.convert_to_tensor(start, tf.float32), objective
-        super().__init__(objective.config, **kwargs)
-        probe = objective.graph("features", tf.zeros((1, 64, 64, 3)))
-        self.strides = {layer: 64 // found.shape[1] for layer, found in probe.items()}
-
-        targets = [
-            self.grams_in_parts(style, *self.parts_of(style.shape[1:3], None, tile))
-            for style in styles
-        ]
-        layers = zip(*targets, strict=True)  # of each layer (1, c, c) for every style
-        shares = tf.constant(normalized_weights(style_weights, len(styles)), tf.float32)
-        if masks is None:  # together all styles would pull to the blend of their Gram matrices
-            style_targets, shares = (
-                [tf.tensordot(shares, tf.concat(layer, 0), 1)[None] for layer in layers],
-                tf.ones(1),
-            )
-        else:
-            style_targets = [tf.concat(layer, 0) for layer in layers]
-        self.style_targets = style_targets, shares
-        self.parts, self.maps = self.parts_of(content.shape[1:3], masks, tile)
-        everywhere = (
-            self.maps if masks is None else self.parts_of(content.shape[1:3], None, tile)[1]
-        )
-        self.content_targets = []  # of each part, of each layer: the features, and how much each position counts
-        for part, maps in zip(self.parts, everywhere, strict=True):
-            found = objective.graph("features", content[:, part.rows, part.columns])
-            self.content_targets.append(
-                [(found[layer], maps[layer][0]) for layer in self.config.content_layers]
+        # Compute the features of the content, and their mean squares over all tiles.
+        size = content.shape[1:3]
+        tiles = split_image(size, self.strides, masks, tile)
+        unmasked = tiles if masks is None else split_image(size, self.strides, None, tile)
+        content_targets = []
+        for part in unmasked:
+            features = self.features_graph(part.crop(content))
+            content_targets.append(
+                [(features[layer], part.weights[layer][0]) for layer in self.config.content_layers]
             )
         squares = [
-            [tf.reduce_sum(tf.reduce_mean(tf.square(f), -1) * m) for f, m in part]
-            for part in self.content_targets
+            [tf.reduce_sum(tf.reduce_mean(tf.square(f), -1) * weights) for f, weights in layers]
+            for layers in content_targets
         ]
-        self.content_scales = [
-            tf.maximum(tf.add_n(layer), 1e-12) for layer in zip(*squares, strict=True)
-        ]
+        scales = [tf.maximum(tf.add_n(layer), 1e-12) for layer in zip(*squares, strict=True)]
+        return Targets(tiles, grams, region_weights, content_targets, scales)
 
-    def build_networks(self):
-        self.canvas = ImageVariable(self.start)
+    # --- the gradient
 
-    def players(self):
-        return {"image": [self.canvas]}
+    def losses_and_gradient(self, image, targets):
+        """Compute ({name: loss}, gradient of the weighted sum) of an image float32 (1, h, w, 3)."""
+        if len(targets.tiles) > 1:
+            return tiled_losses_and_gradient(self, image, targets)
+        return self.gradient_graph(image, *targets.whole())
 
-    def make_optimizer(self, player):
-        return Adam(self.config.learning_rate, beta_2=0.99)
-
-    def call(self, inputs=None, training=False):
-        return self.canvas.pixels
-
-    def targets(self):
-        """What a whole image is compared with: the arguments of `Objective.compute_losses`."""
-        return self.maps[0], *self.style_targets, self.content_targets[0], self.content_scales
-
-    def train_step(self, data=None):
-        return self.report(
-            **self.descend(
-                lambda: self.objective.compute_losses(self.canvas.pixels.value, *self.targets())
-            )
-        )
-
-    # --- the gradient, at once or in parts
-
-    def value_and_gradient(self, pixels):
-        """({name: loss}, gradient): what L-BFGS asks for, at any pixels float32 (1, h, w, 3)."""
-        objective = self.objective
-        if len(self.parts) == 1:
-            return objective.graph("gradient", pixels, *self.targets())
-        grams = self.grams_in_parts(pixels, self.parts, self.maps)
+    def objective_and_gradient(self, image, *targets):
+        """Compute the losses of an image and their gradient, all at once."""
         with tf.GradientTape() as tape:
-            tape.watch([pixels, *grams])
-            style, variation = (
-                objective.style_error(grams, *self.style_targets),
-                total_variation(pixels),
-            )
-            rest = objective.weigh(style, 0.0, variation)["image"]
-        gradient, *pulls = tape.gradient(rest, [pixels, *grams])
-        gradient, content = gradient.numpy(), 0.0
-        for part, maps, targets in zip(self.parts, self.maps, self.content_targets, strict=True):
-            piece = pixels[:, part.rows, part.columns]
-            share, error = objective.graph(
-                "part_gradient", piece, maps, pulls, targets, self.content_scales
-            )
-            gradient[:, part.rows, part.columns] += share
-            content += error
-        return objective.weigh(style, content, variation), tf.constant(gradient)
+            tape.watch(image)
+            losses = self.objective(image, *targets)
+        return losses, tape.gradient(losses["image"], image)
 
-    def grams_in_parts(self, image, parts, maps):
-        """The Gram matrices of an image, part by part: of each layer (regions, c, c)."""
-        found = [
-            self.objective.graph("grams", image[:, part.rows, part.columns], own)
-            for part, own in zip(parts, maps, strict=True)
-        ]
-        return [tf.add_n(layer) for layer in zip(*found, strict=True)]
+    def gram_matrices(self, image, weights):
+        """Compute G of every style layer and region of an image: a list of (regions, c, c)."""
+        return self.gram_matrices_of(self.extract_features(image), weights)
 
-    def parts_of(self, size, masks, tile):
-        """The parts of an image, and for each part of every layer how much each position counts: {layer: [(h, w) of every region]}.
+    # --- one step of Adam
 
-        What a part's features see of the image is all there, so the sums over all parts are those of the whole image.
+    def unpack_batch(self, data):
+        """Return the `Targets` of a batch (content, style); `Targets` are returned unchanged."""
+        if isinstance(data, Targets):
+            return data
+        content, style = unpack_content_and_style(data)
+        return self.targets(tf.cast(content, tf.float32), [tf.cast(style, tf.float32)])
+
+    def compute_losses(self, targets):
+        """Compute the losses of the current image; `targets` have one tile."""
+        return self.objective(tf.convert_to_tensor(self.image.pixels), *targets.whole())
+
+    def train_step(self, data):
+        targets = self.unpack_batch(data)
+        pixels = tf.identity(self.image.pixels)
+        losses, gradient = self.losses_and_gradient(pixels, targets)
+
+        def linearized():  # the gradient is known: it is that of the linear approximation
+            change = tf.convert_to_tensor(self.image.pixels) - pixels  # 0
+            return {**losses, "image": losses["image"] + tf.reduce_sum(gradient * change)}
+
+        return self.report(**self.descend(linearized))
+
+    # --- the descent
+
+    def adam_iterates(self, start, targets):
+        """Yield (image, losses) before every step of Adam. Sets the model's own image."""
+        self.image.assign(start)
+        self.compile(xla="off")
+        while True:
+            image = self.image.pixels.numpy()
+            yield image, self.train_step(targets)
+
+    def lbfgs_iterates(self, start, targets):
+        """Yield (image, losses) after every step of L-BFGS."""
+
+        def value_and_gradient(image):
+            losses, gradient = self.losses_and_gradient(tf.constant(image), targets)
+            return float(losses["image"]), np.array(gradient), losses
+
+        return lbfgs(value_and_gradient, start, lower=-1.0, upper=1.0)
+
+    def optimize(self, start, targets, iterations):
+        """Minimize the objective at one size by the config's optimizer.
+
+        Args:
+            start: float32 array (1, h, w, 3).
+            targets: `Targets`.
+            iterations: number of iterations.
+
+        Yields:
+            (image, {name: loss}) of the best image so far, after every iteration.
+
+        Raises:
+            UserError: a loss that is NaN or infinite.
         """
-        height, width = size
-        tile = tile if needs_tiles(size, tile) else 0
-        around = receptive_radius(self.strides) if tile else 0
-        regions = np.ones((1, height, width), np.float32) if masks is None else np.stack(masks)
-        maps = {}
-        for layer, stride in self.strides.items():
-            small = tf.image.resize(
-                regions[..., None], (height // stride, width // stride), "area"
-            )[..., 0]
-            maps[layer] = small / tf.maximum(tf.reduce_sum(small, (1, 2), keepdims=True), 1e-12)
-        parts, shares = [], []
-        for top, bottom in tile_bounds(height, tile):
-            for left, right in tile_bounds(width, tile):
-                rows, columns = (
-                    slice(max(0, a - around), b + around) for a, b in ((top, bottom), (left, right))
+        methods = {"lbfgs": self.lbfgs_iterates, "adam": self.adam_iterates}
+        iterates = methods[self.config.optimizer](start, targets)
+        best, best_losses = start, {}
+        for image, losses in itertools.islice(iterates, iterations):
+            losses = {name: float(value) for name, value in losses.items()}
+            if not np.isfinite(losses["image"]):
+                raise UserError(
+                    f"The loss must be finite, got {losses['image']}: lower the weights or the "
+                    "learning rate."
                 )
-                parts.append(Tile(rows, columns))
-                shares.append(
-                    {
-                        layer: position_weights(
-                            maps[layer], stride, (top, bottom), (left, right), rows, columns
-                        )
-                        for layer, stride in self.strides.items()
-                    }
-                )
-        return parts, shares
+            if not best_losses or losses["image"] < best_losses["image"]:
+                best, best_losses = image, losses
+            yield best, best_losses
 
-
-SAVE_EVERY = 20  # iterations after which the state is kept
-
-
-# --- optimisation
-
-
-@dataclasses.dataclass
-class StyleTransferResult:
-    """A picture, uint8 (h, w, 3), and how it came about."""
-
-    picture: np.ndarray
-    losses: dict  # at the end, at full size: image (the weighted sum), style, content, variation
-    seconds: float
-    finished: bool  # not if it was stopped by Ctrl-C
-
-
-def transfer_style(
-    content,
-    styles,
-    config,
-    *,
-    objective=None,
-    style_weights=None,
-    style_scale=1.0,
-    masks=None,
-    tile=1024,
-    seed=0,
-    folder=None,
-    progress=None,
-):
-    """The content in the style, by optimisation.
-
-    Args:
-        content: uint8 (h, w, 3), at least 32 pixels to each side; the picture has its size.
-        styles: uint8 (h', w', 3) each; they are resized so that their longer sides are `style_scale` of the content's.
-        config: a `StyleTransferConfig`.
-        objective: the config's `Objective`, if it is there already.
-        style_weights: how much each style counts.
-        style_scale: below 1 for finer strokes, above for coarser ones.
-        masks: uint8 (h, w) for each style, white where it belongs; without them the styles are blended.
-        tile: images of more than tile x tile pixels have their gradient computed in tiles, in bounded memory; a multiple of 16. 0: never.
-        seed: of init=noise.
-        folder: a `pathlib.Path`, in which a folder of this painting (named by a digest of all arguments) takes the picture at every size
-            and the state: called again with it, an interrupted painting goes on.
-        progress: a function (size as (h, w), of how many iterations, iteration, losses), called after every iteration.
-
-    Returns:
-        `Painting`; after Ctrl-C the best so far.
-
-    Raises:
-        UserError: wrong arguments, or a folder of no use.
-    """
-    check_inputs(content, styles, style_weights, style_scale, masks, tile)
-    objective = objective or Objective(config, config.feature_network(feature_layers(config)))
-    begin, sizes = time.time(), pyramid_sizes(content.shape[:2], config.smallest)
-    state = SavedState(
-        folder,
+    def stylize(
+        self,
         content,
         styles,
-        masks,
-        (dataclasses.asdict(config), style_weights, style_scale, seed),
-    )
-    picture, first, done = state.read()
-    losses = {}
-    try:
-        for level, (height, width) in list(enumerate(sizes))[first:]:
-            small = resize(content, height, width)
-            targets = [
-                as_batch(resize_longer_side(style, round(max(height, width) * style_scale)))
-                for style in styles
-            ]
-            regions = (
-                None
-                if masks is None
-                else [
-                    resize(mask[..., None], height, width)[..., 0] / np.float32(255)
-                    for mask in masks
-                ]
+        style_weights=None,
+        style_scale=1.0,
+        masks=None,
+        tile=1024,
+        seed=0,
+        state=None,
+        on_iteration=None,
+    ):
+        """Optimize an image of the content's size, from coarse to fine.
+
+        Args:
+            content: uint8 (h, w, 3), at least 32 pixels on each side.
+            styles: list of uint8 (h', w', 3).
+            style_weights: weight of each style; equal weights if None.
+            style_scale: longer side of the styles relative to the content's. Below 1 strokes are
+                finer, above 1 coarser.
+            masks: uint8 (h, w) for each style, white where the style applies. If None, the styles
+                are blended in the whole image.
+            tile: images of more than tile x tile pixels have their gradient computed in tiles, in
+                bounded memory; a multiple of 16. 0: no tiles.
+            seed: seed of the start image if `config.init` is noise.
+            state: `DescentState` to resume from.
+            on_iteration: function of a `DescentState`, called after every iteration.
+
+        Returns:
+            uint8 (h, w, 3).
+
+        Raises:
+            UserError: invalid arguments.
+        """
+        check_arguments(content, styles, style_weights, style_scale, masks, tile)
+        sizes = pyramid_sizes(content.shape[:2], self.config.smallest)
+        image, first_scale, done = None, 0, 0
+        if state is not None:
+            image, first_scale, done = state.image, state.scale, state.iteration
+        for scale, (height, width) in list(enumerate(sizes))[first_scale:]:
+            # Resize everything to the current size.
+            small_content = resize(content, height, width)
+            longer_side = round(max(height, width) * style_scale)
+            small_styles = [as_batch(resize_longer_side(style, longer_side)) for style in styles]
+            small_masks = masks and [resize_mask(mask, height, width) for mask in masks]
+            if image is None:
+                image = initial_image(self.config.init, small_content, styles[0], seed)
+            image = resize_image(image, height, width)
+            # Descend.
+            targets = self.targets(
+                as_batch(small_content), small_styles, style_weights, small_masks, tile
             )
-            start = (
-                initial_image(config.init, small, styles[0], seed)
-                if picture is None
-                else resize_image(picture, height, width)
-            )
-            picture = start
-            model = StyleTransfer(
-                objective, as_batch(small), targets, start, style_weights, regions, tile
-            )
-            for done, picture, losses in optimize(model, config.iterations - done, done):  # noqa: B020 (it is where it was left)
-                if done % SAVE_EVERY == 0:
-                    state.write(picture, level, done)
-                if progress:
-                    progress((height, width), config.iterations, done, losses)
-            state.write(picture, level + 1, 0)
+            iterates = self.optimize(image, targets, self.config.iterations - done)
+            for iteration, (image, losses) in enumerate(iterates, done + 1):
+                if on_iteration:
+                    on_iteration(DescentState(image, scale, iteration, losses))
             done = 0
-    except KeyboardInterrupt:
-        picture = picture if picture is not None else as_batch(content)
-        state.write(picture, level, done)
-        finished = False
-    else:
-        finished = True
-    whole = resize_image(picture, *content.shape[:2])
-    return StyleTransferResult(
-        transforms.to_uint8(whole)[0].numpy(), losses, time.time() - begin, finished
-    )
+        return to_uint8(resize_image(image, *content.shape[:2]))[0].numpy()
 
 
-def feature_layers(config):
-    return tuple(dict.fromkeys((*config.style_layers, *config.content_layers)))
-
-
-def resize_image(picture, height, width):
-    """float32 (1, h, w, 3) in [-1, 1] -> the same of another size."""
-    return tf.clip_by_value(tf.image.resize(picture, (height, width), "bicubic"), -1.0, 1.0).numpy()
+# --- images
 
 
 def pyramid_sizes(size, smallest):
-    """The sizes from coarse to fine, [(h, w), ...]: the longer side grows by sqrt 2 from about `smallest` to the picture's own."""
+    """Return the sizes (h, w) from coarse to fine, each sqrt(2) times as large as the one before.
+
+    Args:
+        size: (h, w) of the result, the last size.
+        smallest: longer side of the first size, approximately.
+    """
     longer = max(size)
     count = max(0, round(2 * np.log2(longer / smallest))) if longer > smallest else 0
     smaller = [tuple(round(side / 2 ** (i / 2)) for side in size) for i in range(count, 0, -1)]
-    return [each for each in smaller if min(each) >= 32] + [tuple(size)]
+    return [sides for sides in smaller if min(sides) >= 32] + [tuple(size)]
 
 
 def initial_image(init, content, style, seed):
-    """float32 (1, h, w, 3) in [-1, 1]."""
+    """Return the start image, float32 (1, h, w, 3) in [-1, 1]; `init` as in the config."""
     if init == "noise":
-        return (
-            np.random.default_rng(seed).uniform(-0.5, 0.5, (1, *content.shape)).astype(np.float32)
-        )
-    return as_batch(content if init == "content" else resize(style, *content.shape[:2]))
+        shape = (1, *content.shape)
+        return np.random.default_rng(seed).uniform(-0.5, 0.5, shape).astype(np.float32)
+    return as_batch(content if init == "content" else resize(style, *content.shape[:2])).numpy()
+
+
+def resize_image(image, height, width):
+    """Resize and clip to [-1, 1]: float32 (1, h, w, 3) -> array (1, height, width, 3)."""
+    return tf.clip_by_value(tf.image.resize(image, (height, width), "bicubic"), -1.0, 1.0).numpy()
+
+
+def resize_mask(mask, height, width):
+    """Resize a mask and scale it to [0, 1]: uint8 (h, w) -> float32 (height, width)."""
+    return resize(mask[..., None], height, width)[..., 0] / np.float32(255)
 
 
 def as_batch(image):
-    return transforms.to_float(image)[None]
+    """Convert uint8 (h, w, 3) to float32 (1, h, w, 3) in [-1, 1]."""
+    return to_float(image)[None]
 
 
-def optimize(model, iterations, done=0):
-    """Goes downhill by the config's optimizer.
-
-    Args:
-        model: a `StyleTransfer`.
-        iterations: how many.
-        done: how many there were before.
-
-    Yields:
-        (iterations done, the best picture so far as float32 (1, h, w, 3), its losses), after every iteration.
-
-    Raises:
-        UserError: a loss that is NaN or infinite.
-    """
-    best, least = model.start.numpy(), {}
-    steps = lbfgs(model) if model.config.optimizer == "lbfgs" else adam_iterates(model)
-    for i, (pixels, losses) in zip(range(iterations), steps, strict=False):
-        losses = {name: float(value) for name, value in losses.items()}
-        if not np.isfinite(losses["image"]):
-            raise UserError(
-                f"the loss became {losses['image']}: lower the weights or the learning rate"
-            )
-        if not least or losses["image"] < least["image"]:
-            best, least = pixels, losses
-        yield done + i + 1, best, least
-
-
-def adam_iterates(model):
-    """The pictures on the way of Adam, each with its losses."""
-    model.compile(xla="off")
-    while True:
-        pixels = model.canvas.pixels.numpy()
-        losses, gradient = model.value_and_gradient(tf.constant(pixels))
-        yield pixels, losses
-        model.image_optimizer.apply([gradient], [model.canvas.pixels])
-
-
-class SavedState:
-    """What an interrupted painting goes on from, in a folder of its own (or nowhere): the picture at every size, and state.npz."""
-
-    def __init__(self, folder, content, styles, masks, settings):
-        sha = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        for image in (content, *styles, *(masks or ())):
-            sha.update(str(image.shape).encode() + np.ascontiguousarray(image).tobytes())
-        self.folder = folder and folder / sha.hexdigest()[:12]
-        if folder:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UserError(
-                    f"the folder for the state cannot be made ({error.strerror}), received {folder}"
-                ) from None
-
-    def read(self):
-        """(picture, size number, iterations done there); at the very beginning (None, 0, 0)."""
-        if not self.folder or not (self.folder / "state.npz").is_file():
-            return None, 0, 0
-        with np.load(self.folder / "state.npz") as stored:
-            return stored["picture"], int(stored["level"]), int(stored["done"])
-
-    def write(self, picture, level, done):
-        if self.folder:
-            partial = self.folder / "partial.npz"
-            np.savez(partial, picture=picture, level=level, done=done)
-            partial.replace(self.folder / "state.npz")
-            image_files.write_image(
-                transforms.to_uint8(picture)[0].numpy(),
-                self.folder / f"{picture.shape[2]}x{picture.shape[1]}.png",
-            )
-
-
-# --- arguments and numbers
-
-
-def check_inputs(content, styles, style_weights, style_scale, masks, tile):
-    for image in (content, *styles):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise UserError(f"images must be uint8 (h, w, 3), received {image.dtype} {image.shape}")
-    if min(content.shape[:2]) < 32:
-        raise UserError(
-            f"a picture must have at least 32 pixels to each side, received {content.shape[1]}x{content.shape[0]}"
-        )
+def check_arguments(content, styles, style_weights, style_scale, masks, tile):
+    """Raise `UserError` unless the arguments of `StyleTransfer.stylize` are valid."""
+    check_image(content, "The content image", 32)
+    for style in styles:
+        check_image(style, "A style image", 1)
     normalized_weights(style_weights, len(styles))
     if not 0.05 <= style_scale <= 20:
-        raise UserError(
-            f"style_scale must be between 0.05 and 20, received style_scale={style_scale}"
-        )
+        raise UserError(f"style_scale must be between 0.05 and 20, got {style_scale}.")
     if masks is not None and len(masks) != len(styles):
         raise UserError(
-            f"every style needs a mask, received {len(masks)} masks for {len(styles)} styles"
+            f"There must be one mask for each style, got {len(masks)} masks "
+            f"for {len(styles)} styles."
         )
     for mask in masks or ():
         if mask.shape != content.shape[:2]:
             raise UserError(
-                f"a mask must have the content's size {content.shape[:2]}, received {mask.shape}"
+                f"A mask must have the content's size {content.shape[:2]}, got {mask.shape}."
             )
         if not mask.any():
-            raise UserError("a mask is black all over: its style has no place")
+            raise UserError("A mask must have white pixels, got one that is black everywhere.")
     if tile % 16 or tile < 0:
-        raise UserError(f"a tile must be a multiple of 16 pixels, received tile={tile}")
+        raise UserError(f"tile must be a multiple of 16 pixels or 0, got {tile}.")

@@ -1,4 +1,4 @@
-"""What the models of style share: the network to look through, and `stylize` for pictures of any size."""
+"""Shared parts of the stylization models: feature network, images of any size, argument checks."""
 
 import dataclasses
 
@@ -6,37 +6,38 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.config import ModelConfig
+from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.transforms import apply_at_any_size, resize_longer_side, to_float, to_uint8
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
 from tfgan_zoo.features.vgg import load_perceptual_network
 from tfgan_zoo.models.base import ZooModel
+from tfgan_zoo.models.replicated import check_float_images
 from tfgan_zoo.visualize import pad_to_common_size
 
-STYLE_LAYERS = (
+STYLE_LAYERS = (  # Gatys et al. 2016, section 3
     "block1_conv1",
     "block2_conv1",
     "block3_conv1",
     "block4_conv1",
     "block5_conv1",
-)  # Gatys et al. 2016, section 3
+)
 CONTENT_LAYERS = ("block4_conv2",)
 
 
 @dataclasses.dataclass(frozen=True)
 class StylizationConfig(ModelConfig):
-    """What the networks for style have."""
+    """Fields that all stylization models share."""
 
-    image_size: int = (
-        256  # pixels of a training crop, square; pictures to stylise may be of any size
-    )
-    features: str = "random"  # the network to look through: random, small, imagenet, or a file (see features.perceptual)
-    features_width: int = 32  # channels of its first block if it is random; VGG19 has 64
-    pooling: str = "max"  # or average
+    image_size: int = 256  # side of a square training crop, in pixels
+    features: str = "random"  # feature network: random, small, imagenet or a file (features/vgg.py)
+    features_width: int = 32  # channels of its first block if features=random; VGG-19 has 64
+    pooling: str = "max"  # of the feature network: max or average
     content_weight: float = 1.0
     style_weight: float = 10.0
 
     task = "stylize"
     channels = 3
+    takes_styles = False  # the model learns one style, that of the fields style and style_size
 
     def __post_init__(self):
         check_at_least(32, image_size=self.image_size)
@@ -50,106 +51,156 @@ class StylizationConfig(ModelConfig):
         check_at_least(0, **numbers)
 
     def feature_network(self, layers):
-        """The network to look through, a `features.PerceptualNetwork`."""
-        return load_perceptual_network(
-            self.features,
-            layers,
-            self.pooling,
-            self.features_width if self.features == "random" else 64,
-        )
+        """Load the feature network: a `features.vgg.PerceptualNetwork` with these layers."""
+        width = self.features_width if self.features == "random" else 64
+        return load_perceptual_network(self.features, layers, self.pooling, width)
+
+    def style_image(self):
+        """Load the one style of the model: uint8 (h, w, 3), or None if the model takes styles."""
+        return None if self.takes_styles else load_style_image(self.style, self.style_size)
 
 
 class StylizationModel(ZooModel):
-    """A network that stylises pictures of any size.
+    """Model that stylizes images of any size.
 
-    A subclass has `multiple`, of which the sides of its network's images are multiples, and `paint`, from a content image and more to the
-    stylised one, float32 (n, h, w, 3) in about [-1, 1].
+    A subclass defines `stylize(image, ...)` for one uint8 image. If it is a network, it also
+    defines `multiple`, of which the sides of the network's images are multiples, and
+    `stylize_tensor(images, *args)`, from float32 (n, h, w, 3) in [-1, 1] to stylized images of
+    the same shape.
     """
 
     multiple = 4
-    takes_styles = False  # whether `stylize` takes styles, or the network has learnt one
+
+    @property
+    def takes_styles(self):
+        """True if `stylize` takes style images, False if the model has learned one style."""
+        return self.config.takes_styles
 
     def train_step(self, data):
         return self.report(**self.descend(lambda: self.compute_losses(self.unpack_batch(data))))
 
-    def apply(self, image, *more):
-        """One picture of any size: uint8 tensor (h, w, 3) and what else `paint` takes -> uint8 (h, w, 3)."""
-        out = apply_at_any_size(
-            lambda x: self.paint(x, *more), to_float(image)[None], self.multiple, 32
+    def stylize_uint8(self, image, *args):
+        """Stylize one image of any size: uint8 tensor (h, w, 3) -> uint8 tensor (h, w, 3).
+
+        Args:
+            image: uint8 (h, w, 3).
+            *args: further arguments of `stylize_tensor`.
+        """
+        stylized = apply_at_any_size(
+            lambda images: self.stylize_tensor(images, *args),
+            to_float(image)[None],
+            self.multiple,
+            32,
         )
-        return to_uint8(out)[0]
+        return to_uint8(stylized)[0]
 
     def sample_grid(self, count, seed, fixed_images):
-        """A picture of what the model has learnt, (images, columns): contents, styles if there are several, and results below."""
+        """Return (images, columns): contents, styles if the model takes them, results below."""
         columns = []
         for i in range(min(count, len(fixed_images))):
             content, *styles = fixed_images.evaluation_images(i)
-            columns.append([content, *styles, self.stylize(content, *([styles] if styles else []))])
-        return pad_to_common_size(
-            [image for row in zip(*columns, strict=True) for image in row]
-        ), len(columns)
+            result = self.stylize(content, *([styles] if self.takes_styles else []))
+            columns.append([content, *styles, result])
+        images = [image for row in zip(*columns, strict=True) for image in row]
+        return pad_to_common_size(images), len(columns)
 
 
-def check_image(image, name="a picture", least=8):
-    """Raises `UserError` unless it is uint8 (h, w, 3) of at least so many pixels to each side."""
-    if (
-        image.dtype != np.uint8
-        or image.ndim != 3
-        or image.shape[2] != 3
-        or min(image.shape[:2]) < least
-    ):
+def unpack_content_and_style(data):
+    """Return the (content, style) images of a training batch.
+
+    Raises:
+        UserError: a batch that is not a pair, or images that are not floating point.
+    """
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise UserError(
-            f"{name} must be uint8 (h, w, 3) of at least {least} pixels to each side, received {image.dtype} {image.shape}"
+            f"Batches must be pairs (content, style) of images, got {type(data).__name__}."
+        )
+    return tuple(check_float_images(images) for images in data)
+
+
+def check_image(image, name="The image", least=8):
+    """Raise `UserError` unless an image is uint8 (h, w, 3) with sides of `least` pixels or more."""
+    is_rgb = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+    if not is_rgb or min(image.shape[:2]) < least:
+        raise UserError(
+            f"{name} must be uint8 (h, w, 3) with at least {least} pixels on each side, "
+            f"got {image.dtype} {image.shape}."
         )
 
 
 def check_styles(styles, alpha):
+    """Raise `UserError` unless all styles are valid images and alpha is in [0, 1]."""
     for style in styles or ():
-        check_image(style, "a style", 32)
+        check_image(style, "A style image", 32)
     if not 0.0 <= alpha <= 1.0:
-        raise UserError(f"alpha must be in [0, 1], received alpha={alpha}")
+        raise UserError(f"alpha must be in [0, 1], got {alpha}.")
+
+
+def normalized_weights(weights, count):
+    """Return the weights of `count` styles, scaled so that they add up to 1.
+
+    Args:
+        weights: a list of numbers of at least 0; equal weights if None.
+        count: number of styles.
+
+    Raises:
+        UserError: a wrong number of weights, a negative one, or only zeros.
+    """
+    weights = [1.0] * count if weights is None else list(weights)
+    if not count or len(weights) != count or min(weights) < 0 or not sum(weights):
+        raise UserError(
+            f"style_weights must have a number of at least 0 for each of {count} styles, and not "
+            f"only zeros, got {weights}."
+        )
+    return [weight / sum(weights) for weight in weights]
 
 
 def stylize_with_statistics(moments, paint, image, styles, alpha, style_weights, own=None):
-    """`AdaIN.stylize` from its two functions: moments of a picture, and (image, its moments, the style's, alpha) -> uint8 (h, w, 3)."""
+    """Run `AdaIN.stylize` on a model or on an exported one.
+
+    Args:
+        moments: function from a uint8 image to its feature statistics, float32 (2, 1, 1, c).
+        paint: function (image, its statistics, the style's statistics, alpha) -> uint8 (h, w, 3).
+        image: see `AdaIN.stylize`.
+        styles: see `AdaIN.stylize`.
+        alpha: see `AdaIN.stylize`.
+        style_weights: see `AdaIN.stylize`.
+        own: see `AdaIN.stylize`.
+
+    Returns:
+        uint8 (h, w, 3).
+    """
     check_image(image)
     check_styles(styles, alpha)
-    shares = normalized_weights(style_weights, len(styles))
-    style = sum(
-        share * np.asarray(moments(each)) for share, each in zip(shares, styles, strict=True)
+    weights = normalized_weights(style_weights, len(styles))
+    style_statistics = sum(
+        weight * np.asarray(moments(style)) for weight, style in zip(weights, styles, strict=True)
     )
-    own = (
-        moments(resize_longer_side(image, max(image.shape))) if own is None else own
-    )  # a picture of a few pixels is enlarged for it
+    if own is None:  # the encoder needs 32 pixels on each side: enlarge smaller images
+        own = moments(resize_longer_side(image, max(image.shape)))
     return np.asarray(
         paint(
-            image, tf.constant(own), tf.constant(style, tf.float32), tf.constant(alpha, tf.float32)
+            image,
+            tf.constant(own),
+            tf.constant(style_statistics, tf.float32),
+            tf.constant(alpha, tf.float32),
         )
     )
 
 
 def reference_stylizations(model):
-    """A picture of noise, whose sides no network needs, stylised by a model or by an exported one."""
+    """Stylize a random image of 52x75 pixels (no multiple of any stride) by a model.
+
+    Args:
+        model: a `StylizationModel` or an exported one.
+
+    Returns:
+        uint8 (52, 75, 3).
+    """
     random = np.random.default_rng(0)
     content, *styles = (
         random.integers(0, 256, size, np.uint8) for size in ((52, 75, 3), (40, 64, 3), (55, 39, 3))
     )
-    return (
-        model.stylize(content, styles, 0.75, (1.0, 2.0))
-        if model.takes_styles
-        else model.stylize(content)
-    )
-
-
-def normalized_weights(weights, count):
-    """What each of so many styles counts, together 1.
-
-    Raises:
-        UserError: another number of weights, a negative one, or nothing but 0.
-    """
-    weights = [1.0] * count if weights is None else list(weights)
-    if not count or len(weights) != count or min(weights) < 0 or not sum(weights):
-        raise UserError(
-            f"{count} styles need as many weights of at least 0, not all 0, received style_weights={weights}"
-        )
-    return [weight / sum(weights) for weight in weights]
+    if model.takes_styles:
+        return model.stylize(content, styles, 0.75, (1.0, 2.0))
+    return model.stylize(content)

@@ -1,20 +1,29 @@
-"""VAE: an encoder and a decoder trained together to describe the data, and to make more of it.
+"""VAE: image generation by an encoder and a decoder that maximize a bound on the likelihood.
 
 Paper: Kingma, Welling, "Auto-Encoding Variational Bayes", 2013, arXiv 1312.6114.
 
-    max  ELBO = E_q(z|x) log p(x|z) - KL(q(z|x) || p(z)) <= log p(x),   p(z) = N(0, I),  q(z|x) = N(mean(x), diag variance(x))
+    max  ELBO = E_q(z|x) log p(x|z) - KL(q(z|x) || p(z)) <= log p(x)
+    p(z) = N(0, I),  q(z|x) = N(mean(x), diag variance(x))
 
-Step: z = mean + sigma * noise, one draw an image (section 2.4, L = 1); one step of Adam along -ELBO, summed over pixels and latent
-dimensions, averaged over images.
+Training step: draw z = mean + sigma * noise once per image (section 2.4, L = 1). Take one step of
+Adam along -ELBO, which is summed over pixels and latent dimensions and averaged over images.
 
-Options from later papers: kl_weight (beta-VAE, Higgins et al. 2017), KL warm-up (Bowman et al. 2015), free bits (Kingma et al. 2016,
-arXiv 1606.04934), labels as a condition of both networks (Kingma et al. 2014, arXiv 1406.5298, M2 with the class known).
+Options from later papers: `kl_weight` (beta-VAE, Higgins et al. 2017), `kl_warmup` (Bowman et al.
+2015), `free_bits` (Kingma et al. 2016, arXiv 1606.04934), and `classes`, a label as a condition of
+both networks (Kingma et al. 2014, arXiv 1406.5298, model M2 with known labels).
 
-Deviations from the paper: ReLU for tanh and 400 hidden units (later papers' reference), Adam for Adagrad; the convolutional networks
-(batch norm, LeakyReLU) are DCGAN's. Pixels are x in [0, 1] inside; a Bernoulli likelihood wants them binarised (data.binarize).
+Deviations from the paper:
 
-Presets: vae_mnist_perceptron (the reference network: 89.9 nats on test images), vae_mnist (convolutional: 85.1 nats), vae_digits,
-vae_fashion_mnist.
+- ReLU and 400 hidden units replace tanh and 500, as in the reference networks of later papers.
+- Adam replaces Adagrad, because it needs less tuning.
+- By default the networks are convolutional, with DCGAN's blocks (batch norm, LeakyReLU). They
+  reach a higher likelihood. network=perceptron gives the paper's kind.
+
+Inside the model pixels x are in [0, 1]. A Bernoulli likelihood needs black and white pixels (see
+`data.binarize`).
+
+Presets: vae_mnist_perceptron (the reference network, 89.9 nats on test images), vae_mnist
+(convolutional, 85.1 nats), vae_digits, vae_fashion_mnist.
 """
 
 import dataclasses
@@ -43,119 +52,112 @@ from tfgan_zoo.optimizers import Adam
 
 @dataclasses.dataclass(frozen=True)
 class VAEConfig(ConditionConfig):
+    """Defaults: a convolutional VAE for binarized MNIST."""
+
     image_size: int = 28  # pixels, square
     channels: int = 1
     latent_dim: int = 40
     network: str = "convolutional"  # or perceptron (the paper's, appendix C)
-    width: int = 32  # convolutional: channels at half the image's size, doubled at every halving
+    width: int = 32  # convolutional: channels of the largest map, doubled per stage
     kernel_size: int = 4  # pixels
-    hidden: int = 400  # units of the dense hidden layer on either side
-    likelihood: str = "bernoulli"  # of black and white pixels (see data.binarize), or gaussian (appendix C.1, C.2)
-    sigma: float = 0.0  # gaussian: the pixels' standard deviation, in units of the range [0, 1]; 0: one number that is learned
+    hidden: int = 400  # units of the dense hidden layer, in the encoder and in the decoder
+    likelihood: str = "bernoulli"  # or gaussian (appendix C.1 and C.2)
+    sigma: float = 0.0  # gaussian: deviation of pixels in [0, 1]; 0: one learned number
     kl_weight: float = 1.0  # beta
     kl_warmup: int = 0  # steps over which the KL's weight grows from 0 to kl_weight
-    free_bits: float = 0.0  # nats of KL that a latent dimension may use for nothing, in the mean over a replica's batch
-    classes: int = 0  # conditional on a label or vector if more than 0
+    free_bits: float = 0.0  # nats of KL per latent dimension that cost nothing, mean over a batch
+    classes: int = 0  # length of the condition; 0: unconditional
     learning_rate: float = 1e-3  # Adam
-    decay_steps: int = (
-        0  # steps over which the learning rate falls to 0 along a cosine; 0: it stays
-    )
+    decay_steps: int = 0  # steps over which the rate falls to 0 along a cosine; 0: constant
 
     task = "generate"
 
     def __post_init__(self):
         self.check_condition()
-        check_at_least(
-            1, image_size=self.image_size, channels=self.channels, latent_dim=self.latent_dim
-        )
-        check_at_least(1, width=self.width, kernel_size=self.kernel_size, hidden=self.hidden)
-        check_at_least(
-            0,
-            sigma=self.sigma,
-            kl_weight=self.kl_weight,
-            kl_warmup=self.kl_warmup,
-            free_bits=self.free_bits,
-        )
+        check_at_least(1, image_size=self.image_size, channels=self.channels)
+        check_at_least(1, latent_dim=self.latent_dim, hidden=self.hidden)
+        check_at_least(1, width=self.width, kernel_size=self.kernel_size)
+        check_at_least(0, sigma=self.sigma, kl_weight=self.kl_weight, kl_warmup=self.kl_warmup)
+        check_at_least(0, free_bits=self.free_bits)
         check_at_least(0, learning_rate=self.learning_rate, decay_steps=self.decay_steps)
         check_choice("network", self.network, ("convolutional", "perceptron"))
         check_choice("likelihood", self.likelihood, ("bernoulli", "gaussian"))
         if self.sigma and self.likelihood == "bernoulli":
-            raise UserError(f"sigma is for likelihood=gaussian, received sigma={self.sigma}")
+            raise UserError(f"sigma must be 0 unless likelihood=gaussian, got {self.sigma}.")
         if self.network == "convolutional":
-            feature_map_sizes(self.image_size, self.width)  # refuses sizes that do not fit
+            feature_map_sizes(self.image_size, self.width)  # raises for an unsuitable size
 
 
 def encoder(config):
-    """x (n, s, s, c) in [0, 1], and y (n, classes) if conditional -> mean, log variance of q(z|x), each float32 (n, latent_dim).
+    """Build q(z|x): x, and y if conditional -> mean and log variance.
 
     Args:
         config: a `VAEConfig`.
 
     Returns:
-        A built `keras.Model`.
+        A built `keras.Model`. Inputs: x (n, s, s, c) in [0, 1], y (n, classes). Outputs: two
+        float32 tensors (n, latent_dim).
     """
-    image = keras.Input((config.image_size, config.image_size, config.channels), name="image")
-    condition = condition_inputs_of(config)
-    x = image
-    if config.network == "convolutional":
-        for _, width in feature_map_sizes(
-            config.image_size, config.width
-        ):  # (n, 14, 14, 32), (n, 7, 7, 64), (n, 4, 4, 128)
+    x = image = keras.Input((config.image_size, config.image_size, config.channels), name="image")
+    condition = condition_input(config)
+    if config.network == "convolutional":  # (n, 14, 14, 32), (n, 7, 7, 64), (n, 4, 4, 128)
+        for _, width in feature_map_sizes(config.image_size, config.width):
             x = keras.layers.LeakyReLU(0.2)(convolution(x, width, config.kernel_size, "batch"))
-    x = hidden_layer(config, keras.layers.Flatten()(x), condition)  # (n, 400)
+    x = keras.layers.Flatten()(x)  # (n, 2048)
+    x = hidden_layer(config, x, condition)  # (n, 400)
     mean = keras.layers.Dense(config.latent_dim, name="mean", dtype="float32")(x)
     log_variance = keras.layers.Dense(config.latent_dim, name="log_variance", dtype="float32")(x)
     return keras.Model(network_inputs(image, *condition), [mean, log_variance], name="encoder")
 
 
 def decoder(config):
-    """z (n, latent_dim), and y (n, classes) if conditional -> p(x|z)'s parameters: logits, or mean and log sigma, (n, s, s, c).
+    """Build p(x|z): z, and y if conditional -> logits, or mean and log sigma, of the pixels.
 
     Args:
         config: a `VAEConfig`.
 
     Returns:
-        A built `keras.Model` with one or two outputs.
+        A built `keras.Model`. Inputs: z (n, latent_dim), y (n, classes). Output: float32
+        (n, s, s, c), and with a Gaussian likelihood also log sigma (1,).
     """
     shape = (config.image_size, config.image_size, config.channels)
     z = keras.Input((config.latent_dim,), name="z")
-    condition = condition_inputs_of(config)
+    condition = condition_input(config)
     x = hidden_layer(config, z, condition)  # (n, 400)
     if config.network == "convolutional":
-        (start, first), *inner = reversed(feature_map_sizes(config.image_size, config.width))
-        x = keras.layers.LeakyReLU(0.2)(batch_norm()(project(x, start, first)))  # (n, 4, 4, 128)
-        for size, width in inner:  # (n, 7, 7, 64), (n, 14, 14, 32)
-            x = keras.layers.LeakyReLU(0.2)(
-                batch_norm()(
-                    transposed_convolution(x, width, config.kernel_size, size, use_bias=False)
-                )
-            )
-        x = transposed_convolution(
-            x, config.channels, config.kernel_size, config.image_size
-        )  # (n, 28, 28, 1)
+        kernel_size = config.kernel_size
+        (first_size, first_width), *stages = reversed(
+            feature_map_sizes(config.image_size, config.width)
+        )
+        x = batch_norm()(project(x, first_size, first_width))  # (n, 4, 4, 128)
+        x = keras.layers.LeakyReLU(0.2)(x)
+        for size, width in stages:  # (n, 7, 7, 64), (n, 14, 14, 32)
+            x = batch_norm()(transposed_convolution(x, width, kernel_size, size, use_bias=False))
+            x = keras.layers.LeakyReLU(0.2)(x)
+        x = transposed_convolution(x, config.channels, kernel_size, config.image_size)
     else:
         x = keras.layers.Reshape(shape)(keras.layers.Dense(math.prod(shape))(x))
-    location = keras.layers.Activation("linear", dtype="float32", name="location")(x)
-    if config.likelihood == "bernoulli":
-        return keras.Model(network_inputs(z, *condition), location, name="decoder")
-    log_sigma = LearnedScalar(
-        math.log(config.sigma or 0.5), trainable=not config.sigma, name="log_sigma"
-    )(location)
-    return keras.Model(network_inputs(z, *condition), [location, log_sigma], name="decoder")
+    # (n, 28, 28, 1)
+    parameters = [keras.layers.Activation("linear", dtype="float32", name="location")(x)]
+    if config.likelihood == "gaussian":
+        log_sigma = LearnedScalar(
+            math.log(config.sigma or 0.5), trainable=not config.sigma, name="log_sigma"
+        )
+        parameters.append(log_sigma(parameters[0]))
+    return keras.Model(network_inputs(z, *condition), parameters, name="decoder")
 
 
-def condition_inputs_of(config):
+def condition_input(config):
     return [keras.Input((config.classes,), name="condition")] if config.classes else []
 
 
 def hidden_layer(config, x, condition):
-    """The dense hidden layer, which also sees the condition."""
+    """Apply the dense hidden layer, which also receives the condition."""
     x = keras.layers.Concatenate()([x, *condition]) if condition else x
     if config.network == "perceptron":
         return keras.layers.Dense(config.hidden, activation="relu")(x)
-    return keras.layers.LeakyReLU(0.2)(
-        batch_norm()(keras.layers.Dense(config.hidden, use_bias=False)(x))
-    )
+    x = batch_norm()(keras.layers.Dense(config.hidden, use_bias=False)(x))
+    return keras.layers.LeakyReLU(0.2)(x)
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
@@ -182,21 +184,6 @@ class VAE(LatentModel):
     def make_optimizer(self, player):
         return Adam(cosine_decay(self.config.learning_rate, self.config.decay_steps))
 
-    def call(self, inputs, training=False):
-        """z, or (z, condition) -> the mean image of p(x|z) in [-1, 1]."""
-        location, *_ = self.decode(inputs, training=training)
-        mean = (
-            tf.sigmoid(location)
-            if self.config.likelihood == "bernoulli"
-            else tf.clip_by_value(location, 0.0, 1.0)
-        )
-        return 2.0 * mean - 1.0
-
-    def decode(self, inputs, training=False):
-        """The parameters of p(x|z) as a list: logits, or mean and log sigma."""
-        parameters = self.decoder(inputs, training=training)
-        return parameters if isinstance(parameters, list) else [parameters]
-
     def train_step(self, data):
         return self.report(**self.descend(lambda: self.compute_losses(self.unpack_batch(data))))
 
@@ -204,15 +191,14 @@ class VAE(LatentModel):
         image, *condition = batch
         x = (image + 1.0) / 2.0
         mean, log_variance = self.encoder(network_inputs(x, *condition), training=True)  # q(z|x)
-        z = mean + tf.exp(0.5 * log_variance) * self.noise(
-            (batch_size_of(x), self.config.latent_dim), stream="z"
-        )
+        noise = self.noise((batch_size_of(x), self.config.latent_dim), stream="z")
+        z = mean + tf.exp(0.5 * log_variance) * noise
         parameters = self.decode(network_inputs(z, *condition), training=True)  # p(x|z)
         reconstruction = -tf.reduce_mean(self.log_likelihood(x, parameters))
         kl = tf.reduce_mean(gaussian_kl(mean, log_variance), axis=0)  # (latent_dim,)
+        penalty = self.kl_weight() * tf.reduce_sum(tf.maximum(kl, self.config.free_bits))
         return {
-            "vae": reconstruction
-            + self.kl_weight() * tf.reduce_sum(tf.maximum(kl, self.config.free_bits)),
+            "vae": reconstruction + penalty,
             "elbo": -reconstruction - tf.reduce_sum(kl),
             "reconstruction": reconstruction,
             "kl": tf.reduce_sum(kl),
@@ -220,96 +206,104 @@ class VAE(LatentModel):
         }
 
     def kl_weight(self):
-        """beta, after the warm-up."""
+        """Return beta, which grows linearly during the warm-up."""
         weight, steps = self.config.kl_weight, self.config.kl_warmup
-        return (
-            weight * tf.minimum(1.0, tf.cast(self.step.value, tf.float32) / steps)
-            if steps
-            else weight
-        )
+        if not steps:
+            return weight
+        return weight * tf.minimum(1.0, tf.cast(self.step.value, tf.float32) / steps)
+
+    def decode(self, inputs, training=False):
+        """Return the parameters of p(x|z) as a list: logits, or mean and log sigma."""
+        parameters = self.decoder(inputs, training=training)
+        return parameters if isinstance(parameters, list) else [parameters]  # Keras unwraps one
 
     def log_likelihood(self, x, parameters):
-        """log p(x|z) in nats, x in [0, 1]: (n,)."""
-        return (
-            bernoulli_log_likelihood(x, *parameters)
-            if self.config.likelihood == "bernoulli"
-            else gaussian_log_likelihood(x, *parameters)
-        )
+        """Return log p(x|z) in nats, (n,), of x in [0, 1] by the parameters of p(x|z)."""
+        if self.config.likelihood == "bernoulli":
+            return bernoulli_log_likelihood(x, *parameters)
+        return gaussian_log_likelihood(x, *parameters)
 
-    def diagnose(self, losses):
-        """Warns of posterior collapse: latent dimensions that the decoder does not use."""
-        if self.step < 500 or losses["active_units"] >= max(1, 0.1 * self.config.latent_dim):
-            return {}
-        return {
-            "collapse": f"posterior collapse: {losses['active_units']:.1f} of {self.config.latent_dim} latent dimensions are active, the "
-            "decoder ignores the others. Try model.kl_warmup=5000, model.free_bits=0.1 or a lower model.kl_weight"
-        }
+    def call(self, inputs, training=False):
+        """Return the mean of p(x|z) as images in [-1, 1], from z or from (z, condition)."""
+        location, *_ = self.decode(inputs, training=training)
+        if self.config.likelihood == "bernoulli":
+            return 2.0 * tf.sigmoid(location) - 1.0
+        return 2.0 * tf.clip_by_value(location, 0.0, 1.0) - 1.0
 
     def encode(self, images, labels=None):
-        """q(z|x) of images.
+        """Return q(z|x) of images.
 
         Args:
             images: uint8 (n, s, s, c).
             labels: as for `generate`.
 
         Returns:
-            mean and log variance, each a float32 array (n, latent_dim).
+            Mean and log variance, two float32 arrays (n, latent_dim).
         """
-        condition = self.condition(labels, len(images))
-        both = map_batches(
-            lambda image, *y: tf.concat(
-                self.encoder(network_inputs((to_float(image) + 1.0) / 2.0, *y)), 1
-            ),
+        outputs = map_batches(
+            lambda images, *condition: tf.concat(self.encode_tensor(images, *condition), axis=1),
             images,
-            *condition,
+            *self.condition(labels, len(images)),
         )
-        return np.split(both, 2, axis=1)
+        return np.split(outputs, 2, axis=1)
+
+    def encode_tensor(self, images, *condition):
+        x = (to_float(images) + 1.0) / 2.0
+        return self.encoder(network_inputs(x, *condition))
 
     def reconstruct(self, images, labels=None):
-        """The images as their mean codes decode: uint8 (n, s, s, c) -> uint8 (n, s, s, c)."""
-        return self.generate(self.encode(images, labels)[0], labels)
+        """Encode images and decode their mean codes: uint8 (n, s, s, c) -> uint8 (n, s, s, c)."""
+        mean, _ = self.encode(images, labels)
+        return self.generate(mean, labels)
 
     def densities(self, x, condition, noise):
-        """What a likelihood is estimated from, for z = mean + sigma * noise.
+        """Return the terms of a likelihood estimate, for z = mean + sigma * noise.
 
         Args:
-            x: float32 (n, s, s, c) in [0, 1], binarised for a Bernoulli likelihood.
-            condition: a list with one float32 (n, classes), or an empty one.
-            noise: float32 (k, n, latent_dim) from N(0, 1): k samples an image.
+            x: float32 (n, s, s, c) in [0, 1], binarized for a Bernoulli likelihood.
+            condition: a list with one float32 tensor (n, classes), or an empty list.
+            noise: float32 (k, n, latent_dim) from N(0, 1), k samples per image.
 
         Returns:
-            log p(x|z) (k, n), log p(z) - log q(z|x) (k, n), KL of every dimension (n, latent_dim), mean (n, latent_dim).
+            log p(x|z) (k, n), log p(z) - log q(z|x) (k, n), the KL of every latent dimension
+            (n, latent_dim), and the mean of q(z|x) (n, latent_dim).
         """
         mean, log_variance = self.encoder(network_inputs(x, *condition))
 
-        def of_sample(noise):
+        def sample_densities(noise):
             z = mean + tf.exp(0.5 * log_variance) * noise
-            prior_over_posterior = 0.5 * tf.reduce_sum(
-                tf.square(noise) - tf.square(z) + log_variance, axis=1
-            )
-            return self.log_likelihood(
-                x, self.decode(network_inputs(z, *condition))
-            ), prior_over_posterior
+            log_ratios = 0.5 * (tf.square(noise) - tf.square(z) + log_variance)
+            parameters = self.decode(network_inputs(z, *condition))
+            return self.log_likelihood(x, parameters), tf.reduce_sum(log_ratios, axis=1)
 
-        log_likelihood, log_ratio = tf.map_fn(
-            of_sample, noise, fn_output_signature=(tf.float32, tf.float32)
-        )
+        dtypes = (tf.float32, tf.float32)
+        log_likelihood, log_ratio = tf.map_fn(sample_densities, noise, fn_output_signature=dtypes)
         return log_likelihood, log_ratio, gaussian_kl(mean, log_variance), mean
 
+    def diagnose(self, losses):
+        """Detect posterior collapse: latent dimensions that the decoder ignores."""
+        active, total = losses["active_units"], self.config.latent_dim
+        if self.step < 500 or active >= max(1, 0.1 * total):
+            return {}
+        return {
+            "collapse": f"posterior collapse: {active:.1f} of {total} latent dimensions are "
+            "active, the decoder ignores the others. Try model.kl_warmup=5000, "
+            "model.free_bits=0.1 or a lower model.kl_weight"
+        }
+
     def signatures(self):
-        """Those of every latent model; `decode`, the same as serving_default; and `encode` and `reconstruct` from uint8 images."""
-        config = self.config
-        images = tf.TensorSpec(
-            (None, config.image_size, config.image_size, config.channels), tf.uint8, "images"
-        )
+        """Return the functions of an exported model: `{name: (function, [input specs])}`.
+
+        In addition to those of every latent model: `decode` (the same as `serving_default`),
+        `encode` and `reconstruct`, both from uint8 images.
+        """
         shared = super().signatures()
         decode, (_, *labels) = shared["serving_default"]
+        images = tf.TensorSpec((None, *self.image_shape), tf.uint8, "images")
 
         def encode(images, *labels):
             condition = [self.condition_tensor(label) for label in labels]
-            mean, log_variance = self.encoder(
-                network_inputs((to_float(images) + 1.0) / 2.0, *condition)
-            )
+            mean, log_variance = self.encode_tensor(images, *condition)
             return {"mean": mean, "log_variance": log_variance}
 
         def reconstruct(images, *labels):
@@ -324,5 +318,9 @@ class VAE(LatentModel):
 
 
 def active_units(mean):
-    """How many latent dimensions tell images apart: the variance of mean(x) over images is above 0.01 (Burda et al. 2015, section 5)."""
+    """Count the latent dimensions that differ between images.
+
+    A dimension is active if the variance of mean(x) over images is above 0.01 (Burda et al. 2015,
+    section 5).
+    """
     return tf.reduce_sum(tf.cast(tf.math.reduce_variance(mean, axis=0) > 0.01, tf.float32))

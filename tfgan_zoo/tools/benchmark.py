@@ -33,13 +33,7 @@ from tfgan_zoo import presets
 from tfgan_zoo.data import builtin_images, pipeline, tfds
 from tfgan_zoo.data.datasets import ImageData, load_for_experiment
 from tfgan_zoo.errors import UserError, first_line
-from tfgan_zoo.models.style_transfer import (
-    Objective,
-    StyleTransfer,
-    as_batch,
-    feature_layers,
-    transfer_style,
-)
+from tfgan_zoo.models.style_transfer import StyleTransfer, as_batch
 from tfgan_zoo.runs import build_model, log
 from tfgan_zoo.saving.exported import load_exported
 from tfgan_zoo.saving.saved_model import save_signatures
@@ -236,26 +230,27 @@ def measure_training(experiment, seconds, folder):
 
 def measure_optimization(experiment, seconds, folder):
     """Measure a model that optimizes one image: the step is a value and gradient."""
-    # Build the objective and compute the first gradient.
+    # Build the model and compute the first gradient.
     begin = time.perf_counter()
     content = builtin_images.photograph_crop(0, CONTENT_SIZE)
     style = builtin_images.style_image("mosaic", CONTENT_SIZE)
-    config = experiment.model
-    objective = Objective(config, config.feature_network(feature_layers(config)))
-    pixels, target = (tf.constant(as_batch(image)) for image in (content, style))
-    model = StyleTransfer(objective, pixels, [target], pixels)
-    step = timer(lambda: model.value_and_gradient(pixels))
+    model = StyleTransfer(experiment.model)
+    pixels = as_batch(content)
+    targets = model.targets(pixels, [as_batch(style)])
+    step = timer(lambda: model.losses_and_gradient(pixels, targets))
     step(1)
     first_step_seconds = time.perf_counter() - begin
 
     # Measure the gradient, then a whole optimization.
     memory = {"peak_memory_mib": peak_memory(), "gpu_peak_memory_mib": gpu_peak_memory()}
     times = measure_interleaved({"step": step, **machine_timers()}, seconds)
-    result = transfer_style(content, [style], config, objective=objective)
-    use = {"what": "stylize", "images": 1, "model": speed(np.array([result.seconds]), 1)}
+    begin = time.perf_counter()
+    model.stylize(content, [style])
+    seconds_of_stylize = np.array([time.perf_counter() - begin])
+    use = {"what": "stylize", "images": 1, "model": speed(seconds_of_stylize, 1)}
 
     # Count the operations of the gradient, traced again for this size alone.
-    graph = tf.function(lambda image: objective.gradient(image, *model.targets()))
+    graph = tf.function(lambda image: model.objective_and_gradient(image, *targets.whole()))
     counts = flops(graph.get_concrete_function(tf.TensorSpec(pixels.shape, pixels.dtype)))
     return {
         "image_size": CONTENT_SIZE,

@@ -1,0 +1,141 @@
+"""VGG-19 feature networks, and the distillation of the small one."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfgan_zoo import losses
+from tfgan_zoo.data import builtin_images, transforms
+from tfgan_zoo.errors import UserError
+from tfgan_zoo.features import distill_vgg, vgg
+from tfgan_zoo.features.vgg import (
+    SMALL_VGG_FILE,
+    build_vgg19,
+    caffe_preprocess,
+    load_perceptual_network,
+)
+from tfgan_zoo.models.stylization import STYLE_LAYERS
+
+
+def test_the_small_network_separates_styles():
+    """Two crops of one drawing are closer to each other than to crops of other drawings."""
+    network = load_perceptual_network("small", STYLE_LAYERS)
+    grams = {}
+    for name in builtin_images.STYLES:
+        image = builtin_images.style_image(name, 256)
+        for part, rows in enumerate((slice(0, 128), slice(-128, None))):
+            features = network(transforms.to_float(image[rows, :128])[None])
+            grams[name, part] = {layer: losses.gram_matrix(f) for layer, f in features.items()}
+
+    def distance(a, b):
+        errors = [losses.relative_error(grams[a, 0][x], grams[b, 1][x]) for x in STYLE_LAYERS]
+        return np.mean(errors)
+
+    for name in builtin_images.STYLES:
+        distances = {other: distance(other, name) for other in builtin_images.STYLES}
+        to_itself = distances.pop(name)
+        assert to_itself < 0.7 * min(distances.values())
+
+
+def test_the_small_network_is_checked_and_ends_at_block5(tmp_path, monkeypatch):
+    network = load_perceptual_network("small", STYLE_LAYERS, "average").network
+    assert [output.shape[-1] for output in network.outputs] == [16, 32, 64, 128, 128]
+    with pytest.raises(UserError, match="not be deeper than block5_conv1 .* got block5_conv2"):
+        load_perceptual_network("small", ["block5_conv2"])
+    damaged = tmp_path / "small_vgg.npz"
+    damaged.write_bytes(SMALL_VGG_FILE.read_bytes()[:-1])
+    monkeypatch.setattr(vgg, "SMALL_VGG_FILE", damaged)
+    with pytest.raises(UserError, match="small_vgg.npz is damaged"):
+        load_perceptual_network("small", STYLE_LAYERS)
+
+
+def test_distillation_lowers_the_error_and_folding_batch_norm_keeps_it(tmp_path, monkeypatch):
+    teacher, folder = tmp_path / "teacher.keras", tmp_path / "images"
+    build_vgg19(distill_vgg.LAYERS, "max", 4).save(teacher)
+    monkeypatch.setattr(distill_vgg, "SMALL_VGG_WIDTH", 4)
+    monkeypatch.setattr(distill_vgg, "SIZE", 32)
+    folder.mkdir()
+    for i in range(20):
+        Image.fromarray(builtin_images.photograph_crop(i, 64)).save(folder / f"{i}.png")
+    _, before = distill_vgg.distill(teacher, [folder], 1, 0)
+    network, errors = distill_vgg.distill(teacher, [folder], 100, 0)
+    assert list(errors) == list(distill_vgg.LAYERS)
+    assert sum(errors.values()) < 0.7 * sum(before.values())
+    student = distill_vgg.with_batch_norm(network)
+    x = tf.random.stateless_uniform((2, 32, 32, 3), (1, 2), -1.0, 1.0)
+    for _ in range(3):
+        student(x, training=True)
+    folded = distill_vgg.without_batch_norm(student)
+    for plain, normalized in zip(folded(x), student(x), strict=True):
+        np.testing.assert_allclose(plain, normalized, rtol=1e-3, atol=1e-4)
+
+
+def test_random_weights_are_always_the_same_and_keep_the_scale():
+    first, again = (load_perceptual_network("random", STYLE_LAYERS, width=16) for _ in range(2))
+    assert first.sha256 == again.sha256
+    image = transforms.to_float(builtin_images.photograph("flower")[:64, :64])[None]
+    powers = [float(tf.reduce_mean(tf.square(features))) for features in first(image).values()]
+    assert max(powers) / min(powers) < 20  # with He's variance
+
+
+def test_preprocessing_is_that_of_caffe():
+    # (128, 0, 255) in RGB, converted to BGR minus the mean of ImageNet
+    image = np.array([128, 0, 255], np.float32)[None, None, None] / 127.5 - 1
+    np.testing.assert_allclose(
+        caffe_preprocess(image)[0, 0, 0], [255 - 103.939, 0 - 116.779, 128 - 123.68], atol=1e-4
+    )
+
+
+def test_vgg19_equals_that_of_keras_except_at_the_borders(tmp_path):
+    reference = keras.applications.VGG19(include_top=False, weights=None)
+    reference.save_weights(tmp_path / "vgg19.weights.h5")
+    ours = load_perceptual_network(tmp_path / "vgg19.weights.h5", ["block1_conv1", "block3_conv1"])
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 64, 80, 3)).astype("float32")
+    inputs = keras.applications.vgg19.preprocess_input(np.round((image + 1) * 127.5, 4))
+    for layer, features in ours(image).items():
+        expected = keras.Model(reference.input, reference.get_layer(layer).output)(inputs)
+        assert features.shape == expected.shape
+        inner = (slice(None), slice(5, -5), slice(5, -5))  # not affected by the padding
+        np.testing.assert_allclose(features[inner], expected[inner], rtol=1e-3, atol=1e-2)
+        assert np.abs(features - expected).max() > 1
+
+
+def test_any_keras_model_with_the_layers_is_loaded(tmp_path):
+    x = image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="block1_conv1")(x)
+    x = keras.layers.MaxPooling2D(2, name="pool")(x)
+    x = keras.layers.Conv2D(5, 3, padding="same", activation="relu", name="block2_conv1")(x)
+    network, file = keras.Model(image, x), tmp_path / "net.keras"
+    network.save(file)
+    images = np.random.default_rng(0).uniform(-1, 1, (1, 8, 8, 3)).astype("float32")
+    features = load_perceptual_network(file, ["block2_conv1", "block1_conv1"])(images)
+    expected = network((images + 1) / 2)  # its images are in [0, 1]
+    np.testing.assert_allclose(features["block2_conv1"], expected, rtol=1e-5)
+    averaged = load_perceptual_network(file, ["block1_conv1", "block2_conv1"], "average")(images)
+    np.testing.assert_allclose(averaged["block1_conv1"], features["block1_conv1"], rtol=1e-5)
+    pooled = averaged["block1_conv1"].numpy().reshape(1, 4, 2, 4, 2, 4).mean((2, 4))
+    expected = network.layers[-1](pooled)
+    np.testing.assert_allclose(averaged["block2_conv1"], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weights", "layers", "message"),
+    [
+        ("random", ["block6_conv1"], "a layer must be one of"),
+        (
+            "nothing.h5",
+            ["block1_conv1"],
+            "features must be random, small, imagenet, a .keras model or a .h5 file",
+        ),
+        (
+            "nothing.keras",
+            ["block1_conv1"],
+            "features must be the path of an existing file, got 'nothing.keras'",
+        ),
+    ],
+)
+def test_unknown_networks_raise_errors(weights, layers, message):
+    with pytest.raises(UserError, match=message):
+        load_perceptual_network(weights, layers)
