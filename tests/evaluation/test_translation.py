@@ -250,7 +250,7 @@ def test_label_accuracy_where_the_answer_is_labels(pairs, heaps):
     way = Way(xy=lambda image: image)
     assert pairs.names(way) == ["l1", "psnr", "ssim"]
     with pytest.raises(
-        UserError, match="metric must be one of l1, psnr, ssim, received metric='label_accuracy'"
+        UserError, match="metric must be one of l1, psnr, ssim, got 'label_accuracy'"
     ):
         pairs.names(way, ["label_accuracy"])
     back = TranslationEvaluator(
@@ -320,7 +320,7 @@ def test_samples_and_limits():
     assert count("data.limit=0") == 100  # not one more because 10,000 are allowed
     assert count("data.limit=0", samples=10) == 10
     assert count("data.limit=16", samples=50) == 16
-    with pytest.raises(UserError, match="samples must be at least 1, received samples=0"):
+    with pytest.raises(UserError, match="samples must be at least 1, got 0"):
         count(samples=0)
     with pytest.raises(UserError, match="never saw, received data.split='test'"):
         count("data.split=test")
@@ -375,7 +375,7 @@ def test_without_truth_only_there_and_back(folder):
         xy=lambda image: image + 10, yx=lambda image: image - image % 2
     )  # even numbers come back 10 higher, odd ones 9
     assert evaluator.names(way) == ["cycle_l1"]
-    with pytest.raises(UserError, match="metric must be one of cycle_l1, received metric='l1'"):
+    with pytest.raises(UserError, match="metric must be one of cycle_l1, got 'l1'"):
         evaluator.names(way, ["l1"])
     with pytest.raises(UserError, match="no truth to compare with, and no way back"):
         evaluator.names(Way(xy=lambda image: image))
@@ -449,7 +449,7 @@ def test_evaluate_prints_scores_beside_baselines_and_stores_them(tmp_path, capsy
     for arguments, message in (
         (
             ["--metrics", "frechet"],
-            "metric must be one of l1, psnr, ssim, received metric='frechet'",
+            "metric must be one of l1, psnr, ssim, got 'frechet'",
         ),
         (["model.width=3"], "overrides of the data alone"),
         (["data.split=test"], "received data.split='test'"),

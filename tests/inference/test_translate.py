@@ -341,9 +341,9 @@ def test_wrong_files_are_refused_before_the_work(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"direction": "yx"}, "direction must be one of xy, received direction='yx'"),
+        ({"direction": "yx"}, "direction must be one of xy, got 'yx'"),
         ({"tile": 64, "overlap": 64}, "larger than the overlap, received tile=64 and overlap=64"),
-        ({"tile": -1}, "tile must be at least 0, received tile=-1"),
+        ({"tile": -1}, "tile must be at least 0, got -1"),
         ({"seed": 2**31}, "a seed must be below 2\\^31, received seed=2147483648"),
     ],
 )
@@ -771,7 +771,7 @@ def test_wrong_use_is_one_line(run, others, photos, tmp_path, monkeypatch, capsy
     for arguments, message in [
         (
             [others["pix2pix_tiny"], "photos", "-o", "out", "--direction", "yx"],
-            "direction must be one of xy, received direction='yx'",
+            "direction must be one of xy, got 'yx'",
         ),
         ([others["dcgan_tiny"], "photos", "-o", "out"], "use tfgan-zoo sample"),
         (["dcgan_tiny", "photos", "-o", "out"], "is not trained here"),

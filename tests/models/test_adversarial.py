@@ -315,7 +315,7 @@ def test_diagnosis_of_a_discriminator_that_has_won():
         ({"penalty": "gradient"}, "set model.discriminator_norm=none or spectral"),
         ({"objective": "hinge", "label_smoothing": 0.1}, "hinge has no targets to smooth"),
         ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), received ema_decay=1.0"),
-        ({"width": 0}, "width must be at least 1, received width=0"),
+        ({"width": 0}, "width must be at least 1, got 0"),
         ({"discriminator_steps": 0}, "discriminator_steps must be at least 1"),
     ],
 )

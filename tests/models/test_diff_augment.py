@@ -50,7 +50,7 @@ def test_static_shape_with_any_batch():
 
 
 def test_unknown_policy_and_shape_are_refused():
-    with pytest.raises(UserError, match=r"did you mean translation.*received policy='translatoin'"):
+    with pytest.raises(UserError, match=r"did you mean translation.*got 'translatoin'"):
         diff_augment(IMAGES, "color, translatoin", SEED)
     with pytest.raises(UserError, match=r"received images\.shape"):
         diff_augment(IMAGES[0], "color", SEED)

@@ -162,7 +162,7 @@ def test_mixed_precision_is_exported_in_float32(name, precision, run_of, tmp_pat
             "model.tflite",
             "coreml",
             {},
-            "format must be one of tflite, onnx, received format='coreml'",
+            "format must be one of tflite, onnx, got 'coreml'",
         ),
         (
             "dcgan_tiny",
