@@ -14,6 +14,7 @@ from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.data.transforms import resize, resize_longer_side
 from tfgan_zoo.errors import check_at_least, check_choice
+from tfgan_zoo.evaluation.evaluator import Evaluator
 from tfgan_zoo.features.vgg import load_perceptual_network
 from tfgan_zoo.losses import gram_matrix, relative_error
 from tfgan_zoo.metrics import similarity
@@ -93,7 +94,7 @@ def style_network(name, pooling="max", width=32):
     )
 
 
-class StylizationEvaluator:
+class StylizationEvaluator(Evaluator):
     """Contents, and styles if the model takes any, for any number of models.
 
     Args:
@@ -102,6 +103,12 @@ class StylizationEvaluator:
         extract_features: the network to extract_features through; the model's own for "auto".
         validate: whether to take validation images.
     """
+
+    metrics = STYLIZATION_METRICS
+
+    @classmethod
+    def create(cls, experiment, model, options):
+        return cls(experiment, options.samples, options.seed, options.network, options.validate)
 
     def __init__(self, experiment, samples=10_000, seed=0, extract_features="auto", validate=False):
         check_at_least(1, samples=samples)
@@ -122,9 +129,6 @@ class StylizationEvaluator:
         for name in wanted or []:
             check_choice("metric", name, STYLIZATION_METRICS)
         return list(wanted or STYLIZATION_METRICS)
-
-    def score_names(self, model, names):
-        return names
 
     def measure(self, model, names, picture=None):
         """{name: `scores.Score`}, means over the contents."""
@@ -169,6 +173,3 @@ class StylizationEvaluator:
             },
             "seed": self.seed,
         }
-
-    def warnings(self, names):
-        return []

@@ -17,6 +17,7 @@ from tfgan_zoo.data import domains, facades, transforms
 from tfgan_zoo.data.color_transfer import histogram_matcher
 from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.evaluation.evaluator import Evaluator
 from tfgan_zoo.metrics import similarity
 from tfgan_zoo.metrics.score import Score
 
@@ -59,7 +60,7 @@ TRANSLATION_METRICS = {
 DIRECTION_SUFFIX = {"xy": "", "yx": "_yx"}  # of a score's name
 
 
-class TranslationEvaluator:
+class TranslationEvaluator(Evaluator):
     """The held-out images with their truth, and the baselines, for any number of models.
 
     Args:
@@ -71,6 +72,20 @@ class TranslationEvaluator:
     Raises:
         UserError: no test images.
     """
+
+    metrics = TRANSLATION_METRICS
+
+    @classmethod
+    def create(cls, experiment, model, options):
+        return cls(experiment, options.samples, options.seed, options.validate)
+
+    @classmethod
+    def directions(cls, names):
+        return {
+            name + suffix: direction
+            for name, direction in super().directions(names).items()
+            for suffix in DIRECTION_SUFFIX.values()
+        }
 
     def __init__(self, experiment, samples=10_000, seed=0, validate=False):
         check_at_least(1, samples=samples)

@@ -228,6 +228,10 @@ class ZooModel(keras.Model):
     def check_epochs(self, epochs):
         """Refuses a number of epochs that the model's schedule does not fit."""
 
+    def epochs_warning(self, epochs):
+        """Return a sentence about a number of epochs that is too small for the schedule, or None."""
+        return None
+
     def make_train_function(self, force=False):
         """One `tf.function` for `steps_per_execution` steps on all replicas; Keras' own fails on several (see the design notes)."""
         if self.train_function is not None and not force:

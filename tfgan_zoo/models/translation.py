@@ -117,6 +117,14 @@ class TranslationModel(ZooModel):
                 f"in a new run, received train.epochs={epochs}"
             )
 
+    def epochs_warning(self, epochs):
+        if epochs >= self.config.constant_epochs + self.config.decay_epochs:
+            return None
+        return (
+            "the learning rate will not have decayed to 0 at the end: see model.constant_epochs and "
+            "model.decay_epochs."
+        )
+
     def unpack_batch(self, data):
         """A training batch as (x, y).
 
