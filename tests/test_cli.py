@@ -157,11 +157,11 @@ def test_dry_run_writes_nothing(tmp_path):
         (["train", "dcgan_tiny", "trian.epochs=3"], "did you mean train"),
         (
             ["train", "dcgan_tiny", "train.epochs=many"],
-            "a value of type int is needed, received 'train.epochs=many'",
+            "a value of type int is needed, got 'train.epochs=many'",
         ),
         (
             ["train", "dcgan_tiny", "epochs"],
-            "an override has the form section.field=value, received 'epochs'",
+            "an override has the form section.field=value, got 'epochs'",
         ),
         (["train", "dcgan_tiny", "train.strategy=mirored"], "did you mean mirrored"),
         (
@@ -174,7 +174,7 @@ def test_dry_run_writes_nothing(tmp_path):
         (["train", "dcgan_tiny", "train.strategy=tpu"], "no TPU"),
         (
             ["train", "dcgan_tiny", "train.strategy=mirrored", "train.replicas=3"],
-            "multiple of the 3 replicas, received batch_size=16",
+            "multiple of the 3 replicas, got 16",
         ),
         (
             ["sample", "dcgan_tiny"],

@@ -66,7 +66,7 @@ def read_experiment(run):
 
 
 def read_metrics(path):
-    """Read the rows of a metrics.csv as dicts of strings; an empty list if there is no file."""
+    """Read the rows of a metrics.csv as dicts of strings; an empty list without a file."""
     if not pathlib.Path(path).is_file():
         return []
     with open(path, newline="", encoding="utf-8") as file:
@@ -123,7 +123,7 @@ def load_model(run):
         A `ZooModel`, not compiled.
 
     Raises:
-        UserError: there is no checkpoint, or a file that the model needs is missing.
+        UserError: the checkpoint or a file that the model needs is missing.
     """
     experiment = read_experiment(run)
     latest = tf.train.latest_checkpoint(str(run / CHECKPOINTS))

@@ -497,7 +497,7 @@ def test_a_run_conditional_on_vectors_from_a_folder(labelled, tmp_path):
     assert result["metrics"]["step"] == 2
     for wrong, reason in [
         (["model.classes=2"], "use model.condition=vector"),
-        (["model.condition=vector"], "2 columns, received classes=10"),
+        (["model.condition=vector"], "2 columns, got model.classes=10"),
     ]:
         with pytest.raises(UserError, match=reason):
             train("cgan_tiny", *folder, *wrong, run_dir=tmp_path / "wrong")

@@ -50,7 +50,7 @@ class Activations(typing.NamedTuple):
 
 
 class MetricInputs(typing.NamedTuple):
-    """What metrics are computed from."""
+    """Model, activations and output path that metrics are computed from."""
 
     model: typing.Any
     activations: Activations | None  # of generated images; None if no requested metric uses them
@@ -253,8 +253,8 @@ def lacks_data_classifier(evaluator, model):
 
 
 def lacks_labels(evaluator, model):
-    known = evaluator.reference.labels
-    if not model.classes or known is None or known.ndim > 1:
+    real_labels = evaluator.reference.labels
+    if not model.classes or real_labels is None or real_labels.ndim > 1:
         return "a conditional model, and images with one class each"
     return lacks_data_classifier(evaluator, model)
 

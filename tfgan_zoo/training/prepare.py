@@ -136,7 +136,7 @@ def check_labels(data, model):
         return
     if data.labels is None:
         raise UserError(
-            f"{type(model).__name__} needs labels, and {data.name} has none: put the images of "
+            f"{type(model).__name__} needs labels, which {data.name} lacks: put the images of "
             "each class into a subfolder of its own, or add a labels.csv."
         )
     vectors, condition = data.labels.ndim == 2, model.config.condition
