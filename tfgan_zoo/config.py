@@ -138,11 +138,11 @@ class Experiment:
                 f"got {self.preset!r}."
             )
 
-    def to_json(self):
+    def to_json(self) -> str:
         """Return the experiment as indented JSON, as in experiment.json."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
-    def override(self, *assignments):
+    def override(self, *assignments: str) -> "Experiment":
         """Return a copy with changed fields.
 
         Args:

@@ -380,7 +380,7 @@ PRESETS = {
 }
 
 
-def experiment(name, *overrides):
+def experiment(name: str, *overrides: str) -> Experiment:
     """Return the complete experiment of a preset.
 
     Args:
@@ -398,7 +398,7 @@ def experiment(name, *overrides):
     return experiment_from_dict({"preset": name, **values}).override(*overrides)
 
 
-def experiment_from_dict(values):
+def experiment_from_dict(values: dict) -> Experiment:
     """Create an `Experiment` from the dict form of experiment.json; missing fields get defaults.
 
     Raises:

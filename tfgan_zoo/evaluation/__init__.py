@@ -3,7 +3,9 @@
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
+from collections.abc import Sequence
 
 from tfgan_zoo.config import Experiment
 from tfgan_zoo.errors import UserError, check_choice
@@ -31,15 +33,15 @@ DEFAULT_METRIC = {  # by task: what a run is evaluated by if train.evaluate_metr
 
 
 def evaluate(
-    source,
-    *overrides,
-    metrics=None,
-    samples=10_000,
-    seed=0,
-    network="auto",
-    importance_samples=200,
-    output=None,
-):
+    source: str | os.PathLike,
+    *overrides: str,
+    metrics: Sequence[str] | None = None,
+    samples: int = 10_000,
+    seed: int = 0,
+    network: str = "auto",
+    importance_samples: int = 200,
+    output: str | os.PathLike | None = None,
+) -> dict:
     """Evaluate a trained model and store the scores.
 
     Args:

@@ -58,7 +58,11 @@ class Prepared:
         )
 
 
-def prepare(experiment, strategy=None, data=None):
+def prepare(
+    experiment: Experiment,
+    strategy: tf.distribute.Strategy | None = None,
+    data: typing.Any = None,
+) -> Prepared:
     """Load the data, build the model and count the steps of an experiment.
 
     Args:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import tempfile
 import time
@@ -46,7 +47,11 @@ from tfgan_zoo.training.prepare import prepare, resolve_experiment
 from tfgan_zoo.visualize import save_animation, save_curves
 
 
-def train(source, *overrides, run_dir=None):
+def train(
+    source: str | os.PathLike | Experiment,
+    *overrides: str,
+    run_dir: str | os.PathLike | None = None,
+) -> dict:
     """Train a preset, or resume a run.
 
     The files of the run directory are listed in `tfgan_zoo.runs`. A run can be killed at any
