@@ -91,7 +91,7 @@ def evaluate(
     record = {
         "preset": experiment.preset or None,
         "weights_sha256": model.weights_sha256(),
-        "step": None if model.step is None else int(model.step),
+        "step": int(model.step) if is_run_directory(source) else None,
         "settings": evaluator.settings(names),
         "warnings": evaluator.warnings(names),
     }

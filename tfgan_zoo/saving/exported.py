@@ -31,7 +31,6 @@ class Exported:
     task: str
     encodes = False  # whether it has `encode` and `reconstruct`
     has_likelihood = False  # whether it has `densities`
-    step = None  # unknown, unlike that of a `ZooModel`
 
     def __init__(self, path, module):
         self.path = pathlib.Path(path)
