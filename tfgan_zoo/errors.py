@@ -32,6 +32,9 @@ def check_at_least(minimum, **fields):
 
 
 def suggestion(word, choices):
-    """Return ` (did you mean ...?)` for a misspelled word, or an empty string."""
-    matches = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=2)
+    """Return ` (did you mean ...?)` for a misspelled or abbreviated word, or an empty string."""
+    word, names = str(word), [str(choice) for choice in choices]
+    matches = difflib.get_close_matches(word, names, n=2)
+    if not matches and len(word) > 2:
+        matches = [name for name in names if name.startswith(word)][:2]
     return f" (did you mean {' or '.join(matches)}?)" if matches else ""
