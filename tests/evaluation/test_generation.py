@@ -478,7 +478,7 @@ def test_a_resumed_run_keeps_its_best_epoch(tmp_path):
                 "train.evaluate_metrics=label_accuracy",
                 "train.best=label_accuracy",
             ],
-            "conditional models",
+            "needs a conditional model",
         ),
     ],
 )
