@@ -1,4 +1,4 @@
-"""Data sets and input pipelines: image files -> uint8 -> float32 in [-1, 1], as a `tf.data.Dataset`.
+"""Data sets and input pipelines: image files -> uint8 -> `tf.data.Dataset` of [-1, 1].
 
 - `datasets`: `DATASETS`, `load_images` and `load_for_experiment`, which load a data set by name.
 - `domains`: pairs and unpaired images of two domains, for image-to-image translation.

@@ -11,9 +11,8 @@ import tensorflow as tf
 from tfgan_zoo.data import transforms
 from tfgan_zoo.errors import UserError
 
-AUGMENTATION = (
-    0x6175676D  # mixed into the seed: augmentation, binarization and order are independent
-)
+# Streams of random numbers: mixed into the seed, so that they are independent of the order.
+AUGMENTATION = 0x6175676D
 BINARIZATION = 0x62696E61
 SOURCE_STRIDE = 0x9E3779B1  # between the seeds of the sources' orders
 
@@ -30,16 +29,16 @@ class LoadedData(abc.ABC):
     @property
     @abc.abstractmethod
     def sizes(self):
-        """Number of items of each source; the sources are shuffled independently."""
+        """Return the number of items of each source; sources are shuffled independently."""
 
     @property
     @abc.abstractmethod
     def description(self):
-        """One line for progress output, reports and model cards."""
+        """Return one line for progress output, reports and model cards."""
 
     @abc.abstractmethod
     def evaluation_images(self, i):
-        """Return item i without random augmentation: a tuple of arrays (h, w, c), uint8 or uint16."""
+        """Return item i without augmentation: a tuple of arrays (h, w, c), uint8 or uint16."""
 
     @abc.abstractmethod
     def batch_loader(self, config, batch_size, labels):
@@ -108,11 +107,10 @@ def batches(
     load_batch = data.batch_loader(config, shard_size, labels)
 
     def epoch_indices(epoch):
+        seeds = [(seed + SOURCE_STRIDE * i) % 2**31 for i in range(len(data.sizes))]
         columns = [
-            epoch_order(
-                size, steps_per_epoch * batch_size, (seed + SOURCE_STRIDE * i) % 2**31, epoch
-            )
-            for i, size in enumerate(data.sizes)
+            epoch_order(size, steps_per_epoch * batch_size, source_seed, epoch)
+            for size, source_seed in zip(data.sizes, seeds, strict=True)
         ]
         indices = tf.reshape(tf.stack(columns, -1), (steps_per_epoch, batch_size, -1))[:, share]
         steps = epoch * steps_per_epoch + tf.range(steps_per_epoch, dtype=tf.int64)

@@ -1,4 +1,4 @@
-"""Pure image functions: between uint8 and float32 in [-1, 1], resizing, and augmentation of batches."""
+"""Pure image functions: conversion from and to [-1, 1], resizing, augmentation of batches."""
 
 import math
 
@@ -111,8 +111,8 @@ def mirror_indices(length, multiple, minimum=0):
         minimum: Minimum of the extended length; a multiple too.
 
     Returns:
-        A pair: int32 indices (max(-(-length // multiple) * multiple, minimum),), and the position at
-        which the axis itself begins among them.
+        A pair: int32 indices (max(-(-length // multiple) * multiple, minimum),), and the position
+        at which the axis itself begins among them.
 
     Example:
         >>> mirror_indices(3, 4)[0].numpy().tolist(), mirror_indices(3, 8)[0].numpy().tolist()
