@@ -91,7 +91,7 @@ def load_domain(name, data_dir, split):
     configs = library.builder_cls("cycle_gan").builder_configs
     check_choice("data.dataset", name, [f"cycle_gan/{config}" for config in configs])
     alternative = (
-        f"unpack the authors' {name.partition('/')[2]}.zip and set data.dataset=folder "
+        f"unpack {name.partition('/')[2]}.zip from the authors and set data.dataset=folder "
         "data.path=DIR, the folder that has trainA and trainB"
     )
     builder = build_dataset(library, name, data_dir, DOWNLOAD_HOSTS["cycle_gan"], alternative)
