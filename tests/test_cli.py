@@ -166,7 +166,7 @@ def test_dry_run_writes_nothing(tmp_path):
         (["train", "dcgan_tiny", "train.strategy=mirored"], "did you mean mirrored"),
         (
             ["train", "dcgan_tiny", "data.batch_size=2000", "train.steps_per_epoch=0"],
-            "fewer than one step takes: lower data.batch_size, received 2000",
+            "data.batch_size must be at most the number of images, which is 1797 for digits, got 2000",
         ),
         (["train", "dcgan_tiny", "data.dataset=digitz"], "did you mean digits"),
         (["train", "dcgan_folder_64", "data.path=nowhere"], "nowhere"),

@@ -286,7 +286,7 @@ def test_one_picture_beside_its_translation(photos):
     [
         (["nothing.png"], "out", "no such picture, folder or pattern.*received 'nothing.png'"),
         (["photos/*.gif"], "out", "no such picture, folder or pattern.*received 'photos/\\*.gif'"),
-        (["empty"], "out", "no pictures .* in the folder, received 'empty'"),
+        (["empty"], "out", "the folder must have images .*, got 'empty'"),
         (
             ["photos/a.png", "photos/trip/a.png"],
             "out",

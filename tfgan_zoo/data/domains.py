@@ -12,10 +12,12 @@ import math
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image, ImageFilter
 
 from tfgan_zoo.data import builtin_images, facades, image_folder, tfds
-from tfgan_zoo.data.transforms import resize
+from tfgan_zoo.data.pipeline import LoadedData
+from tfgan_zoo.data.transforms import resize, to_float_array
 from tfgan_zoo.errors import UserError, first_line
 
 NUM_FACADES = 400  # training pairs of facades_synthetic unless data.limit says otherwise, as many as CMP's facades
@@ -66,7 +68,7 @@ class CachedItems:
 
 
 @dataclasses.dataclass
-class Domains:
+class Domains(LoadedData):
     """One source of pairs, or a source for each domain."""
 
     name: str
@@ -80,8 +82,9 @@ class Domains:
     def paired(self):
         return len(self.sources) == 1
 
-    def __len__(self):
-        return max(map(len, self.sources))  # an epoch shows all of the longer domain
+    @property
+    def sizes(self):
+        return [len(source) for source in self.sources]
 
     @property
     def description(self):
@@ -98,6 +101,35 @@ class Domains:
         """Item i, not mirrored, cropped at the centre: x and y, each uint8 (or uint16) (h, w, c)."""
         images = [image for source in self.sources for image in source[i % len(source)]]
         return tuple(crop_and_flip(image, self.size, (0.5, 0.5, 1.0)) for image in images)
+
+    def batch_loader(self, config, batch_size, labels):
+        """See `LoadedData.batch_loader`: batches of pairs (x, y), and no labels.
+
+        x and y are float32 (batch_size, s, s, c) in [-1, 1].
+        """
+
+        def crop_and_stack(indices, draws):  # NumPy arrays (n, sources) and (n, sources, 3)
+            draws = draws if config.flip else np.maximum(draws, (0, 0, 1))
+            pairs = [
+                [
+                    to_float_array(crop_and_flip(image, self.size, draw))
+                    for source, i, draw in zip(self.sources, *item, strict=True)
+                    for image in source[i]
+                ]
+                for item in zip(indices, draws, strict=True)
+            ]
+            return tuple(np.stack(images) for images in zip(*pairs, strict=True))
+
+        def load_batch(indices, draw):
+            draws = draw((len(self.sources), 3))
+            batch = tf.numpy_function(crop_and_stack, [indices, draws], (tf.float32, tf.float32))
+            side = self.size or None
+            return tuple(
+                tf.ensure_shape(images, (batch_size, side, side, channels))
+                for images, channels in zip(batch, self.channels, strict=True)
+            )
+
+        return load_batch
 
 
 def load_domains(config, model, kind):
@@ -493,6 +525,3 @@ def derive(photo, how, channels):
         slope = np.hypot(*np.gradient(smooth))
         grey = (255.0 * (1.0 - np.clip(slope / 40.0, 0.0, 1.0))).round().astype(np.uint8)[..., None]
     return convert_channels(grey, channels)
-
-
-# --- batches
