@@ -22,6 +22,9 @@ class ModelConfig:
     classes: typing.ClassVar[int] = 0  # length of the condition; 0: unconditional
     trains: typing.ClassVar[bool] = True  # False: the pixels of each image are optimized instead
 
+    # Removed fields that old experiment.json files may have, and the values they must have.
+    retired_fields: typing.ClassVar[dict] = {}
+
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
@@ -201,6 +204,14 @@ def from_dict(config_class, values):
     Raises:
         UserError: unknown fields, or values of the wrong type.
     """
+    retired = config_class.retired_fields if issubclass(config_class, ModelConfig) else {}
+    for name, value in retired.items():
+        if values.get(name, value) != value:
+            raise UserError(
+                f"{config_class.__name__}.{name} is no longer supported and must be {value!r}, "
+                f"got {name}={values[name]!r}. Train the model again without it."
+            )
+    values = {name: value for name, value in values.items() if name not in retired}
     hints = field_types(config_class)
     unknown = [name for name in values if name not in hints]
     if unknown:
