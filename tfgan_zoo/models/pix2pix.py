@@ -44,9 +44,7 @@ class Pix2PixConfig(TranslationConfig):
 
     norm: str = "batch"  # or instance; for one image per batch they differ in their weights only
     objective: str = "cross_entropy"  # or least_squares
-    downs: int = (
-        8  # stride-2 convolutions of the U-Net: 8 for 256 pixels, 7 for 128 (section 6.1.1)
-    )
+    downs: int = 8  # stride-2 convolutions: 8 for 256 pixels, 7 for 128 (section 6.1.1)
     dropout: float = 0.5  # of the inner decoder blocks, the paper's noise (section 3.2)
     test_dropout: bool = False  # True: dropout is on at test time too, with masks from a seed
     l1_weight: float = 100.0  # lambda (section 3.3)
