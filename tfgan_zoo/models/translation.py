@@ -64,7 +64,7 @@ class TranslationConfig(ModelConfig):
         check_choice("test_norm", self.test_norm, ("image", "running"))
         for name, value in (("beta_1", self.beta_1), ("beta_2", self.beta_2)):
             if not 0 <= value < 1:
-                raise UserError(f"{name} must be in [0, 1), got {name}={value!r}.")
+                raise UserError(f"{name} must be in [0, 1), got {value!r}.")
         strides = RECEPTIVE_FIELDS[self.receptive_field]
         if strides and self.image_size // 2**strides < 3:
             raise UserError(
@@ -73,8 +73,7 @@ class TranslationConfig(ModelConfig):
             )
         if self.image_size % self.multiple:
             raise UserError(
-                f"image_size must be a multiple of {self.multiple}, "
-                f"got image_size={self.image_size}."
+                f"image_size must be a multiple of {self.multiple}, got {self.image_size}."
             )
 
 
@@ -272,7 +271,7 @@ def check_images(images, channels):
 def reference_translations(model):
     """Translate one random image in every direction: uint8 (n,).
 
-    Its size of 52x75 is no multiple of any network's stride.
+    Its sides, 52 and 75, are not multiples of any network's stride.
     """
     random = np.random.default_rng(0)
     images = {
