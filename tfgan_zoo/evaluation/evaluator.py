@@ -2,7 +2,10 @@
 
 import abc
 import dataclasses
+import hashlib
 import typing
+
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,3 +77,15 @@ class Evaluator(abc.ABC):
     def directions(cls, names):
         """Return `{score: "lower" or "higher"}` of the scores that can select the best epoch."""
         return {name: cls.metrics[name] for name in names if cls.metrics[name]}
+
+
+def images_sha256(images):
+    """Return the SHA-256 over the pixels of images, in order.
+
+    Args:
+        images: iterable of arrays, each an image or a batch of images.
+    """
+    sha = hashlib.sha256()
+    for image in images:
+        sha.update(np.ascontiguousarray(image))
+    return sha.hexdigest()

@@ -7,7 +7,6 @@ size, and it contains no times or paths.
 
 import dataclasses
 import functools
-import hashlib
 import typing
 
 import numpy as np
@@ -16,7 +15,7 @@ import tensorflow as tf
 from tfgan_zoo.data import transforms
 from tfgan_zoo.data.datasets import WITH_TEST_SPLIT, load_images
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
-from tfgan_zoo.evaluation.evaluator import Evaluator
+from tfgan_zoo.evaluation.evaluator import Evaluator, images_sha256
 from tfgan_zoo.features.metric_networks import load_metric_network
 from tfgan_zoo.metrics import (
     classes,
@@ -505,11 +504,9 @@ class GenerationEvaluator(Evaluator):
         return {name: scores[name] for name in names}
 
     def settings(self, names):
-        sha = hashlib.sha256(self.reference.images.tobytes())
-        sha.update(self.training.images.tobytes())
         settings = {
             "data": self.training.name,
-            "images_sha256": sha.hexdigest(),
+            "images_sha256": images_sha256((self.reference.images, self.training.images)),
             "split": self.split,
             "n_generated": self.samples,
             "n_reference": len(self.reference),
