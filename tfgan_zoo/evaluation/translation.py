@@ -1,6 +1,6 @@
 """Paired metrics for image-to-image translation (L1, PSNR, SSIM), with trivial baselines.
 
-The true translation is seen for pairs, and for unpaired facades_synthetic, whose test split shows
+The true translation is known for pairs, and for unpaired facades_synthetic, whose test split shows
 both domains of the same facades. Without true translations, only the cycle x -> y -> x can be
 compared with its input. Images of 16 bits are compared at 8 bits.
 
