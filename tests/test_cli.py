@@ -85,7 +85,7 @@ def test_export_beside_the_run_and_never_over_something(run, tmp_path):
     assert (tmp_path / "out/saved_model.pb").is_file()
     assert "tfgan-zoo train dcgan_tiny" in (tmp_path / "out/README.md").read_text()
     again = run_cli("export", folder, "-o", tmp_path / "out")
-    assert again.returncode == 2 and "is already there" in again.stderr
+    assert again.returncode == 2 and "already exists" in again.stderr
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("precious")
     taken = run_cli("export", folder, "-o", tmp_path / "mine")

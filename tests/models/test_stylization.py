@@ -677,7 +677,7 @@ def test_size_and_embedded_names(tmp_path):
         }
     ]
     assert Image.open(tmp_path / "out.png").size == (100, 67)
-    with pytest.raises(UserError, match="already there"):
+    with pytest.raises(UserError, match="already exists"):
         stylize(negative, ["flower"], tmp_path / "out.png")
 
 
@@ -780,7 +780,7 @@ def test_command_by_optimisation(tmp_path, monkeypatch, capsys):
         (["china"], "which style?"),
         (["china", "--style", "mosaic", "-o", "x.png", "--alpha", "0.5"], "--alpha is for adain"),
         (["china", "--style", "nothing.png", "-o", "x.png"], "a style must be an image file"),
-        (["nothing.png", "--style", "mosaic", "-o", "x.png", *quick], "there is no such picture"),
+        (["nothing.png", "--style", "mosaic", "-o", "x.png", *quick], "no such image"),
         (
             ["china", "--style", "mosaic", "-o", "x.png", "--features", "no.keras", *quick],
             "there is no such file of a network",
