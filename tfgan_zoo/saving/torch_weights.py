@@ -108,7 +108,7 @@ def read_checkpoint(path):
             tensors.
     """
     if not pathlib.Path(path).is_file():
-        raise UserError(f"there is no file {path}.")
+        raise UserError(f"no such file, got {path}.")
     try:
         import torch
     except ImportError as error:
@@ -131,7 +131,7 @@ def read_checkpoint(path):
     ]
     if len(states) != 1:
         raise UserError(
-            f"a checkpoint must have one dict of tensors, a generator's state_dict; "
+            "a checkpoint must have one dict of tensors, a generator's state_dict; "
             f"{path} has {len(states)}."
         )
     # DataParallel and torch.compile add prefixes to the names.
