@@ -22,8 +22,8 @@ class ModelConfig:
     classes: typing.ClassVar[int] = 0  # length of the condition; 0: unconditional
     trains: typing.ClassVar[bool] = True  # False: the pixels of each image are optimized instead
 
-    # Removed fields that old experiment.json files may have, and the values they must have.
-    retired_fields: typing.ClassVar[dict] = {}
+    # Removed fields that old experiment.json files may have: (name, the value it must have).
+    retired_fields: typing.ClassVar[tuple] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,7 +204,7 @@ def from_dict(config_class, values):
     Raises:
         UserError: unknown fields, or values of the wrong type.
     """
-    retired = config_class.retired_fields if issubclass(config_class, ModelConfig) else {}
+    retired = dict(config_class.retired_fields) if issubclass(config_class, ModelConfig) else {}
     for name, value in retired.items():
         if values.get(name, value) != value:
             raise UserError(

@@ -77,8 +77,8 @@ def convolution(x, width, kernel_size, norm):
     return batch_norm()(x) if norm == "batch" else x
 
 
-# --- Blocks of Pix2Pix and CycleGAN. The padding is that of the authors' PyTorch code, so that their
-# weights can be imported (see saving/torch_weights.py).
+# --- Blocks of Pix2Pix and CycleGAN. The padding is that of the authors' PyTorch code, so that
+# their weights can be imported (see saving/torch_weights.py).
 
 # Receptive field of a PatchGAN logit in pixels: number of its stride-2 convolutions.
 RECEPTIVE_FIELDS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}

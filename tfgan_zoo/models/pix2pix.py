@@ -53,7 +53,7 @@ class Pix2PixConfig(TranslationConfig):
     bottleneck_norm: bool = False  # True: norm at the innermost map too (see Deviations)
 
     data_kind = "pairs"
-    retired_fields = {"latent_dim": 0}  # z as input planes, which no preset used
+    retired_fields = (("latent_dim", 0),)  # z as input planes, which no preset used
 
     @property
     def multiple(self):

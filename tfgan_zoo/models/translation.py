@@ -121,8 +121,8 @@ class TranslationModel(ZooModel):
         if epochs >= self.config.constant_epochs + self.config.decay_epochs:
             return None
         return (
-            "the learning rate will not have decayed to 0 at the end: see model.constant_epochs and "
-            "model.decay_epochs."
+            "the learning rate will not have decayed to 0 at the end: see model.constant_epochs "
+            "and model.decay_epochs."
         )
 
     def unpack_batch(self, data):
