@@ -1,5 +1,6 @@
 """Write uint8 images as image grids and animations, and metrics as plots."""
 
+import io
 import math
 
 import numpy as np
@@ -119,29 +120,64 @@ def enlarge(grid, height):
 
 
 def save_curves(rows, path, title):
-    """Plot the columns of metrics.csv over the training steps; see `curve_panels`.
+    """Plot the columns of metrics.csv over the steps, losses, logits and each score in a panel.
 
     Args:
-        rows: rows of metrics.csv as dicts of strings.
-        path: the image file.
-        title: title of the figure.
+        rows: Rows of metrics.csv, from `runs.read_metrics`.
+        path: Image file to write.
+        title: Title of the figure.
     """
-    from matplotlib.figure import Figure
-
-    panels = curve_panels(rows)
-    figure = Figure(figsize=(8, 3 * len(panels)), layout="constrained")
-    all_axes = np.atleast_1d(figure.subplots(len(panels), sharex=True))
-    for axes, names in zip(all_axes, panels, strict=True):
-        for name in names:
-            points = [(int(row["step"]), float(row[name])) for row in rows if row[name]]
-            marker = "o" if len(points) == 1 else None
-            axes.plot(*zip(*points, strict=True), label=name, marker=marker)
-        axes.grid(alpha=0.3)
-        axes.legend()
-    axes.set_xlabel("step")
+    figure = plot_curves(rows, curve_panels(rows))
     figure.suptitle(title)
     with atomic_write(path) as partial:
         figure.savefig(partial, dpi=110)
+
+
+def curves_svg(rows, panels):
+    """Plot columns of metrics.csv as SVG without a background, in the color of the page's text.
+
+    Args:
+        rows: Rows of metrics.csv, from `runs.read_metrics`.
+        panels: Column names of each panel.
+
+    Returns:
+        The text of an SVG file. Equal arguments give equal text.
+    """
+    from matplotlib import rc_context
+
+    text_color = "#010203"  # replaced by the page's color
+    colored = ("text.", "axes.edge", "axes.label", "xtick.", "ytick.", "grid.")
+    transparent = ("figure.face", "axes.face", "legend.face")
+    style = {
+        **{f"{name}color": text_color for name in colored},
+        **{f"{name}color": "none" for name in transparent},
+        "svg.fonttype": "none",  # text remains text
+        "svg.hashsalt": str(panels),  # ids of clip paths depend on the panel alone
+    }
+    buffer = io.StringIO()
+    with rc_context(style):
+        plot_curves(rows, panels, width=6).savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue().replace(text_color, "currentColor")
+
+
+def plot_curves(rows, panels, width=8):
+    """Return a Matplotlib figure, `width` inches wide, with a panel for each list of columns."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, 3 * len(panels)), layout="constrained")
+    for axes, names in zip(
+        np.atleast_1d(figure.subplots(len(panels), sharex=True)), panels, strict=True
+    ):
+        for name in names:
+            steps = [int(row["step"]) for row in rows if row[name]]
+            values = [float(row[name]) for row in rows if row[name]]
+            marker = "o" if len(values) == 1 else None
+            axes.plot(steps, values, label=name, marker=marker, gid=name)
+        axes.grid(alpha=0.3)
+        for text in axes.legend().get_texts():
+            text.set_parse_math(False)
+    axes.set_xlabel("step")
+    return figure
 
 
 def curve_panels(rows):
