@@ -85,7 +85,7 @@ def test_export_beside_the_run_and_never_over_something(run, tmp_path):
     assert (tmp_path / "out/saved_model.pb").is_file()
     assert "tfgan-zoo train dcgan_tiny" in (tmp_path / "out/README.md").read_text()
     again = run_cli("export", folder, "-o", tmp_path / "out")
-    assert again.returncode == 2 and "is already there" in again.stderr
+    assert again.returncode == 2 and "already exists" in again.stderr
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("precious")
     taken = run_cli("export", folder, "-o", tmp_path / "mine")
@@ -155,16 +155,16 @@ def test_dry_run_writes_nothing(tmp_path):
         (["train", "dcgan_tiny", "trian.epochs=3"], "did you mean train"),
         (
             ["train", "dcgan_tiny", "train.epochs=many"],
-            "a value of type int is needed, received 'train.epochs=many'",
+            "a value of type int is needed, got 'train.epochs=many'",
         ),
         (
             ["train", "dcgan_tiny", "epochs"],
-            "an override has the form section.field=value, received 'epochs'",
+            "an override has the form section.field=value, got 'epochs'",
         ),
         (["train", "dcgan_tiny", "train.strategy=mirored"], "did you mean mirrored"),
         (
             ["train", "dcgan_tiny", "data.batch_size=2000", "train.steps_per_epoch=0"],
-            "fewer than one step takes: lower data.batch_size, received 2000",
+            "data.batch_size must be at most the number of images, which is 1797 for digits, got 2000",
         ),
         (["train", "dcgan_tiny", "data.dataset=digitz"], "did you mean digits"),
         (["train", "dcgan_folder_64", "data.path=nowhere"], "nowhere"),
@@ -172,7 +172,7 @@ def test_dry_run_writes_nothing(tmp_path):
         (["train", "dcgan_tiny", "train.strategy=tpu"], "no TPU"),
         (
             ["train", "dcgan_tiny", "train.strategy=mirrored", "train.replicas=3"],
-            "multiple of the 3 replicas, received batch_size=16",
+            "multiple of the 3 replicas, got 16",
         ),
         (
             ["sample", "dcgan_tiny"],

@@ -4,30 +4,37 @@ import difflib
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend: the message is one plain line, the command line prints no traceback."""
+    """A mistake that the user can correct.
+
+    The message is one line. The command line prints it without a traceback.
+    """
 
 
 def first_line(error):
-    """What an exception says, for a list of several: readers of broken files raise all sorts of things, some without a word."""
+    """Return the first line of an exception's message, or its type name if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def check_choice(name, value, choices):
-    """Raises `UserError` with the nearest choice unless `value` is one of `choices`."""
+    """Raise `UserError` with the nearest choices unless `value` is one of `choices`."""
     if value not in choices:
+        names = ", ".join(map(str, choices))
         raise UserError(
-            f"{name} must be one of {', '.join(map(str, choices))}{suggestion(value, choices)}, received {name}={value!r}"
+            f"{name} must be one of {names}{suggestion(value, choices)}, got {value!r}."
         )
 
 
 def check_at_least(minimum, **fields):
-    """Raises `UserError` unless every named number is at least `minimum`."""
+    """Raise `UserError` unless every named number is at least `minimum`."""
     for name, value in fields.items():
         if not value >= minimum:
-            raise UserError(f"{name} must be at least {minimum}, received {name}={value!r}")
+            raise UserError(f"{name} must be at least {minimum}, got {value!r}.")
 
 
 def suggestion(word, choices):
-    """` (did you mean ...?)` for a misspelt word, or nothing."""
-    close = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=2)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
+    """Return ` (did you mean ...?)` for a misspelled or abbreviated word, or an empty string."""
+    word, names = str(word), [str(choice) for choice in choices]
+    matches = difflib.get_close_matches(word, names, n=2)
+    if not matches and len(word) > 2:
+        matches = [name for name in names if name.startswith(word)][:2]
+    return f" (did you mean {' or '.join(matches)}?)" if matches else ""

@@ -1,22 +1,29 @@
-"""Write files whole or not at all."""
+"""Atomic writes: a file is written completely or not at all."""
 
 import contextlib
+import itertools
 import os
 import pathlib
+
+COUNTER = itertools.count()  # makes temporary names unique within the process
 
 
 @contextlib.contextmanager
 def atomic_write(path):
-    """Yield a temporary path beside `path` to write to, and rename it to `path` on success.
+    """Yield a temporary path to write to, and rename it to `path` on success.
 
-    The temporary file keeps the suffix, which image and array writers need. It is deleted if the
-    block raises an error; a file that already exists at `path` then stays as it was.
+    The temporary file is in the same folder and has the same suffix, which image and array writers
+    need. Its name is short, since that of `path` may be as long as the file system allows. If the
+    block raises an error, it is deleted, and an existing file at `path` stays as it was.
 
     Args:
         path: the file to write.
+
+    Yields:
+        The path of the temporary file, a `pathlib.Path`.
     """
     path = pathlib.Path(path)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{os.getpid()}.{next(COUNTER)}.partial{path.suffix}")
     try:
         yield partial
         partial.replace(path)

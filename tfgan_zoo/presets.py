@@ -1,5 +1,9 @@
-"""Every hyper-parameter of the zoo on one page: a preset states only what differs from the paper's defaults in the model's file
-(and always the image's size). `parameters` are golden: a test builds every preset and counts."""
+"""Presets: named experiments.
+
+A preset states the image size and what differs from the defaults in the model's file, which are
+those of the paper. `parameters` are the numbers of trainable parameters. A test builds every preset
+and compares them.
+"""
 
 from tfgan_zoo.config import DataConfig, Experiment, TrainConfig, from_dict
 from tfgan_zoo.errors import check_choice
@@ -18,7 +22,7 @@ PRESETS = {
         "train": {"epochs": 100, "sample_count": 8},
         "parameters": {"decoder": 3_505_219},
     },
-    "adain_folder_128": {  # in minutes on a CPU, and without a download
+    "adain_folder_128": {  # for a CPU, without a download
         "kind": "AdaIN",
         "model": {
             "image_size": 128,
@@ -312,7 +316,8 @@ PRESETS = {
         "train": {"epochs": 200, "sample_count": 8, "evaluate_every": 1, "best": "l1"},
         "parameters": {"generator": 54_413_955, "discriminator": 2_768_705},
     },
-    # To compare with: the TensorFlow tutorial's choices as far as they are fields (not its leaky skips, nor dropout in one block more).
+    # For comparison: the choices of TensorFlow's tutorial, except for its leaky ReLU in the skip
+    # connections and the dropout in one more block.
     "pix2pix_tutorial_128": {
         "kind": "Pix2Pix",
         "model": {
@@ -382,29 +387,31 @@ PRESETS = {
 }
 
 
-def experiment(name, *overrides):
-    """The complete experiment of a preset.
+def experiment(name: str, *overrides: str) -> Experiment:
+    """Return the complete experiment of a preset.
 
     Args:
-        name: a name in `PRESETS`.
+        name: a key of `PRESETS`.
         *overrides: strings `section.field=value`.
 
     Returns:
         `tfgan_zoo.config.Experiment`.
 
     Raises:
-        UserError: unknown preset, field or value; the message suggests the nearest names.
+        UserError: an unknown preset, field or value. The message suggests the nearest names.
     """
     check_choice("preset", name, PRESETS)
-    preset = PRESETS[name]
-    return experiment_from_dict(
-        {"preset": name, **{key: preset[key] for key in ("kind", "model", "data", "train")}}
-    ).override(*overrides)
+    values = {key: PRESETS[name][key] for key in ("kind", "model", "data", "train")}
+    return experiment_from_dict({"preset": name, **values}).override(*overrides)
 
 
-def experiment_from_dict(values):
-    """An experiment from the dict form of experiment.json, complete or not: what is missing has its default."""
-    from tfgan_zoo.models import MODELS  # imports TensorFlow
+def experiment_from_dict(values: dict) -> Experiment:
+    """Create an `Experiment` from the dict form of experiment.json; missing fields get defaults.
+
+    Raises:
+        UserError: an unknown kind of model, an unknown field, or a value of the wrong type.
+    """
+    from tfgan_zoo.models import MODELS  # here, because it imports TensorFlow
 
     check_choice("kind", values.get("kind"), MODELS)
     return Experiment(

@@ -1,4 +1,21 @@
-"""The run directory: experiment.json, metrics.csv, checkpoints, and the model that they describe."""
+"""The run directory: the names of its files, and the experiment, metrics and model in it.
+
+    experiment.json   the complete experiment, also in every exported SavedModel
+    metrics.csv       one row per epoch: means of the losses, scores as eval_...
+    samples/          epoch_0001.png ..., sample grids
+    checkpoints/      the latest two checkpoints: model, optimizers and epoch
+    best/             a run directory of the best epoch (train.best)
+    evaluation/       scores by tfgan-zoo evaluate
+    tensorboard/      logs (train.tensorboard)
+
+A finished run also has:
+
+    result.json       final losses, time, SHA-256 of the weights, machine
+    model.keras       the Keras model
+    saved_model/      the exported SavedModel with its model card
+    losses.png        curves of metrics.csv
+    samples.gif       the sample grids of all epochs
+"""
 
 import csv
 import json
@@ -12,77 +29,128 @@ from tfgan_zoo.errors import UserError
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.presets import experiment_from_dict
 
-
-def log(line):
-    print(line, file=sys.stderr, flush=True)
-
-
-def format_duration(seconds):
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def best_epoch(rows, score, lower):
-    """(the epoch with the best score, how many evaluations came after it) of metrics.csv's rows; (None, 0) without any."""
-    found = [
-        (float(row[score]) * (1 if lower else -1), int(row["epoch"]))
-        for row in rows
-        if row.get(score)
-    ]
-    if not found:
-        return None, 0
-    best = min(found)[1]  # of equal ones the first
-    return best, sum(epoch > best for _, epoch in found)
-
-
-def read_metrics(path):
-    """The rows of a metrics.csv as dicts of strings."""
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def load_model(run):
-    experiment = read_experiment(run)
-    latest = tf.train.latest_checkpoint(str(run / "checkpoints"))
-    if latest is None:
-        raise UserError(
-            f"{run} has no checkpoint yet: no epoch was finished; go on with: tfgan-zoo train {run}"
-        )
-    try:
-        model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
-    except UserError as error:  # AdaIN's encoder comes from a file
-        saved = run / "saved_model"
-        more = f"; {saved} has all that is needed" if (saved / "saved_model.pb").is_file() else ""
-        raise UserError(f"{error}{more}") from None
-    tf.train.Checkpoint(model=model).restore(
-        latest
-    ).assert_existing_objects_matched().expect_partial()
-    return model
+EXPERIMENT = "experiment.json"
+METRICS = "metrics.csv"
+SAMPLES = "samples"
+CHECKPOINTS = "checkpoints"
+BEST = "best"
+EVALUATION = "evaluation"
+TENSORBOARD = "tensorboard"
+RESULT = "result.json"
+KERAS_MODEL = "model.keras"
+SAVED_MODEL = "saved_model"
+CURVES = "losses.png"
+ANIMATION = "samples.gif"
 
 
 def is_run_directory(path):
-    """Whether a path is a run directory; an exported SavedModel has an experiment.json too."""
+    """Return True if a path is a run directory.
+
+    An exported SavedModel, which also has an experiment.json, is not.
+    """
     path = pathlib.Path(path)
-    return (path / "experiment.json").is_file() and not (path / "saved_model.pb").is_file()
+    return (path / EXPERIMENT).is_file() and not (path / "saved_model.pb").is_file()
 
 
 def read_experiment(run):
-    """The experiment of a run directory or an exported SavedModel."""
-    path = pathlib.Path(run) / "experiment.json"
+    """Read the `Experiment` of a run directory or an exported SavedModel.
+
+    Raises:
+        UserError: experiment.json is not JSON, or has unknown fields or wrong values.
+    """
+    path = pathlib.Path(run) / EXPERIMENT
     try:
-        return experiment_from_dict(json.loads(path.read_text()))
+        return experiment_from_dict(json.loads(path.read_text(encoding="utf-8")))
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is not JSON ({error})") from None
 
 
+def read_metrics(path):
+    """Read the rows of a metrics.csv as dicts of strings; an empty list without a file."""
+    if not pathlib.Path(path).is_file():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def best_epoch(rows, score, lower):
+    """Find the epoch with the best score.
+
+    Args:
+        rows: rows of metrics.csv.
+        score: a column, such as "eval_frechet_distance".
+        lower: True if lower is better.
+
+    Returns:
+        (epoch, number of evaluations since then); (None, 0) if no row has the score. Of several
+        epochs with the same score it is the first.
+    """
+    sign = 1 if lower else -1
+    scores = [(sign * float(row[score]), int(row["epoch"])) for row in rows if row.get(score)]
+    if not scores:
+        return None, 0
+    _, best = min(scores)
+    return best, sum(epoch > best for _, epoch in scores)
+
+
 def build_model(experiment, strategy):
+    """Build and compile the model of an experiment; the initial weights depend on train.seed.
+
+    Args:
+        experiment: an `Experiment`.
+        strategy: a `tf.distribute.Strategy`.
+
+    Returns:
+        A compiled `ZooModel`.
+    """
+    settings = experiment.train
     with strategy.scope():
-        keras.utils.set_random_seed(experiment.train.seed)
-        model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
+        keras.utils.set_random_seed(settings.seed)
+        model = MODELS[experiment.kind](experiment.model, dtype=settings.precision)
         model.compile(
-            xla=experiment.train.xla,
-            steps_per_execution=experiment.train.steps_per_execution,
-            seed=experiment.train.seed,
+            xla=settings.xla, steps_per_execution=settings.steps_per_execution, seed=settings.seed
         )
     return model
+
+
+def load_model(run):
+    """Load the model of a run directory with the weights of the latest checkpoint.
+
+    Args:
+        run: a run directory, a `pathlib.Path`.
+
+    Returns:
+        A `ZooModel`, not compiled.
+
+    Raises:
+        UserError: the checkpoint or a file that the model needs is missing.
+    """
+    experiment = read_experiment(run)
+    latest = tf.train.latest_checkpoint(str(run / CHECKPOINTS))
+    if latest is None:
+        raise UserError(
+            f"{run} has no checkpoint yet, because no epoch was finished. "
+            f"Resume the run with: tfgan-zoo train {run}"
+        )
+    try:
+        model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
+    except UserError as error:  # the file of AdaIN's encoder is missing
+        saved = run / SAVED_MODEL
+        has_saved = (saved / "saved_model.pb").is_file()
+        hint = f" {saved} contains all weights." if has_saved else ""
+        raise UserError(f"{error}{hint}") from None
+    status = tf.train.Checkpoint(model=model).restore(latest)
+    status.assert_existing_objects_matched().expect_partial()
+    return model
+
+
+def log(line):
+    """Print a line on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def format_duration(seconds):
+    """Return seconds as "m:ss" or "h:mm:ss"."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

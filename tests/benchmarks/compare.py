@@ -1,19 +1,21 @@
-"""One training step of our models beside the straightforward form of a tutorial (tutorial.py) and PyTorch (pytorch.py).
+"""Compare the training step of our models with a tutorial's (tutorial.py) and with PyTorch's.
 
 Not run by the tests:
 
     python tests/benchmarks/compare.py [MODEL ...] [--rounds 7] [--steps N] [--single] [--json]
 
-Every form runs in a process of its own, which is warmed up, then does so many steps when asked and is idle in between: ours, tutorial,
-PyTorch, ours, ... The ratios are taken round by round, so that what else the machine does falls on all of them alike; what is
-printed are medians and, in brackets, quartiles. Batches are fixed arrays in memory. Ours is driven as `fit` drives it, one step an
-execution.
+Each implementation runs in its own process. It is warmed up, then performs a number of steps on
+request and is idle in between: ours, tutorial, PyTorch, ours, ... Ratios are computed within each
+round, so that other load on the machine affects all implementations equally. The output has
+medians and, in parentheses, quartiles. Batches are fixed arrays in memory. Our step is called as
+`fit` calls it, with one step per execution.
 
-On a busy machine use `--single`: one thread for each, and the processor's time in place of the clock's. PyTorch's threads (OpenMP) wait
-for each other by spinning, so that beside other work its times on the clock grow out of all proportion.
+On a busy machine use `--single`: one thread each, and processor time instead of wall-clock time.
+PyTorch's threads (OpenMP) wait for each other by spinning, so other work slows them down much more
+than proportionally.
 
-`Gatys` compares the seconds until the picture has the loss that 100 iterations of PyTorch's L-BFGS reach, tracing included.
-Without PyTorch its column is missing.
+`Gatys` compares the seconds until the image has the loss that PyTorch's L-BFGS reaches in 100
+iterations, tracing included. Without PyTorch its column is empty.
 """
 
 import argparse
@@ -45,14 +47,14 @@ SETUPS = {
     ),
     "Gatys": ("gatys", ()),
 }
-FORMS = ("ours", "tutorial", "pytorch")
-SECONDS = 2.0  # of a turn, about
+IMPLEMENTATIONS = ("ours", "tutorial", "pytorch")
+SECONDS = 2.0  # approximate duration of the steps of one round
 GATYS = {"size": 256, "iterations": 100, "limit": 400}  # evaluations of L-BFGS, and of Adam
-GATYS_FORMS = {"pytorch_lbfgs": "L-BFGS", "pytorch_adam": "Adam"}
+GATYS_OPTIMIZERS = {"pytorch_lbfgs": "L-BFGS", "pytorch_adam": "Adam"}
 
 
 def synthetic(kind, config, batch_size):
-    """A batch as the model takes it, always the same."""
+    """Return a fixed random batch for a model."""
     random = np.random.default_rng(0)
 
     def images(channels):
@@ -68,28 +70,28 @@ def synthetic(kind, config, batch_size):
     return images(config.channels)
 
 
-# --- workers: each is a process with one form of one model
+# --- Workers. Each is a process with one implementation of one model.
 
 
 def ours(kind, config, batch):
-    """Our step as `fit` does it."""
+    """Return our training step as `fit` calls it, and the number of parameters by player."""
     import tensorflow as tf
 
     from tfgan_zoo.models import MODELS
 
     model = MODELS[kind](config)
     model.compile()
-    function, iterator = (
-        model.make_train_function(),
-        iter(tf.data.Dataset.from_tensors(batch).repeat()),
-    )
-    return lambda: function(iterator), {
-        name: sum(v.numpy().size for v in found) for name, found in model.player_variables().items()
+    function = model.make_train_function()
+    iterator = iter(tf.data.Dataset.from_tensors(batch).repeat())
+    counts = {
+        player: sum(variable.numpy().size for variable in variables)
+        for player, variables in model.player_variables().items()
     }
+    return lambda: function(iterator), counts
 
 
 def prepare(form, kind, values, batch, single):
-    """(step, parameters of every player, what there is to say about the form)."""
+    """Return (step, number of parameters by player, remark about the implementation)."""
     if form == "pytorch":
         import pytorch
         import torch
@@ -106,15 +108,17 @@ def prepare(form, kind, values, batch, single):
     from tfgan_zoo.config import from_dict
     from tfgan_zoo.models import MODELS
 
-    known = {field.name for field in dataclasses.fields(MODELS[kind].Config)}
+    fields = {field.name for field in dataclasses.fields(MODELS[kind].Config)}
     config = from_dict(
-        MODELS[kind].Config, {name: value for name, value in values.items() if name in known}
+        MODELS[kind].Config, {name: value for name, value in values.items() if name in fields}
     )
     if form == "ours":
-        maker = ours
+        make_step = ours
     else:
-        from tutorial import make as maker
-    return *maker(kind, config, batch), f"tensorflow {tf.__version__}, keras {keras.__version__}"
+        from tutorial import make as make_step
+    return *make_step(
+        kind, config, batch
+    ), f"tensorflow {tf.__version__}, keras {keras.__version__}"
 
 
 def one_thread(tf):
@@ -123,12 +127,12 @@ def one_thread(tf):
 
 
 def clock(single):
-    """Of the process alone, or the one on the wall."""
+    """Return the function for processor time or for wall-clock time."""
     return time.process_time if single else time.perf_counter
 
 
 def work(connection, form, kind, values, batch, single):
-    """Does so many steps as it is asked for, and answers with the seconds."""
+    """Perform as many steps as requested and send the seconds, until 0 is received."""
     step, counts, remark = prepare(form, kind, values, batch, single)
     for _ in range(3):
         step()
@@ -142,17 +146,17 @@ def work(connection, form, kind, values, batch, single):
 
 
 class Worker:
-    """A process that waits for its turn."""
+    """A process that runs `function` and answers requests."""
 
     def __init__(self, name, function, *arguments, wait=True):
         context = multiprocessing.get_context("spawn")
-        self.name, (self.connection, theirs) = name, context.Pipe()
-        self.process = context.Process(target=function, args=(theirs, *arguments), daemon=True)
+        self.name, (self.connection, child) = name, context.Pipe()
+        self.process = context.Process(target=function, args=(child, *arguments), daemon=True)
         self.process.start()
-        theirs.close()
-        self.remark = self.answer() if wait else None
+        child.close()
+        self.remark = self.receive() if wait else None
 
-    def answer(self):
+    def receive(self):
         try:
             return self.connection.recv()
         except EOFError:
@@ -160,24 +164,24 @@ class Worker:
 
     def ask(self, request):
         self.connection.send(request)
-        return self.answer()
+        return self.receive()
 
     def end(self):
         self.connection.send(None)
         self.process.join()
 
 
-# --- models
+# --- Models
 
 
-def middle(values):
-    """{median, lower, upper quartile}."""
+def quartiles(values):
+    """Return {median, lower, upper quartile}."""
     lower, median, upper = np.quantile(values, (0.25, 0.5, 0.75))
     return {"median": float(median), "lower": float(lower), "upper": float(upper)}
 
 
 def compare_steps(kind, forms, rounds, steps, single):
-    """One model: {milliseconds of each form, ratios to ours, ...}."""
+    """Compare one model: {milliseconds of each implementation, ratios to ours, ...}."""
     from tfgan_zoo import presets
 
     preset, overrides = SETUPS[kind]
@@ -186,7 +190,7 @@ def compare_steps(kind, forms, rounds, steps, single):
     batch, values = synthetic(kind, config, batch_size), dataclasses.asdict(config)
     workers = {}
     for form in forms:
-        extra = for_pytorch(kind, config) if form == "pytorch" else {}
+        extra = pytorch_options(kind, config) if form == "pytorch" else {}
         workers[form] = Worker(
             f"{kind}, {form}", work, form, kind, {**values, **extra}, batch, single
         )
@@ -214,15 +218,15 @@ def compare_steps(kind, forms, rounds, steps, single):
         "rounds": rounds,
         "steps": steps,
         "milliseconds": {
-            form: middle([1000 * each for each in found]) for form, found in seconds.items()
+            form: quartiles([1000 * value for value in values]) for form, values in seconds.items()
         },
-        "ratios": {form: middle(found) for form, found in ratios.items()},
+        "ratios": {form: quartiles(values) for form, values in ratios.items()},
         "remarks": [worker.remark[1] for worker in workers.values()],
     }
 
 
-def for_pytorch(kind, config):
-    """What PyTorch's side cannot know by itself, since it does not import TensorFlow."""
+def pytorch_options(kind, config):
+    """Return values for pytorch.py, which does not import TensorFlow."""
     if kind != "FastStyle":
         return {}
     from tfgan_zoo.data.builtin_images import load_style_image
@@ -240,7 +244,7 @@ def for_pytorch(kind, config):
 
 
 def work_gatys_ours(connection, config, content, style, single):
-    """Answers every request with [(seconds, loss at full size)] of our way with a picture; at first with VGG19's weights."""
+    """Send VGG19's weights, then [(seconds, loss at full size)] of one image per request."""
     import keras
     import tensorflow as tf
 
@@ -265,7 +269,7 @@ def work_gatys_ours(connection, config, content, style, single):
 
 
 def work_gatys_pytorch(connection, values, weights, content, style, single):
-    """Answers (optimizer, iterations, target) with [(seconds, loss)]."""
+    """Answer requests (optimizer, iterations, target) with [(seconds, loss)]."""
     import pytorch
     import torch
 
@@ -279,90 +283,91 @@ def work_gatys_pytorch(connection, values, weights, content, style, single):
 
 
 def compare_gatys(rounds, single):
-    """Seconds until the same loss."""
+    """Compare the seconds until the same loss."""
     from tfgan_zoo import presets
     from tfgan_zoo.data import builtin_images, transforms
 
     config = dataclasses.replace(presets.experiment("gatys").model, features="random")
     content = transforms.resize_longer_side(builtin_images.photograph("china"), GATYS["size"])
     style = transforms.resize_longer_side(builtin_images.style_image("mosaic", 512), GATYS["size"])
-    we = Worker("Gatys, ours", work_gatys_ours, config, content, style, single)
+    our_worker = Worker("Gatys, ours", work_gatys_ours, config, content, style, single)
     batches = [image[None] / np.float32(127.5) - 1 for image in (content, style)]
-    they = Worker(
+    pytorch_worker = Worker(
         "Gatys, pytorch",
         work_gatys_pytorch,
         dataclasses.asdict(config),
-        we.remark[0],
+        our_worker.remark[0],
         *batches,
         single,
     )
     seconds, never = {"ours": [], "pytorch_lbfgs": [], "pytorch_adam": []}, set()
     for _ in range(rounds):
-        curves = {"pytorch_lbfgs": they.ask(("lbfgs", GATYS["iterations"], None))}
+        curves = {"pytorch_lbfgs": pytorch_worker.ask(("lbfgs", GATYS["iterations"], None))}
         target = min(loss for _, loss in curves["pytorch_lbfgs"])
-        curves["pytorch_adam"] = they.ask(("adam", GATYS["limit"], target))
-        curves["ours"] = we.ask(True)
+        curves["pytorch_adam"] = pytorch_worker.ask(("adam", GATYS["limit"], target))
+        curves["ours"] = our_worker.ask(True)
         for form, curve in curves.items():
             reached = [moment for moment, loss in curve if loss <= target]
             seconds[form].append(reached[0] if reached else curve[-1][0])
             never |= set() if reached else {form}
-    for worker in (we, they):
+    for worker in (our_worker, pytorch_worker):
         worker.end()
     ratios = {
-        form: [a / b for a, b in zip(found, seconds["ours"], strict=True)]
-        for form, found in seconds.items()
+        form: [a / b for a, b in zip(values, seconds["ours"], strict=True)]
+        for form, values in seconds.items()
         if form != "ours"
     }
     return {
         "model": "Gatys",
         "preset": "gatys model.features=random",
         "loss": target,
-        "never": sorted(never),  # came as low: their seconds are those until they gave up
+        "never": sorted(never),  # did not reach the loss; their seconds are those of all iterations
         "rounds": rounds,
         "milliseconds": {
-            form: middle([1000 * each for each in found]) for form, found in seconds.items()
+            form: quartiles([1000 * value for value in values]) for form, values in seconds.items()
         },
-        "ratios": {form: middle(found) for form, found in ratios.items()},
-        "remarks": [we.remark[1], they.remark[1]],
+        "ratios": {form: quartiles(values) for form, values in ratios.items()},
+        "remarks": [our_worker.remark[1], pytorch_worker.remark[1]],
     }
 
 
-# --- the page
+# --- Output
 
 
-def spread(found, digits):
-    return (
-        f"{found['median']:.{digits}f} ({found['lower']:.{digits}f} to {found['upper']:.{digits}f})"
-    )
+def format_quartiles(values, digits):
+    median, lower, upper = (f"{values[name]:.{digits}f}" for name in ("median", "lower", "upper"))
+    return f"{median} ({lower} to {upper})"
 
 
-def row(found):
-    ratio = {form: spread(value, 2) for form, value in found["ratios"].items()}
-    if found["model"] == "Gatys":
-        name, cells = f"Gatys, until loss {found['loss']:.3f}", ["", ""]
-        more = {form: "more than " if form in found["never"] else "" for form in ratio}
+def table_row(result):
+    ratio = {form: format_quartiles(value, 2) for form, value in result["ratios"].items()}
+    if result["model"] == "Gatys":
+        name, cells = f"Gatys, until loss {result['loss']:.3f}", ["", ""]
+        prefix = {form: "more than " if form in result["never"] else "" for form in ratio}
         cells[1] = ", ".join(
-            f"{name} {more[form]}{ratio[form]}" for form, name in GATYS_FORMS.items()
+            f"{name} {prefix[form]}{ratio[form]}" for form, name in GATYS_OPTIMIZERS.items()
         )
     else:
         name, cells = (
-            f"{found['model']} (batch {found['batch']})",
-            [ratio.get(form, "") for form in FORMS[1:]],
+            f"{result['model']} (batch {result['batch']})",
+            [ratio.get(form, "") for form in IMPLEMENTATIONS[1:]],
         )
-    return f"| {name} | {spread(found['milliseconds']['ours'], 1)} | {' | '.join(cells)} |"
+    return (
+        f"| {name} | {format_quartiles(result['milliseconds']['ours'], 1)} | {' | '.join(cells)} |"
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "models", nargs="*", metavar="MODEL", help=f"of {', '.join(SETUPS)}; all where missing"
+        "models", nargs="*", metavar="MODEL", help=f"one of {', '.join(SETUPS)}; default: all"
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
         "--steps",
         type=int,
         default=0,
-        help=f"in a turn; about {SECONDS:.0f} seconds' worth where missing",
+        help=f"steps per round; default: about {SECONDS:.0f} seconds",
     )
     parser.add_argument(
         "--single",
@@ -370,32 +375,33 @@ def main():
         help="one thread each, and processor time: for busy machines",
     )
     parser.add_argument(
-        "--json", action="store_true", help="a line of JSON for every model in place of the table"
+        "--json", action="store_true", help="print a line of JSON per model instead of the table"
     )
     options = parser.parse_args()
     unknown = set(options.models) - set(SETUPS)
     if unknown:
-        parser.error(f"models are {', '.join(SETUPS)}, received {', '.join(sorted(unknown))}")
-    forms = FORMS if importlib.util.find_spec("torch") else FORMS[:2]
+        parser.error(f"models are {', '.join(SETUPS)}, got {', '.join(sorted(unknown))}")
+    forms = IMPLEMENTATIONS if importlib.util.find_spec("torch") else IMPLEMENTATIONS[:2]
     if not options.json:
         print("| model | ours, ms | tutorial / ours | PyTorch / ours |\n|---|---|---|---|")
     remarks = []
     for kind in options.models or SETUPS:
         if kind == "Gatys" and "pytorch" not in forms:
-            continue  # there is nothing to compare with
+            continue  # nothing to compare with
         if kind == "Gatys":
-            found = compare_gatys(options.rounds, options.single)
+            result = compare_gatys(options.rounds, options.single)
         else:
-            found = compare_steps(kind, forms, options.rounds, options.steps, options.single)
-        print(json.dumps(found) if options.json else row(found), flush=True)
-        remarks = list(dict.fromkeys((*remarks, *found["remarks"])))
+            result = compare_steps(kind, forms, options.rounds, options.steps, options.single)
+        print(json.dumps(result) if options.json else table_row(result), flush=True)
+        remarks = list(dict.fromkeys((*remarks, *result["remarks"])))
     if not options.json:
-        how = "one thread each, processor time" if options.single else "all of them"
+        threads = "one thread each, processor time" if options.single else "all used"
         print(
-            f"\n{os.cpu_count()} CPU cores, {how}; {'; '.join(remarks)}; medians over {options.rounds} rounds (quartiles)"
+            f"\n{os.cpu_count()} CPU cores, {threads}; {'; '.join(remarks)}; "
+            f"medians over {options.rounds} rounds (quartiles)"
         )
         if "pytorch" not in forms:
-            print("PyTorch is not installed: its column is empty, and Gatys is left out")
+            print("PyTorch is not installed: its column is empty, Gatys is left out.")
 
 
 if __name__ == "__main__":

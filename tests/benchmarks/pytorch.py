@@ -1,9 +1,11 @@
-"""The zoo's networks and training steps in PyTorch, as someone writes them who knows it well: fakes are made once and detached for D, D's
-weights ask for no gradient while G learns, one `torch.optim.Adam` a player. No torch.compile. Used by compare.py.
+"""The zoo's networks and training steps in well-written PyTorch. Used by compare.py.
 
-The memory layout (NCHW or channels_last), Adam's form (foreach or fused) and the number of threads (one or all cores) are the faster ones,
-by measurement at the start.
-Denormal numbers are flushed to 0, as TensorFlow does.
+Fakes are generated once and detached for D, D's weights need no gradient while G is trained, and
+each player has one `torch.optim.Adam`. torch.compile is not used.
+
+The memory layout (NCHW or channels_last), the implementation of Adam (foreach or fused) and the
+number of threads (one or all cores) are the fastest ones, measured at the start. Denormal numbers
+are flushed to 0, as in TensorFlow.
 """
 
 import itertools
@@ -15,11 +17,11 @@ from torch import nn
 
 torch.set_flush_denormal(True)
 
-# --- networks
+# --- Networks
 
 
-def pyramid(size, width):
-    """See `tfgan_zoo.layers.pyramid`."""
+def feature_map_sizes(size, width):
+    """See `tfgan_zoo.models.blocks.feature_map_sizes`."""
     maps = []
     while size > 5:
         size = -(-size // 2)
@@ -27,8 +29,8 @@ def pyramid(size, width):
     return maps
 
 
-def halving(inputs, outputs, kernel_size, before, bias=True):
-    """before -> ceil(before / 2) pixels."""
+def downsample(inputs, outputs, kernel_size, before, bias=True):
+    """Return a convolution from `before` to ceil(before / 2) pixels."""
     after = -(-before // 2)
     padding = next(
         p for p in range(kernel_size) if (before + 2 * p - kernel_size) // 2 + 1 == after
@@ -36,8 +38,8 @@ def halving(inputs, outputs, kernel_size, before, bias=True):
     return nn.Conv2d(inputs, outputs, kernel_size, 2, padding, bias=bias)
 
 
-def doubling(inputs, outputs, kernel_size, before, after, bias=True):
-    """before -> after = 2 before or 2 before - 1 pixels."""
+def upsample(inputs, outputs, kernel_size, before, after, bias=True):
+    """Return a transposed convolution, `before` -> `after` = 2 before or 2 before - 1 pixels."""
     excess = 2 * (before - 1) + kernel_size - after
     return nn.ConvTranspose2d(
         inputs,
@@ -50,8 +52,8 @@ def doubling(inputs, outputs, kernel_size, before, after, bias=True):
     )
 
 
-class Join(nn.Module):
-    """z and what a label is embedded to, before a network."""
+class LabelEmbedding(nn.Module):
+    """Concatenate z and the embedding of a label, then apply a network."""
 
     def __init__(self, c, network):
         super().__init__()
@@ -61,8 +63,8 @@ class Join(nn.Module):
         return self.network(torch.cat([z, self.embedding(labels)], 1))
 
 
-class Plane(nn.Module):
-    """An image and a plane that a label is embedded to, before a network."""
+class LabelPlane(nn.Module):
+    """Concatenate an image and a label embedded as a plane, then apply a network."""
 
     def __init__(self, c, network):
         super().__init__()
@@ -83,9 +85,9 @@ class Maxout(nn.Module):
         return self.linear(x).view(-1, *self.shape).max(2).values
 
 
-def upward(inputs, c, activation, kernel_size):
-    """Codes (n, inputs) -> images (n, c, s, s): DCGAN's generator up to the last convolution."""
-    (size, width), *inner = reversed(pyramid(c.image_size, c.width))
+def generator_layers(inputs, c, activation, kernel_size):
+    """Return the layers of DCGAN's generator, codes (n, inputs) -> images (n, c, s, s)."""
+    (size, width), *inner = reversed(feature_map_sizes(c.image_size, c.width))
     layers = [
         nn.Linear(inputs, size * size * width, bias=False),
         nn.Unflatten(1, (width, size, size)),
@@ -94,21 +96,24 @@ def upward(inputs, c, activation, kernel_size):
     ]
     for larger, narrower in inner:
         layers += [
-            doubling(width, narrower, kernel_size, size, larger, bias=False),
+            upsample(width, narrower, kernel_size, size, larger, bias=False),
             nn.BatchNorm2d(narrower),
             activation(),
         ]
         size, width = larger, narrower
-    return [*layers, doubling(width, c.channels, kernel_size, size, c.image_size)]
+    return [*layers, upsample(width, c.channels, kernel_size, size, c.image_size)]
 
 
-def downward(inputs, c, first_norm):
-    """Images (n, inputs, s, s) -> (n, features), and how many these are: DCGAN's discriminator up to the last layer."""
+def discriminator_layers(inputs, c, first_norm):
+    """Return the layers of DCGAN's discriminator before the last one, and the number of features.
+
+    They map images (n, inputs, s, s) to (n, features).
+    """
     layers, size = [], c.image_size
-    for smaller, width in pyramid(c.image_size, c.width):
+    for smaller, width in feature_map_sizes(c.image_size, c.width):
         norm = bool(layers) or first_norm
         layers += [
-            halving(inputs, width, c.kernel_size, size, bias=not norm),
+            downsample(inputs, width, c.kernel_size, size, bias=not norm),
             *([nn.BatchNorm2d(width)] if norm else []),
         ]
         layers += [nn.LeakyReLU(0.2, inplace=True)]
@@ -141,21 +146,23 @@ def gan(c):
 
 
 def dcgan(c):
-    layers, features = downward(c.channels, c, first_norm=False)
-    return nn.Sequential(*upward(c.latent_dim, c, relu, c.kernel_size), nn.Tanh()), nn.Sequential(
-        *layers, nn.Linear(features, 1)
-    )
+    layers, features = discriminator_layers(c.channels, c, first_norm=False)
+    return nn.Sequential(
+        *generator_layers(c.latent_dim, c, relu, c.kernel_size), nn.Tanh()
+    ), nn.Sequential(*layers, nn.Linear(features, 1))
 
 
 def cgan(c):
-    layers, features = downward(c.channels + 1, c, first_norm=False)
-    g = nn.Sequential(*upward(c.latent_dim + c.embedding_dim, c, relu, c.kernel_size), nn.Tanh())
-    return Join(c, g), Plane(c, nn.Sequential(*layers, nn.Linear(features, 1)))
+    layers, features = discriminator_layers(c.channels + 1, c, first_norm=False)
+    g = nn.Sequential(
+        *generator_layers(c.latent_dim + c.embedding_dim, c, relu, c.kernel_size), nn.Tanh()
+    )
+    return LabelEmbedding(c, g), LabelPlane(c, nn.Sequential(*layers, nn.Linear(features, 1)))
 
 
 def vae(c):
-    """The encoder, whose output is mean and log variance side by side; the decoder."""
-    layers, features = downward(c.channels, c, first_norm=True)
+    """Build the encoder, whose output is (mean, log variance) concatenated, and the decoder."""
+    layers, features = discriminator_layers(c.channels, c, first_norm=True)
     encoder = [
         *layers,
         nn.Linear(features, c.hidden, bias=False),
@@ -165,7 +172,7 @@ def vae(c):
     ]
     hidden = (nn.Linear(c.latent_dim, c.hidden, bias=False), nn.BatchNorm1d(c.hidden), leaky())
     return nn.Sequential(*encoder), nn.Sequential(
-        *hidden, *upward(c.hidden, c, leaky, c.kernel_size)
+        *hidden, *generator_layers(c.hidden, c, leaky, c.kernel_size)
     )
 
 
@@ -211,8 +218,8 @@ class UNet(nn.Module):
         return self.last(x)
 
 
-def patches(c, channels, norm, bias):
-    """PatchGAN for a field of 70 pixels."""
+def patch_discriminator(c, channels, norm, bias):
+    """Build a PatchGAN with a receptive field of 70 pixels."""
     layers = [nn.Conv2d(channels, c.width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
     for level, stride in ((1, 2), (2, 2), (3, 1)):
         inputs, width = c.width * 2 ** (level - 1), c.width * 2**level
@@ -268,11 +275,14 @@ def stylizer(c):
 
 
 class VGG19(nn.Module):
-    """As in `tfgan_zoo.features`: mirrored at the borders, cut behind the deepest of the layers; images in [-1, 1] -> {layer: features}."""
+    """Feature extractor: images in [-1, 1] -> {layer: features}; see `tfgan_zoo.features.vgg`.
+
+    Images are padded by reflection. Layers after the deepest requested one are left out.
+    """
 
     def __init__(self, layers, pooling, width):
         super().__init__()
-        self.wanted, self.convolutions, inputs = set(layers), nn.ModuleDict(), 3
+        self.layers, self.convolutions, inputs = set(layers), nn.ModuleDict(), 3
         self.pool = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[pooling](2)
         for block, count in enumerate((2, 2, 4, 4, 4), 1):
             for i in range(1, count + 1):
@@ -289,26 +299,26 @@ class VGG19(nn.Module):
         self.register_buffer("mean", torch.tensor((123.68, 116.779, 103.939)).view(1, 3, 1, 1))
 
     def load(self, weights):
-        """Takes {layer: (kernel (h, w, in, out), bias)}."""
+        """Load weights {layer: (kernel (h, w, in, out), bias)}."""
         for name, (kernel, bias) in weights.items():
             self.convolutions[name].weight.copy_(torch.tensor(kernel.transpose(3, 2, 0, 1)))
             self.convolutions[name].bias.copy_(torch.tensor(bias))
 
-    def forward(self, images, wanted=None):
-        """Features of all layers, or of those that are wanted."""
-        wanted = wanted or self.wanted
-        x, found, block = ((images + 1.0) * 127.5 - self.mean).flip(1), {}, "1"
+    def forward(self, images, layers=None):
+        """Extract the features of some or all layers."""
+        layers = layers or self.layers
+        x, features, block = ((images + 1.0) * 127.5 - self.mean).flip(1), {}, "1"
         for name, convolution in self.convolutions.items():
             if name[5] != block:
                 x, block = self.pool(x), name[5]
             x = F.relu(convolution(x))
-            if name in wanted:
-                found[name] = x
-            if len(found) == len(wanted):
-                return found
+            if name in layers:
+                features[name] = x
+            if len(features) == len(layers):
+                return features
 
 
-# --- losses
+# --- Losses
 
 
 def cross_entropy(logits, target):
@@ -324,8 +334,8 @@ def gram(features):
     return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
-def relative_error(found, target):
-    return F.mse_loss(found, target.expand_as(found)) / target.square().mean()
+def relative_error(x, target):
+    return F.mse_loss(x, target.expand_as(x)) / target.square().mean()
 
 
 def total_variation(x):
@@ -334,16 +344,17 @@ def total_variation(x):
     ).square().mean()
 
 
-# --- steps: each maker gives a function that does one step and reads its losses, and {player: its networks}
+# --- Steps. Each function returns one training step, which returns its losses, and the networks by
+# player.
 
 
-class Maker:
-    """The choices that are the same for every model."""
+class Options:
+    """Memory layout and optimizer, which are the same for all networks of a model."""
 
     def __init__(self, config, layout, adam):
         self.config, self.layout, self.adam_options = config, layout, {adam: True}
 
-    def ready(self, *networks):
+    def prepare(self, *networks):
         for network in networks:
             network.to(memory_format=self.layout).train()
         return networks
@@ -359,38 +370,38 @@ class Maker:
         return torch.tensor(array.transpose(0, 3, 1, 2)).contiguous(memory_format=self.layout)
 
 
-def learn(optimizer, loss):
+def update(optimizer, loss):
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
 
 
-def learning(networks, flag):
+def set_trainable(networks, flag):
     for network in networks:
         for weight in network.parameters():
             weight.requires_grad_(flag)
 
 
-def adversarial(maker, kind, batch):
-    c = maker.config
-    g, d = maker.ready(*{"GAN": gan, "DCGAN": dcgan, "CGAN": cgan}[kind](c))
-    g_adam, d_adam = maker.adam(g), maker.adam(d)
+def adversarial(options, kind, batch):
+    c = options.config
+    g, d = options.prepare(*{"GAN": gan, "DCGAN": dcgan, "CGAN": cgan}[kind](c))
+    g_adam, d_adam = options.adam(g), options.adam(d)
     images, *labels = batch if kind == "CGAN" else (batch,)
-    real, labels = maker.images(images), [torch.tensor(label) for label in labels]
+    real, labels = options.images(images), [torch.tensor(label) for label in labels]
     state = [tensor.detach() for tensor in g.state_dict().values() if tensor.is_floating_point()]
     average = [tensor.clone() for tensor in state]
 
     def step():
         z = torch.randn(len(real), c.latent_dim)
         fake = g(z, *labels)
-        learning([d], True)
+        set_trainable([d], True)
         d_loss = cross_entropy(d(real, *labels), 1.0 - c.label_smoothing) + cross_entropy(
             d(fake.detach(), *labels), 0.0
         )
-        learn(d_adam, d_loss)
-        learning([d], False)
+        update(d_adam, d_loss)
+        set_trainable([d], False)
         g_loss = cross_entropy(d(fake, *labels), 1.0)
-        learn(g_adam, g_loss)
+        update(g_adam, g_loss)
         if c.ema_decay:
             torch._foreach_lerp_(average, state, 1.0 - c.ema_decay)
         return d_loss.item(), g_loss.item()
@@ -398,10 +409,10 @@ def adversarial(maker, kind, batch):
     return step, {"generator": [g], "discriminator": [d]}
 
 
-def autoencoder(maker, kind, batch):
-    encoder, decoder = maker.ready(*vae(maker.config))
-    adam = maker.adam(encoder, decoder)
-    images = maker.images(batch)
+def autoencoder(options, kind, batch):
+    encoder, decoder = options.prepare(*vae(options.config))
+    adam = options.adam(encoder, decoder)
+    images = options.images(batch)
 
     def step():
         x = (images + 1.0) / 2.0
@@ -410,35 +421,37 @@ def autoencoder(maker, kind, batch):
         reconstruction = F.binary_cross_entropy_with_logits(decoder(z), x, reduction="sum") / len(x)
         kl = -0.5 * (1.0 + log_variance - mean.square() - log_variance.exp()).sum() / len(x)
         loss = reconstruction + kl
-        learn(adam, loss)
+        update(adam, loss)
         return loss.item(), reconstruction.item(), kl.item()
 
     return step, {"vae": [encoder, decoder]}
 
 
-def paired(maker, kind, batch):
-    c = maker.config
-    g, d = maker.ready(UNet(c), patches(c, c.x_channels + c.y_channels, nn.BatchNorm2d, bias=False))
-    g_adam, d_adam = maker.adam(g), maker.adam(d)
-    x, y = map(maker.images, batch)
+def paired(options, kind, batch):
+    c = options.config
+    g, d = options.prepare(
+        UNet(c), patch_discriminator(c, c.x_channels + c.y_channels, nn.BatchNorm2d, bias=False)
+    )
+    g_adam, d_adam = options.adam(g), options.adam(d)
+    x, y = map(options.images, batch)
 
     def step():
         fake = g(x)
-        learning([d], True)
+        set_trainable([d], True)
         d_loss = cross_entropy(d(torch.cat([x, y], 1)), 1.0) + cross_entropy(
             d(torch.cat([x, fake.detach()], 1)), 0.0
         )
-        learn(d_adam, c.discriminator_weight * d_loss)
-        learning([d], False)
+        update(d_adam, c.discriminator_weight * d_loss)
+        set_trainable([d], False)
         g_loss = cross_entropy(d(torch.cat([x, fake], 1)), 1.0) + c.l1_weight * F.l1_loss(fake, y)
-        learn(g_adam, g_loss)
+        update(g_adam, g_loss)
         return d_loss.item(), g_loss.item()
 
     return step, {"generator": [g], "discriminator": [d]}
 
 
-class Pool:
-    """The history of images."""
+class ImagePool:
+    """History of generated images."""
 
     def __init__(self, size):
         self.size, self.images = size, []
@@ -449,72 +462,73 @@ class Pool:
             return image
         if torch.rand(()) < 0.5:
             return image
-        place = int(torch.randint(self.size, ()))
-        old, self.images[place] = self.images[place], image
+        slot = int(torch.randint(self.size, ()))
+        old, self.images[slot] = self.images[slot], image
         return old
 
 
-def unpaired(maker, kind, batch):
-    c = maker.config
-    g, f = maker.ready(resnet(c), resnet(c))
-    d_x, d_y = maker.ready(
-        *(patches(c, c.x_channels, nn.InstanceNorm2d, bias=True) for _ in range(2))
+def unpaired(options, kind, batch):
+    c = options.config
+    g, f = options.prepare(resnet(c), resnet(c))
+    d_x, d_y = options.prepare(
+        *(patch_discriminator(c, c.x_channels, nn.InstanceNorm2d, bias=True) for _ in range(2))
     )
-    g_adam, d_adam = maker.adam(g, f), maker.adam(d_x, d_y)
-    x, y = map(maker.images, batch)
-    pool_x, pool_y = Pool(c.pool_size), Pool(c.pool_size)
+    g_adam, d_adam = options.adam(g, f), options.adam(d_x, d_y)
+    x, y = map(options.images, batch)
+    pool_x, pool_y = ImagePool(c.pool_size), ImagePool(c.pool_size)
 
     def step():
-        learning([d_x, d_y], False)
+        set_trainable([d_x, d_y], False)
         fake_y, fake_x = g(x), f(y)
         cycle = F.l1_loss(f(fake_y), x) + F.l1_loss(g(fake_x), y)
         identity = F.l1_loss(g(y), y) + F.l1_loss(f(x), x)
         g_loss = squared_error(d_y(fake_y), 1.0) + squared_error(d_x(fake_x), 1.0)
         g_loss = g_loss + c.cycle_weight * (cycle + c.identity_weight * identity)
-        learn(g_adam, g_loss)
-        learning([d_x, d_y], True)
+        update(g_adam, g_loss)
+        set_trainable([d_x, d_y], True)
         d_loss = squared_error(d_x(x), 1.0) + squared_error(d_x(pool_x(fake_x.detach())), 0.0)
         d_loss = (
             d_loss + squared_error(d_y(y), 1.0) + squared_error(d_y(pool_y(fake_y.detach())), 0.0)
         )
-        learn(d_adam, 0.5 * d_loss)
+        update(d_adam, 0.5 * d_loss)
         return g_loss.item(), d_loss.item()
 
     return step, {"generator": [g, f], "discriminator": [d_x, d_y]}
 
 
-def one_style(maker, kind, batch):
-    c = maker.config
-    (generator,) = maker.ready(stylizer(c))
-    (look,) = maker.ready(VGG19(c.style_layers, c.pooling, c.features_width))
-    adam = maker.adam(generator)
-    x = maker.images(batch)
+def one_style(options, kind, batch):
+    c = options.config
+    (generator,) = options.prepare(stylizer(c))
+    (extract_features,) = options.prepare(VGG19(c.style_layers, c.pooling, c.features_width))
+    adam = options.adam(generator)
+    x = options.images(batch)
     with torch.no_grad():
         targets = {
-            layer: gram(features) for layer, features in look(maker.images(c.style_image)).items()
+            layer: gram(features)
+            for layer, features in extract_features(options.images(c.style_image)).items()
         }
 
     def step():
         y = generator(x)
-        made = look(y)
+        features = extract_features(y)
         with torch.no_grad():
-            content = look(x, {c.content_layer})
+            content = extract_features(x, {c.content_layer})
         style_loss = sum(
-            relative_error(gram(made[layer]), target) for layer, target in targets.items()
+            relative_error(gram(features[layer]), target) for layer, target in targets.items()
         ) / len(targets)
-        content_loss = relative_error(made[c.content_layer], content[c.content_layer])
+        content_loss = relative_error(features[c.content_layer], content[c.content_layer])
         loss = (
             c.content_weight * content_loss
             + c.style_weight * style_loss
             + c.variation_weight * total_variation(y)
         )
-        learn(adam, loss)
+        update(adam, loss)
         return (loss.item(),)
 
     return step, {"generator": [generator]}
 
 
-MAKERS = {
+STEPS = {
     "GAN": adversarial,
     "DCGAN": adversarial,
     "CGAN": adversarial,
@@ -527,92 +541,95 @@ LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last
 
 
 def make(kind, config, batch, threads=0):
-    """The step in its fastest variant, how many parameters every player has, and what the variant is.
+    """Find the fastest variant of a training step.
 
     Args:
-        kind: a name in `MAKERS`.
-        config: what the zoo's config holds, as attributes.
-        batch: float32 arrays (n, h, w, c), as the zoo's model takes them.
-        threads: of PyTorch; 0: one or all, what is faster.
+        kind: a name in `STEPS`.
+        config: the fields of the zoo's config, as attributes.
+        batch: float32 arrays (n, h, w, c), as for the zoo's model.
+        threads: number of PyTorch's threads; 0: one or all, whichever is faster.
+
+    Returns:
+        The step, the number of parameters of each player, and a description of the variant.
     """
 
-    def step_of(layout, adam, threads):
+    def build(layout, adam, threads):
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        return MAKERS[kind](Maker(config, LAYOUTS[layout], adam), kind, batch)
+        return STEPS[kind](Options(config, LAYOUTS[layout], adam), kind, batch)
 
-    def seconds(variant):
-        step, _ = step_of(*variant)
+    def measure(variant):
+        step, _ = build(*variant)
         step()
         begin, times = time.perf_counter(), []
         while len(times) < 2 or time.perf_counter() - begin < 1.0:
             before = time.perf_counter()
             step()
             times.append(time.perf_counter() - before)
-        return min(times)  # the least disturbed
+        return min(times)  # the least disturbed by other processes
 
     best = ("NCHW", "fused", threads or torch.get_num_threads())
-    fastest = seconds(best)
-    for place, other in (
-        (0, "channels_last"),
-        (1, "foreach"),
-        (2, threads or 1),
-    ):  # one choice after another
-        variant = (*best[:place], other, *best[place + 1 :])
-        if variant != best and (found := seconds(variant)) < fastest:
-            best, fastest = variant, found
-    step, networks = step_of(*best)
+    fastest = measure(best)
+    for i, choice in enumerate(("channels_last", "foreach", threads or 1)):
+        variant = (*best[:i], choice, *best[i + 1 :])
+        if variant != best and (seconds := measure(variant)) < fastest:
+            best, fastest = variant, seconds
+    step, networks = build(*best)
     counts = {
-        name: sum(w.numel() for network in found for w in network.parameters())
-        for name, found in networks.items()
+        player: sum(weight.numel() for network in members for weight in network.parameters())
+        for player, members in networks.items()
     }
     return step, counts, f"{best[0]}, {best[1]} Adam, {best[2]} threads"
 
 
-# --- style transfer by optimisation
+# --- Style transfer by optimization
 
 
 def gatys(config, weights, content, style, optimizer, iterations, target, now=time.perf_counter):
-    """How the loss of a picture falls: [(seconds, loss)] of every evaluation.
+    """Optimize an image and record the loss of every evaluation.
 
     Args:
-        config: what a `StyleTransferConfig` holds, as attributes.
-        weights: of VGG19, {layer: (kernel, bias)}.
-        content, style: float32 (1, h, w, 3) in [-1, 1].
-        optimizer: "lbfgs", in the form of PyTorch's tutorial, or "adam".
-        iterations: at most, of the optimizer; an iteration of L-BFGS may be more than one evaluation.
+        config: the fields of a `StyleTransferConfig`, as attributes.
+        weights: weights of VGG19, {layer: (kernel, bias)}.
+        content: float32 (1, h, w, 3) in [-1, 1].
+        style: float32 (1, h', w', 3) in [-1, 1].
+        optimizer: "lbfgs", as in PyTorch's tutorial, or "adam".
+        iterations: maximum number of evaluations.
         target: a loss at which to stop; None: never.
         now: the clock.
+
+    Returns:
+        A list of (seconds, loss).
     """
     layers = (*config.style_layers, *config.content_layers)
-    look = VGG19(layers, config.pooling, config.features_width)
-    look.load(weights)
-    look.to(memory_format=torch.channels_last)
-    maker = Maker(config, torch.channels_last, "fused")
-    content, style = maker.images(content), maker.images(style)
+    extract_features = VGG19(layers, config.pooling, config.features_width)
+    extract_features.load(weights)
+    extract_features.to(memory_format=torch.channels_last)
+    options = Options(config, torch.channels_last, "fused")
+    content, style = options.images(content), options.images(style)
     begin, curve = now(), []
     with torch.no_grad():
-        found = look(style)
-        grams = {layer: gram(found[layer]) for layer in config.style_layers}
-        found = look(content)
-        kept = {layer: found[layer] for layer in config.content_layers}
-    image = content.contiguous().requires_grad_(True)  # L-BFGS takes no channels_last
+        features = extract_features(style)
+        grams = {layer: gram(features[layer]) for layer in config.style_layers}
+        features = extract_features(content)
+        content_features = {layer: features[layer] for layer in config.content_layers}
+    image = content.contiguous().requires_grad_(True)  # L-BFGS does not support channels_last
     if optimizer == "lbfgs":
-        descent = torch.optim.LBFGS([image], max_iter=20, history_size=10)
+        torch_optimizer = torch.optim.LBFGS([image], max_iter=20, history_size=10)
     else:
-        descent = torch.optim.Adam([image], config.learning_rate, (0.9, 0.99), fused=True)
+        torch_optimizer = torch.optim.Adam([image], config.learning_rate, (0.9, 0.99), fused=True)
 
     def closure():
         with torch.no_grad():
             image.clamp_(-1.0, 1.0)
-        descent.zero_grad()
-        found = look(image.contiguous(memory_format=torch.channels_last))
+        torch_optimizer.zero_grad()
+        features = extract_features(image.contiguous(memory_format=torch.channels_last))
         style_loss = sum(
-            relative_error(gram(found[layer]), wanted) for layer, wanted in grams.items()
+            relative_error(gram(features[layer]), style_gram) for layer, style_gram in grams.items()
         ) / len(grams)
         content_loss = sum(
-            relative_error(found[layer], wanted) for layer, wanted in kept.items()
-        ) / len(kept)
+            relative_error(features[layer], x) for layer, x in content_features.items()
+        ) / len(content_features)
         loss = (
             config.content_weight * content_loss
             + config.style_weight * style_loss
@@ -623,7 +640,7 @@ def gatys(config, weights, content, style, optimizer, iterations, target, now=ti
         return loss
 
     for _ in itertools.count():
-        descent.step(closure)
+        torch_optimizer.step(closure)
         done = len(curve)
         if done >= iterations or (target is not None and curve[-1][1] <= target):
             return curve

@@ -1,12 +1,13 @@
-"""What distribution itself costs: the same global batch on one device, on 2 replicas and on 2 workers, of the same CPU cores.
+"""Overhead of distribution: one global batch on one device, 2 replicas and 2 workers of one CPU.
 
-Not run by the tests:
+The tests do not run it:
 
     python tests/benchmarks/scaling.py [PRESET ...] [--rounds 5]
 
-All of them share this machine, so that without any overhead all would take the same time. They are measured in turn, round by round;
-medians and quartiles of the ratios are printed. Below stands, by calculation alone, how the bytes that 8 devices exchange in a step (all
-gradients, by a ring) compare with the operations of the step.
+All configurations share the CPU cores of this machine, so without any overhead all would take the
+same time. They are measured in turn, round by round. The medians and quartiles of the ratios are
+printed. The last column is calculated, not measured: on 8 devices, the time of a step's operations
+and the time of exchanging all gradients by a ring all-reduce.
 """
 
 import argparse
@@ -28,18 +29,32 @@ PRESETS = (
     "pix2pix_folder_256",
     "cyclegan_facades_synthetic",
 )
-TWO = ("data.batch_size=2",)  # where the preset has one image, which cannot be shared
-SECONDS = 3.0  # of a turn
-DEVICES = {  # peak operations/s in the precision of training, bytes/s of one device to the others: of the makers' data sheets
+BATCH_OF_TWO = ("data.batch_size=2",)  # for presets with a batch of one image
+SECONDS = 3.0  # per configuration and round
+# From the manufacturers' data sheets: peak operations/s, bytes/s from one device to the others.
+DEVICES = {
     "8 A100 (bfloat16, NVLink)": (312e12, 300e9),
     "8 A100 (bfloat16, PCIe 4)": (312e12, 32e9),
     "TPU v5e-8 (bfloat16, ICI)": (197e12, 200e9),
 }
-UTILISATION = 0.4  # of the peak, which convolutions reach at large batches
+UTILIZATION = 0.4  # fraction of the peak that convolutions reach at large batches
+BYTES_PER_PARAMETER = 4
+HEADINGS = (
+    "preset, global batch",
+    "1 device, ms",
+    "2 replicas / 1 device",
+    "2 workers / 1 device",
+    "MB exchanged",
+    "ms of computing + exchanging on 8 devices",
+)
 
 
-def work(connection, preset, overrides, strategy, replicas, cluster):
-    """Steps of a model under a strategy."""
+def work(connection, preset, overrides, strategy_name, replicas, cluster):
+    """Run training steps in a process of its own.
+
+    It first sends the size of the model (on one device, otherwise None). Then it receives numbers
+    of steps and answers each with the seconds that they took, until it receives None.
+    """
     if cluster:
         os.environ["TF_CONFIG"] = cluster
     import tensorflow as tf
@@ -50,131 +65,144 @@ def work(connection, preset, overrides, strategy, replicas, cluster):
     from tfgan_zoo.training import distribute
 
     experiment = presets.experiment(preset, *overrides)
-    place = distribute.make_strategy(strategy, replicas)
-    model = build_model(experiment, place)
-    batch = compare.synthetic(experiment.kind, experiment.model, experiment.data.batch_size)
+    batch_size = experiment.data.batch_size
+    strategy = distribute.make_strategy(strategy_name, replicas)
+    model = build_model(experiment, strategy)
+    batch = compare.synthetic(experiment.kind, experiment.model, batch_size)
 
     def batches(shard=0, shards=1):
-        part = experiment.data.batch_size // shards
-        shares = tf.nest.map_structure(lambda x: x[shard * part : (shard + 1) * part], batch)
-        return tf.data.Dataset.from_tensors(shares).repeat()
+        size = batch_size // shards
+        rows = slice(shard * size, (shard + 1) * size)
+        part = tf.nest.map_structure(lambda x: x[rows], batch)
+        return tf.data.Dataset.from_tensors(part).repeat()
 
-    function, iterator = (
-        model.make_train_function(),
-        iter(distribute.distribute_dataset(place, batches)),
-    )
+    step = model.make_train_function()
+    iterator = iter(distribute.distribute_dataset(strategy, batches))
     for _ in range(3):
-        function(iterator)
-    told = None
+        step(iterator)
+
+    size = None
     if replicas == 0 and not cluster:
         specs = tf.nest.map_structure(
             lambda x: tf.TensorSpec(x.shape, x.dtype), next(iter(batches()))
         )
-        graph = tf.function(
-            lambda batch: model.train_step(batch), autograph=False
-        ).get_concrete_function(specs)
-        parameters = sum(
-            v.numpy().size for variables in model.player_variables().values() for v in variables
-        )
-        told = {
-            "flops": sum(flops(graph).values()) / experiment.data.batch_size,
-            "bytes": 4 * parameters,
+        train_step = tf.function(lambda batch: model.train_step(batch), autograph=False)
+        graph = train_step.get_concrete_function(specs)
+        players = model.player_variables().values()
+        parameters = sum(v.numpy().size for variables in players for v in variables)
+        size = {
+            "flops_per_image": sum(flops(graph).values()) / batch_size,
+            "bytes": BYTES_PER_PARAMETER * parameters,
         }
-    connection.send(told)
+    connection.send(size)
+
     while steps := connection.recv():
         begin = time.perf_counter()
         for _ in range(steps):
-            function(iterator)
+            step(iterator)
         connection.send(time.perf_counter() - begin)
 
 
 def free_ports(count):
+    """Return free ports of localhost."""
     sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    for free_socket in sockets:
+        free_socket.bind(("localhost", 0))
+    ports = [free_socket.getsockname()[1] for free_socket in sockets]
+    for free_socket in sockets:
+        free_socket.close()
     return ports
 
 
-class Workers:
-    """Two processes of a cluster: a step is one of both."""
+class Cluster:
+    """Two worker processes that take each step together."""
 
     def __init__(self, preset, overrides):
         hosts = [f"localhost:{port}" for port in free_ports(2)]
-        tasks = [
+        configs = [
             json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}})
             for i in range(2)
         ]
-        make = functools.partial(
+        start = functools.partial(
             compare.Worker, f"{preset}, 2 workers", work, preset, overrides, "multiworker", 0
         )
-        self.both = [make(task, wait=False) for task in tasks]
-        for worker in self.both:
-            worker.remark = worker.answer()
+        self.workers = [start(config, wait=False) for config in configs]
+        for worker in self.workers:
+            worker.answer()
 
     def ask(self, steps):
-        for worker in self.both:
+        """Take steps; return the seconds of the slower worker."""
+        for worker in self.workers:
             worker.connection.send(steps)
-        return max(worker.answer() for worker in self.both)
+        return max(worker.answer() for worker in self.workers)
 
     def end(self):
-        for worker in self.both:
+        """End both processes."""
+        for worker in self.workers:
             worker.end()
 
 
 def measure(preset, overrides, rounds):
-    """({way: seconds of a step in every round}, what the single device told)."""
-    ways = {
-        "1 device": compare.Worker(f"{preset}, 1 device", work, preset, overrides, "cpu", 0, ""),
-        "2 replicas": compare.Worker(
-            f"{preset}, 2 replicas", work, preset, overrides, "mirrored", 2, ""
-        ),
-        "2 workers": Workers(preset, overrides),
+    """Measure all configurations in turn.
+
+    Returns:
+        ({configuration: seconds per step in each round}, size of the model from `work`).
+    """
+
+    def start(name, strategy_name, replicas):
+        arguments = (preset, overrides, strategy_name, replicas, "")
+        return compare.Worker(f"{preset}, {name}", work, *arguments)
+
+    configurations = {
+        "1 device": start("1 device", "cpu", 0),
+        "2 replicas": start("2 replicas", "mirrored", 2),
+        "2 workers": Cluster(preset, overrides),
     }
-    steps = max(2, round(SECONDS / (ways["1 device"].ask(2) / 2)))
-    taken = {name: np.zeros(rounds) for name in ways}
+    single = configurations["1 device"]
+    steps = max(2, round(SECONDS / (single.ask(2) / 2)))
+    seconds = {name: np.zeros(rounds) for name in configurations}
     for i in range(rounds):
-        for name, way in ways.items():
-            taken[name][i] = way.ask(steps) / steps
-    for way in ways.values():
-        way.end()
-    return taken, ways["1 device"].remark
+        for name, configuration in configurations.items():
+            seconds[name][i] = configuration.ask(steps) / steps
+    for configuration in configurations.values():
+        configuration.end()
+    return seconds, single.remark
 
 
-def calculated(told, batch):
-    """Of every machine the milliseconds of computing and of exchanging, on 8 devices with a batch of the preset's size each."""
+def calculated_times(size, batch_size):
+    """Yield the calculated milliseconds of computing and exchanging for each kind of 8 devices.
+
+    Each device has a batch of `batch_size` images.
+    """
     for name, (peak, bandwidth) in DEVICES.items():
-        compute, exchange = (
-            1e3 * told["flops"] * batch / (peak * UTILISATION),
-            1e3 * told["bytes"] * 2 * 7 / 8 / bandwidth,
-        )
+        compute = 1e3 * size["flops_per_image"] * batch_size / (peak * UTILIZATION)
+        exchange = 1e3 * size["bytes"] * 2 * 7 / 8 / bandwidth  # ring all-reduce of 8 devices
         yield f"{name}: {compute:.2f} + {exchange:.2f}"
 
 
 def main():
+    """Print a Markdown table, one row per preset."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("presets", nargs="*", default=PRESETS)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     from tfgan_zoo import presets
 
-    print(
-        "| preset, global batch | 1 device, ms | 2 replicas / 1 | 2 workers / 1 | MB exchanged | ms of computing + exchanging on 8 |"
-    )
-    print("|---|---|---|---|---|---|")
+    print(f"| {' | '.join(HEADINGS)} |")
+    print("|---" * len(HEADINGS) + "|")
     for preset in options.presets:
-        overrides = TWO if presets.experiment(preset).data.batch_size % 2 else ()
-        batch = presets.experiment(preset, *overrides).data.batch_size
-        taken, told = measure(preset, overrides, options.rounds)
-        single = taken.pop("1 device")
-        ratios = [compare.spread(compare.middle(found / single), 2) for found in taken.values()]
-        cells = [f"{preset}, {batch}", compare.spread(compare.middle(1e3 * single), 1), *ratios]
-        print(
-            f"| {' | '.join(cells)} | {told['bytes'] / 1e6:.1f} | {'; '.join(calculated(told, batch))} |",
-            flush=True,
-        )
+        overrides = BATCH_OF_TWO if presets.experiment(preset).data.batch_size % 2 else ()
+        batch_size = presets.experiment(preset, *overrides).data.batch_size
+        seconds, size = measure(preset, overrides, options.rounds)
+        single = seconds.pop("1 device")
+        cells = [
+            f"{preset}, {batch_size}",
+            compare.spread(compare.middle(1e3 * single), 1),
+            *(compare.spread(compare.middle(other / single), 2) for other in seconds.values()),
+            f"{size['bytes'] / 1e6:.1f}",
+            "; ".join(calculated_times(size, batch_size)),
+        ]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

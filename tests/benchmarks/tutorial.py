@@ -1,8 +1,9 @@
-"""One training step of each model as a straightforward tutorial writes it (in the manner of keras.io and tensorflow.org, in our own words).
+"""One training step of each model in the style of the tutorials of keras.io and tensorflow.org.
 
-The networks are those of the zoo, made by its own functions from the same config, but with Keras' own layers where the zoo has faster or
-other ones. One `keras.optimizers.Adam` a network. What a tutorial does not have (the history of images of CycleGAN) is not here; what the
-preset asks for and a tutorial would write as a loop (the average of G's weights) is. Used by compare.py.
+The networks are built by the zoo's functions from the same config, with Keras' layers instead of
+the zoo's. Each network has one `keras.optimizers.Adam`. CycleGAN's history of images is left out,
+as in the tutorials. The moving average of G's weights, which some presets use, is written as a
+loop. Used by compare.py.
 """
 
 import keras
@@ -22,10 +23,10 @@ cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 squared_error = keras.losses.MeanSquaredError()
 
 
-def plain(network):
-    """A copy with Keras' own layers in place of the zoo's."""
+def with_keras_layers(network):
+    """Copy a network with Keras' layers instead of the zoo's."""
 
-    def same(layer):
+    def convert(layer):
         if isinstance(layer, Dropout):
             return keras.layers.Dropout(layer.rate)
         if isinstance(layer, InstanceNormalization):
@@ -42,26 +43,28 @@ def plain(network):
             return keras.layers.Cropping2D(layer.cropping)
         return type(layer).from_config(layer.get_config())
 
-    return keras.models.clone_model(network, clone_function=same)
+    return keras.models.clone_model(network, clone_function=convert)
 
 
 def adam(config):
+    fields = vars(config)
     return keras.optimizers.Adam(
-        config.learning_rate,
-        beta_1=getattr(config, "beta_1", 0.9),
-        beta_2=getattr(config, "beta_2", 0.999),
+        config.learning_rate, beta_1=fields.get("beta_1", 0.9), beta_2=fields.get("beta_2", 0.999)
     )
 
 
 class Adversarial(keras.Model):
-    """Two networks that play: D learns from fakes of one pass of G, G from those of another."""
+    """GAN whose D and G are trained on fakes of two separate passes of G."""
 
     def __init__(self, kind, config):
         super().__init__()
         zoo = MODELS[kind](config)
         self.config, self.conditional = config, zoo.needs_labels
-        self.generator, self.discriminator = plain(zoo.generator), plain(zoo.discriminator)
-        self.average = plain(zoo.generator) if config.ema_decay else None
+        self.generator, self.discriminator = (
+            with_keras_layers(zoo.generator),
+            with_keras_layers(zoo.discriminator),
+        )
+        self.average = with_keras_layers(zoo.generator) if config.ema_decay else None
         self.d_optimizer, self.g_optimizer = adam(config), adam(config)
         self.d_loss, self.g_loss = (
             keras.metrics.Mean(name="d_loss"),
@@ -112,12 +115,12 @@ class Adversarial(keras.Model):
 
 
 class Autoencoder(keras.Model):
-    """Encoder and decoder, cross-entropy of pixels behind a sigmoid, three trackers."""
+    """VAE with the cross-entropy of pixels after a sigmoid, and three metrics."""
 
     def __init__(self, kind, config):
         super().__init__()
         zoo = MODELS[kind](config)
-        self.encoder, self.decoder = plain(zoo.encoder), plain(zoo.decoder)
+        self.encoder, self.decoder = with_keras_layers(zoo.encoder), with_keras_layers(zoo.decoder)
         self.optimizer_of_both = adam(config)
         self.trackers = [
             keras.metrics.Mean(name=name) for name in ("loss", "reconstruction_loss", "kl_loss")
@@ -145,49 +148,48 @@ class Autoencoder(keras.Model):
         return {tracker.name: tracker.result() for tracker in self.trackers}
 
 
-def by_keras(model, networks):
-    """The step of a `keras.Model`, driven as `fit` drives it, and its networks."""
+def keras_step(model, networks):
+    """Return a function batch -> training step, called as `fit` calls it, and the networks."""
     model.compile(optimizer=None, jit_compile="auto")
 
-    def over(batch):
+    def step_on(batch):
         iterator = iter(tf.data.Dataset.from_tensors(batch).repeat())
         model.make_train_function()
         return lambda: {
             name: float(value) for name, value in model.train_function(iterator).items()
         }
 
-    return over, networks
+    return step_on, networks
 
 
 def adversarial(kind, config):
     model = Adversarial(kind, config)
-    return by_keras(model, {"generator": [model.generator], "discriminator": [model.discriminator]})
+    return keras_step(
+        model, {"generator": [model.generator], "discriminator": [model.discriminator]}
+    )
 
 
 def autoencoder(kind, config):
     model = Autoencoder(kind, config)
-    return by_keras(model, {"vae": [model.encoder, model.decoder]})
+    return keras_step(model, {"vae": [model.encoder, model.decoder]})
 
 
-def by_function(train_step, networks):
-    """The step of a `tf.function` of a batch's tensors, and its networks."""
+def function_step(train_step, networks):
+    """Return a function batch -> step of a `tf.function` of its tensors, and the networks."""
 
-    def over(batch):
-        tensors = (
-            [tf.constant(each) for each in batch]
-            if isinstance(batch, tuple)
-            else [tf.constant(batch)]
-        )
+    def step_on(batch):
+        arrays = batch if isinstance(batch, tuple) else (batch,)
+        tensors = [tf.constant(array) for array in arrays]
         return lambda: [float(loss) for loss in train_step(*tensors)]
 
-    return over, networks
+    return step_on, networks
 
 
 def paired(kind, config):
-    """One pass of G, two tapes, two updates."""
+    """Use one pass of G, two tapes and two updates."""
     generator, discriminator = (
-        plain(pix2pix.generator(config)),
-        plain(pix2pix.discriminator(config)),
+        with_keras_layers(pix2pix.generator(config)),
+        with_keras_layers(pix2pix.discriminator(config)),
     )
     g_optimizer, d_optimizer = adam(config), adam(config)
 
@@ -212,17 +214,17 @@ def paired(kind, config):
         )
         return g_loss, d_loss
 
-    return by_function(train_step, {"generator": [generator], "discriminator": [discriminator]})
+    return function_step(train_step, {"generator": [generator], "discriminator": [discriminator]})
 
 
 def unpaired(kind, config):
-    """Six passes of generators and four of discriminators under one tape, four gradients, four updates."""
-    g, f = (plain(resnet_generator(config)) for _ in range(2))
+    """Use six generator and four discriminator passes on one tape, and four updates."""
+    g, f = (with_keras_layers(resnet_generator(config)) for _ in range(2))
     zoo = MODELS[kind](config)
-    d_x, d_y = plain(zoo.d_x), plain(zoo.d_y)
+    d_x, d_y = with_keras_layers(zoo.d_x), with_keras_layers(zoo.d_y)
     optimizers = [adam(config) for _ in range(4)]
 
-    def judged(real, fake):
+    def discriminator_loss(real, fake):
         return 0.5 * (
             squared_error(tf.ones_like(real), real) + squared_error(tf.zeros_like(fake), fake)
         )
@@ -253,25 +255,26 @@ def unpaired(kind, config):
                 + identity_weight * distance(x, same_x)
             )
             d_x_loss, d_y_loss = (
-                judged(real_x_logits, fake_x_logits),
-                judged(real_y_logits, fake_y_logits),
+                discriminator_loss(real_x_logits, fake_x_logits),
+                discriminator_loss(real_y_logits, fake_y_logits),
             )
         losses = (g_loss, f_loss, d_x_loss, d_y_loss)
         gradients = [
             tape.gradient(loss, network.trainable_variables)
             for loss, network in zip(losses, (g, f, d_x, d_y), strict=True)
         ]
-        for optimizer, found, network in zip(optimizers, gradients, (g, f, d_x, d_y), strict=True):
-            optimizer.apply_gradients(zip(found, network.trainable_variables, strict=True))
+        networks = (g, f, d_x, d_y)
+        for optimizer, gradient, network in zip(optimizers, gradients, networks, strict=True):
+            optimizer.apply_gradients(zip(gradient, network.trainable_variables, strict=True))
         return losses
 
-    return by_function(train_step, {"generator": [g, f], "discriminator": [d_x, d_y]})
+    return function_step(train_step, {"generator": [g, f], "discriminator": [d_x, d_y]})
 
 
 def one_style(kind, config):
-    """A pass of VGG19 for the picture that was made and one for its content; the style's Gram matrices are computed once."""
-    generator, optimizer = plain(fast_style.generator(config)), adam(config)
-    look = config.feature_network(fast_style.STYLE_LAYERS)
+    """Use two passes of VGG19, for the result and its content, and constant Gram matrices."""
+    generator, optimizer = with_keras_layers(fast_style.generator(config)), adam(config)
+    extract_features = config.feature_network(fast_style.STYLE_LAYERS)
 
     def gram(features):
         shape = tf.shape(features)
@@ -279,23 +282,25 @@ def one_style(kind, config):
             shape[1] * shape[2], tf.float32
         )
 
-    def error(found, target):
-        return tf.reduce_mean(tf.square(found - target)) / tf.reduce_mean(tf.square(target))
+    def error(x, target):
+        return tf.reduce_mean(tf.square(x - target)) / tf.reduce_mean(tf.square(target))
 
-    style = look(tf.constant(config.style_image()[None] / 127.5 - 1.0, tf.float32))
+    style = extract_features(tf.constant(config.style_image()[None] / 127.5 - 1.0, tf.float32))
     targets = {layer: gram(features) for layer, features in style.items()}
 
     @tf.function
     def train_step(x):
         with tf.GradientTape() as tape:
             y = generator(x, training=True)
-            made, content = look(y), look(x)
+            features, content = extract_features(y), extract_features(x)
             style_loss = tf.add_n(
-                [error(gram(made[layer]), target) for layer, target in targets.items()]
+                [error(gram(features[layer]), target) for layer, target in targets.items()]
             ) / len(targets)
-            content_loss = error(made[fast_style.CONTENT_LAYER], content[fast_style.CONTENT_LAYER])
-            down, across = y[:, 1:] - y[:, :-1], y[:, :, 1:] - y[:, :, :-1]
-            variation = tf.reduce_mean(tf.square(down)) + tf.reduce_mean(tf.square(across))
+            content_loss = error(
+                features[fast_style.CONTENT_LAYER], content[fast_style.CONTENT_LAYER]
+            )
+            rows, columns = y[:, 1:] - y[:, :-1], y[:, :, 1:] - y[:, :, :-1]
+            variation = tf.reduce_mean(tf.square(rows)) + tf.reduce_mean(tf.square(columns))
             loss = (
                 config.content_weight * content_loss
                 + config.style_weight * style_loss
@@ -305,10 +310,10 @@ def one_style(kind, config):
         optimizer.apply_gradients(zip(gradients, generator.trainable_variables, strict=True))
         return (loss,)
 
-    return by_function(train_step, {"generator": [generator]})
+    return function_step(train_step, {"generator": [generator]})
 
 
-MAKERS = {
+STEPS = {
     "GAN": adversarial,
     "DCGAN": adversarial,
     "CGAN": adversarial,
@@ -320,11 +325,11 @@ MAKERS = {
 
 
 def make(kind, config, batch):
-    """A function that does one step and reads its losses, and how many parameters every player has."""
-    over, networks = MAKERS[kind](kind, config)
-    step = over(batch)
+    """Return a training step that returns its losses, and the number of parameters by player."""
+    step_on, networks = STEPS[kind](kind, config)
+    step = step_on(batch)
     counts = {
-        name: sum(int(tf.size(v)) for network in found for v in network.trainable_variables)
-        for name, found in networks.items()
+        player: sum(int(tf.size(v)) for network in members for v in network.trainable_variables)
+        for player, members in networks.items()
     }
     return step, counts

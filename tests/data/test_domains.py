@@ -1,4 +1,4 @@
-"""Pairs and domains for translation: where they come from, what is done to them, and the stream of batches."""
+"""Pairs and unpaired images: sources, resizing, cropping and batches."""
 
 import dataclasses
 import logging
@@ -26,26 +26,26 @@ def folder(path, **changes):
     )
 
 
-def grey(path, level, width=16, height=16):
+def save_gray(path, level, width=16, height=16):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L", (width, height), level).save(path)
 
 
-def levels(found):
-    """The grey levels of pictures of one grey each: [(x, y)]."""
-    fixed_images = [found.evaluation_images(i) for i in range(len(found))]
-    assert all(np.ptp(image) == 0 for still in fixed_images for image in still)
-    return [tuple(int(image.flat[0]) for image in still) for still in fixed_images]
+def levels(data):
+    """Return the gray levels [(x, y)] of uniform images."""
+    pairs = [data.evaluation_images(i) for i in range(len(data))]
+    assert all(np.ptp(image) == 0 for pair in pairs for image in pair)
+    return [tuple(int(image.flat[0]) for image in pair) for pair in pairs]
 
 
 def coded(i, height=20, width=22):
-    """An image whose every pixel says which image, row and column it is from: uint16 (h, w, 1)."""
+    """Return an image whose pixels encode their image, row and column: uint16 (h, w, 1)."""
     rows, columns = np.indices((height, width))
     return (4096 * i + 64 * rows + columns).astype(np.uint16)[..., None]
 
 
 def decoded(image):
-    """(image, top, left, mirrored) of a crop of `coded` in [-1, 1], which must be whole."""
+    """Return (image, top, left, flipped) of a crop of `coded` in [-1, 1]; check the whole crop."""
     values = np.round((image[..., 0].astype(np.float64) + 1) * 32767.5).astype(int)
     i, rows, columns = values // 4096, values // 64 % 64, values % 64
     step = columns[0, 1] - columns[0, 0]
@@ -58,7 +58,7 @@ def decoded(image):
 
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory):
-    """trainA: 7 coded images; trainB: 3 negatives of the first ones, and 2 more of them in test folders."""
+    """Write 7 coded images (trainA), 3 of their negatives (trainB), and 2 pairs of test images."""
     root = tmp_path_factory.mktemp("arrays")
     for name, numbers in [
         ("trainA", range(7)),
@@ -76,28 +76,28 @@ def config_of(arrays, **changes):
     return folder(arrays, **{"preprocess": "crop", "flip": True, "batch_size": 2, **changes})
 
 
-def take(found, config, count, **options):
+def take(data, config, count, **options):
     options = {"seed": 0, "batch_size": config.batch_size, "steps_per_epoch": 3, **options}
     return [
-        (x.numpy(), y.numpy()) for x, y in pipeline.batches(found, config, **options).take(count)
+        (x.numpy(), y.numpy()) for x, y in pipeline.batches(data, config, **options).take(count)
     ]
 
 
 def codes(batches):
-    """The codes of x and those of y, negated back, image after image."""
+    """Return the codes of the images x and of the negated images y."""
     return [decoded(image) for x, _ in batches for image in x], [
         decoded(-image) for _, y in batches for image in y
     ]
 
 
-# --- batches
+# --- Batches
 
 
-def test_pairs_are_cropped_and_mirrored_together_and_anew_in_every_epoch(arrays):
+def test_pairs_are_cropped_and_flipped_together_and_anew_in_every_epoch(arrays):
     config = config_of(arrays, batch_size=1)
-    found = domains.load_domains(config, model(), "pairs")
-    assert found.description == "folder: 3 pairs by file name, 16x16, 1 to 1 channels, in memory"
-    x, y = codes(take(found, config, 600))
+    data = domains.load_domains(config, model(), "pairs")
+    assert data.description == "folder: 3 pairs by file name, 16x16, 1 to 1 channels, in memory"
+    x, y = codes(take(data, config, 600))
     assert x == y
     assert {i for i, *_ in x} == {0, 1, 2} and all(
         sorted(i for i, *_ in x[n : n + 3]) == [0, 1, 2] for n in range(0, 600, 3)
@@ -105,55 +105,51 @@ def test_pairs_are_cropped_and_mirrored_together_and_anew_in_every_epoch(arrays)
     assert {draw[1:] for draw in x} == {
         (top, left, m) for top in range(5) for left in range(7) for m in (True, False)
     }
-    assert 0.4 < np.mean([mirrored for *_, mirrored in x]) < 0.6
+    assert 0.4 < np.mean([flipped for *_, flipped in x]) < 0.6
     assert (
         1.7 < np.mean([top for _, top, _, _ in x]) < 2.3
         and 2.6 < np.mean([left for _, _, left, _ in x]) < 3.4
     )
 
 
-def test_without_flip_the_crops_are_the_same_and_nothing_is_mirrored(arrays):
+def test_without_flip_the_crops_are_equal_and_not_flipped(arrays):
     config, plain = config_of(arrays), config_of(arrays, flip=False)
-    found = domains.load_domains(config, model(), "pairs")
-    for a, b in zip(
-        codes(take(found, config, 30))[0], codes(take(found, plain, 30))[0], strict=True
-    ):
+    data = domains.load_domains(config, model(), "pairs")
+    for a, b in zip(codes(take(data, config, 30))[0], codes(take(data, plain, 30))[0], strict=True):
         assert a[:3] == b[:3] and not b[3]
 
 
-def test_heaps_have_orders_crops_and_mirrors_of_their_own(arrays):
+def test_unpaired_domains_have_independent_orders_crops_and_flips(arrays):
     config = config_of(arrays, batch_size=1)
-    found = domains.load_domains(config, model(), "domains")
-    assert len(found) == 7
-    assert found.description == "folder: 7 and 3 unpaired images, 16x16, 1 to 1 channels, in memory"
-    x, y = codes(take(found, config, 700, steps_per_epoch=7))
-    for n in range(
-        0, 700, 7
-    ):  # every epoch shows all of the longer domain, and the shorter one as evenly as it can
+    data = domains.load_domains(config, model(), "domains")
+    assert len(data) == 7
+    assert data.description == "folder: 7 and 3 unpaired images, 16x16, 1 to 1 channels, in memory"
+    x, y = codes(take(data, config, 700, steps_per_epoch=7))
+    for n in range(0, 700, 7):  # an epoch shows the larger domain once and the smaller one evenly
         assert sorted(i for i, *_ in x[n : n + 7]) == list(range(7))
         assert sorted(np.bincount([i for i, *_ in y[n : n + 7]], minlength=3)) == [2, 2, 3]
     assert {(a[0], b[0]) for a, b in zip(x, y, strict=True)} == {
         (i, j) for i in range(7) for j in range(3)
     }
-    for part in (1, 2, 3):  # as often alike as chance has it
-        alike = np.mean([a[part] == b[part] for a, b in zip(x, y, strict=True)])
-        assert abs(alike - {1: 1 / 5, 2: 1 / 7, 3: 1 / 2}[part]) < 0.06
+    for part in (1, 2, 3):  # equal as often as by chance
+        equal = np.mean([a[part] == b[part] for a, b in zip(x, y, strict=True)])
+        assert abs(equal - {1: 1 / 5, 2: 1 / 7, 3: 1 / 2}[part]) < 0.06
 
 
-def test_equally_long_heaps_are_not_shown_in_the_same_order(arrays):
+def test_domains_of_equal_size_have_different_orders(arrays):
     config = config_of(arrays / "trainA", batch_size=1, path_y=str(arrays / "trainB"), limit=3)
-    found = domains.load_domains(config, model(), "domains")
-    x, y = codes(take(found, config, 300))
+    data = domains.load_domains(config, model(), "domains")
+    x, y = codes(take(data, config, 300))
     assert abs(np.mean([a[0] == b[0] for a, b in zip(x, y, strict=True)]) - 1 / 3) < 0.1
 
 
 @pytest.mark.parametrize("kind", ["pairs", "domains"])
 def test_a_batch_is_a_function_of_seed_epoch_and_position(arrays, kind):
     config, lazy = config_of(arrays, batch_size=4), config_of(arrays, batch_size=4, cache_gb=1e-9)
-    found = domains.load_domains(config, model(), kind)
-    whole = take(found, config, 12)
-    later = take(found, config, 3, first_epoch=3)
-    shards = [take(found, config, 12, shard=i, shards=2) for i in range(2)]
+    data = domains.load_domains(config, model(), kind)
+    whole = take(data, config, 12)
+    later = take(data, config, 3, first_epoch=3)
+    shards = [take(data, config, 12, shard=i, shards=2) for i in range(2)]
     uncached = domains.load_domains(lazy, model(), kind)
     assert "decoded in every epoch" in uncached.description and not any(
         source.in_memory for source in uncached.sources
@@ -165,11 +161,11 @@ def test_a_batch_is_a_function_of_seed_epoch_and_position(arrays, kind):
         joined = [np.concatenate([a[domain], b[domain]]) for a, b in zip(*shards, strict=True)]
         np.testing.assert_array_equal([b[domain] for b in whole], joined)
         assert len({b[domain].tobytes() for b in whole}) == 12
-        assert whole[0][domain].tobytes() != take(found, config, 1, seed=1)[0][domain].tobytes()
+        assert whole[0][domain].tobytes() != take(data, config, 1, seed=1)[0][domain].tobytes()
 
 
-def test_batches_have_static_shapes_and_keep_every_depth(tmp_path):
-    """x of 16 bits and grey, y of 8 bits in two channels."""
+def test_batches_have_static_shapes_for_8_and_16_bits(tmp_path):
+    """x is gray with 16 bits, y has 8 bits and two channels."""
     (tmp_path / "A").mkdir()
     (tmp_path / "B").mkdir()
     Image.fromarray(np.full((16, 16), 1000, np.uint16)).save(tmp_path / "A" / "1.png")
@@ -178,29 +174,29 @@ def test_batches_have_static_shapes_and_keep_every_depth(tmp_path):
         np.stack([np.full((16, 16), level, np.uint8) for level in (0, 204)], -1),
     )
     config = folder(tmp_path)
-    found = domains.load_domains(config, model(y=2), "pairs")
-    assert pipeline.batches(found, config, 0, 4, steps_per_epoch=1, shards=2).element_spec == (
+    data = domains.load_domains(config, model(y=2), "pairs")
+    assert pipeline.batches(data, config, 0, 4, steps_per_epoch=1, shards=2).element_spec == (
         tf.TensorSpec((2, 16, 16, 1), tf.float32),
         tf.TensorSpec((2, 16, 16, 2), tf.float32),
     )
-    x, y = take(found, config, 1)[0]
+    x, y = take(data, config, 1)[0]
     np.testing.assert_allclose(x, 1000 / 65535 * 2 - 1, atol=1e-6)
     np.testing.assert_allclose(y, np.broadcast_to([-1, 0.6], y.shape), atol=1e-6)
 
 
-def test_images_of_their_own_sizes_come_one_by_one(tmp_path):
-    grey(tmp_path / "A" / "1.png", 10, width=21, height=30)
-    grey(tmp_path / "B" / "1.png", 20, width=21, height=30)
-    grey(tmp_path / "A" / "2.png", 11, width=40, height=9)
-    grey(tmp_path / "B" / "2.png", 21, width=40, height=9)
+def test_uncropped_images_have_batches_of_one(tmp_path):
+    save_gray(tmp_path / "A" / "1.png", 10, width=21, height=30)
+    save_gray(tmp_path / "B" / "1.png", 20, width=21, height=30)
+    save_gray(tmp_path / "A" / "2.png", 11, width=40, height=9)
+    save_gray(tmp_path / "B" / "2.png", 21, width=40, height=9)
     config = folder(tmp_path, preprocess="none")
-    found = domains.load_domains(config, model(), "pairs")
-    assert "of their own sizes" in found.description
-    batches = take(found, config, 2, steps_per_epoch=2)
+    data = domains.load_domains(config, model(), "pairs")
+    assert "of their own sizes" in data.description
+    batches = take(data, config, 2, steps_per_epoch=2)
     assert {(x.shape, y.shape) for x, y in batches} == {((1, 32, 20, 1),) * 2, ((1, 8, 40, 1),) * 2}
 
 
-# --- sizes
+# --- Sizes
 
 
 @pytest.mark.parametrize(
@@ -219,30 +215,30 @@ def test_images_of_their_own_sizes_come_one_by_one(tmp_path):
         ("none", (1, 6), (4, 8)),
     ],
 )
-def test_sizes_before_the_crop(mode, size, expected):
+def test_size_before_the_crop(mode, size, expected):
     fit = domains.Resize(mode, "bicubic", 20, 16, 4)
     (image,) = fit(np.zeros((*size, 3), np.uint8))
     assert image.shape == (*expected, 3) and image.dtype == np.uint8
 
 
-def test_load_size_is_that_of_the_paper_unless_given(tmp_path):
-    grey(tmp_path / "1.png", 100, width=40, height=20)
+def test_default_load_size_is_that_of_the_paper(tmp_path):
+    save_gray(tmp_path / "1.png", 100, width=40, height=20)
     for changes, sides in [
         ({}, (286, 286)),
         ({"load_size": 300}, (300, 300)),
         ({"load_size": 256}, (256, 256)),
     ]:
-        found = domains.load_domains(
+        data = domains.load_domains(
             folder(tmp_path, derive="grey", **changes), model(256, 1, 3), "pairs"
         )
-        assert [image.shape[:2] for image in found.sources[0][0]] == [sides] * 2
-        assert [image.shape for image in found.evaluation_images(0)] == [
+        assert [image.shape[:2] for image in data.sources[0][0]] == [sides] * 2
+        assert [image.shape for image in data.evaluation_images(0)] == [
             (256, 256, 1),
             (256, 256, 3),
         ]
 
 
-def test_resizing_is_antialiased_bicubic_as_pillows(tmp_path):
+def test_resizing_equals_pillows_antialiased_bicubic(tmp_path):
     photo = np.random.default_rng(0).integers(
         64, 192, (40, 48, 3), np.uint8
     )  # Pillow clips between its two passes, so no extremes
@@ -259,19 +255,20 @@ def test_resizing_is_antialiased_bicubic_as_pillows(tmp_path):
     enlarged = transforms.resize(steps, 33, 33)
     assert (
         enlarged[:, :15].max() == 0 and enlarged[:, -15:].min() == 255
-    )  # overshoot beside the step is clipped, not wrapped around
+    )  # overshoot at the step is clipped, not wrapped
 
 
-def test_a_still_is_the_middle_and_not_mirrored(arrays):
-    found = domains.load_domains(config_of(arrays), model(), "pairs")
-    x, y = found.evaluation_images(1)
+def test_an_evaluation_image_is_the_center_crop(arrays):
+    data = domains.load_domains(config_of(arrays), model(), "pairs")
+    x, y = data.evaluation_images(1)
     np.testing.assert_array_equal(x, coded(1)[2:18, 3:19])
     np.testing.assert_array_equal(y, 65535 - x)
 
 
-# --- folders
+# --- Folders
 
-LAYOUTS = {  # name of the layout: (kinds, files, data.path_y, (x, y) of training, (x, y) of tests), by the level of each file
+# {name: (kinds, {file: gray level}, data.path_y, training pairs, test pairs)}
+LAYOUTS = {
     "trainA": (
         ("pairs", "domains"),
         {
@@ -346,48 +343,48 @@ def test_layouts_and_directions(layout, kind, direction, tmp_path):
     _, files, path_y, train, test = LAYOUTS[layout]
     for name, level in files.items():
         if isinstance(level, tuple):
-            grey(tmp_path / name, level[0], width=32)
+            save_gray(tmp_path / name, level[0], width=32)
             with Image.open(tmp_path / name) as picture:
                 picture.load()
             picture.paste(level[1], (16, 0, 32, 16))
             picture.save(tmp_path / name)
         else:
-            grey(tmp_path / name, level)
+            save_gray(tmp_path / name, level)
     root, other = (tmp_path / "x", str(tmp_path / "y")) if path_y else (tmp_path, "")
     for split, expected in [("train", train), ("test", test)]:
         config = folder(root, path_y=other, direction=direction, split=split, holdout=0.5)
         expected = expected if direction == "xy" else [pair[::-1] for pair in expected]
-        found = domains.load_domains(config, model(), kind)
-        assert found.paired == (kind == "pairs")
+        data = domains.load_domains(config, model(), kind)
+        assert data.paired == (kind == "pairs")
         assert [
             [abs(a - b) <= 2 for a, b in zip(*pairs, strict=True)]
-            for pairs in zip(levels(found), expected, strict=True)
+            for pairs in zip(levels(data), expected, strict=True)
         ] == [[True, True] for _ in expected]  # JPEG may be a level off
 
 
 @pytest.mark.parametrize(("direction", "x", "y"), [("xy", 1, 3), ("yx", 3, 1)])
 @pytest.mark.parametrize("form", ["side by side", "by file name", "derived", "domains"])
 def test_channels_follow_the_direction(form, direction, x, y, tmp_path):
-    """A is grey and B is in colour, however they are stored."""
-    colours = Image.new("RGB", (32, 16), (200, 100, 50))
+    """A is gray and B has colors, in whatever form they are stored."""
+    image = Image.new("RGB", (32, 16), (200, 100, 50))
     for name in {"side by side": ["1.png"], "derived": ["1.png"]}.get(form, ["A/1.png", "B/1.png"]):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        colours.save(tmp_path / name)
+        image.save(tmp_path / name)
     config = folder(tmp_path, direction=direction, derive="grey" if form == "derived" else "")
-    found = domains.load_domains(
+    data = domains.load_domains(
         config, model(16, x, y), "domains" if form == "domains" else "pairs"
     )
-    for image, channels in zip(found.evaluation_images(0), (x, y), strict=True):
+    for image, channels in zip(data.evaluation_images(0), (x, y), strict=True):
         assert image.shape == (16, 16, channels)
         np.testing.assert_array_equal(
             image[3, 3], [124] if channels == 1 else [200, 100, 50]
         )  # 0.299 r + 0.587 g + 0.114 b
 
 
-def test_a_share_of_a_folder_is_held_out_for_tests_always_the_same(tmp_path):
+def test_the_same_images_of_a_folder_are_always_held_out(tmp_path):
     for i in range(25):
-        grey(tmp_path / "A" / f"{i:02}.png", i)
-        grey(tmp_path / "B" / f"{i:02}.png", 100 + i)
+        save_gray(tmp_path / "A" / f"{i:02}.png", i)
+        save_gray(tmp_path / "B" / f"{i:02}.png", 100 + i)
     for kind in ("pairs", "domains"):
         train, test = (
             levels(domains.load_domains(folder(tmp_path, split=split, holdout=0.1), model(), kind))
@@ -407,20 +404,20 @@ def test_a_share_of_a_folder_is_held_out_for_tests_always_the_same(tmp_path):
         assert few == test[:2]
         assert (
             len(domains.load_domains(folder(tmp_path, holdout=0.99), model(), kind)) == 1
-        )  # something is left to train on
+        )  # at least one training image remains
         assert len(domains.load_domains(folder(tmp_path, holdout=0.0), model(), kind)) == 25
         with pytest.raises(
-            UserError, match="no test pictures: a folder test, or .*data.holdout=0.0"
+            UserError, match="no test images, got .*data.holdout=0.0. Add a folder test"
         ):
             domains.load_domains(folder(tmp_path, split="test"), model(), kind)
 
 
-def test_files_without_a_partner_are_counted_and_named(tmp_path, caplog):
+def test_files_without_a_partner_are_reported(tmp_path, caplog):
     for name in ("A/1.png", "A/2.png", "A/sub/3.png", "B/2.webp", "B/sub/3.bmp", "B/3.png"):
-        grey(tmp_path / name, int(name[-5]) if name[-5].isdigit() else 2)
+        save_gray(tmp_path / name, int(name[-5]) if name[-5].isdigit() else 2)
     with caplog.at_level(logging.WARNING, "tfgan_zoo"):
-        found = domains.load_domains(folder(tmp_path), model(), "pairs")
-    assert levels(found) == [(2, 2), (3, 3)]
+        data = domains.load_domains(folder(tmp_path), model(), "pairs")
+    assert levels(data) == [(2, 2), (3, 3)]
     assert (
         len(caplog.records) == 1
         and "2 files of" in caplog.text
@@ -428,15 +425,15 @@ def test_files_without_a_partner_are_counted_and_named(tmp_path, caplog):
     )
 
 
-def test_pairs_that_do_not_fit_and_broken_files_are_skipped_with_one_warning(tmp_path, caplog):
+def test_unequal_pairs_and_broken_files_are_skipped_with_one_warning(tmp_path, caplog):
     for i in range(1, 4):
-        grey(tmp_path / "A" / f"{i}.png", i)
-        grey(tmp_path / "B" / f"{i}.png", 100 + i)
-    grey(tmp_path / "A" / "1.png", 1, width=30)
+        save_gray(tmp_path / "A" / f"{i}.png", i)
+        save_gray(tmp_path / "B" / f"{i}.png", 100 + i)
+    save_gray(tmp_path / "A" / "1.png", 1, width=30)
     (tmp_path / "B" / "2.png").write_bytes(b"not a picture")
     with caplog.at_level(logging.WARNING, "tfgan_zoo"):
-        found = domains.load_domains(folder(tmp_path), model(), "pairs")
-    assert levels(found) == [(3, 103)] and len(caplog.records) == 1
+        data = domains.load_domains(folder(tmp_path), model(), "pairs")
+    assert levels(data) == [(3, 103)] and len(caplog.records) == 1
     assert levels(domains.load_domains(folder(tmp_path, cache_gb=1e-9), model(), "pairs")) == [
         (3, 103)
     ]
@@ -449,98 +446,100 @@ def test_pairs_that_do_not_fit_and_broken_files_are_skipped_with_one_warning(tmp
     ):
         assert part in caplog.text
     (tmp_path / "A" / "3.png").unlink()
-    with pytest.raises(
-        UserError, match="none of 2 pictures can be read, the first one being .*1.png"
-    ):
+    with pytest.raises(UserError, match="none of 2 images can be read .first: .*1.png"):
         domains.load_domains(folder(tmp_path), model(), "pairs")
 
 
 def test_side_by_side_needs_an_even_width(tmp_path, caplog):
-    grey(tmp_path / "even.png", 5, width=30)
-    grey(tmp_path / "odd.png", 6, width=31)
+    save_gray(tmp_path / "even.png", 5, width=30)
+    save_gray(tmp_path / "odd.png", 6, width=31)
     with caplog.at_level(logging.WARNING, "tfgan_zoo"):
         assert len(domains.load_domains(folder(tmp_path), model(), "pairs")) == 1
-    assert "odd.png (side by side means an even width, received 31x16)" in caplog.text
+    assert "odd.png (side by side needs an even width, got 31x16)" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
-        ({"path": ""}, "pairs", "data.path must be a folder of pictures, received data.path=''"),
+        ({"path": ""}, "pairs", "data.path must be a folder of images, got data.path=''"),
         (
             {"path": "/nowhere"},
             "domains",
-            "data.path must be a folder of pictures, received data.path='/nowhere'",
+            "data.path must be a folder of images, got data.path='/nowhere'",
         ),
         (
             {"path_y": "/nowhere"},
             "pairs",
-            "data.path_y must be a folder of pictures, received data.path_y='/nowhere'",
+            "data.path_y must be a folder of images, got data.path_y='/nowhere'",
         ),
-        ({"path_y": "ROOT/trainB"}, "domains", "neither domain may lie in the other's folder"),
+        (
+            {"path_y": "ROOT/trainB"},
+            "domains",
+            "data.path and data.path_y must not contain each other",
+        ),
         (
             {"path": "ROOT/trainA"},
             "domains",
-            "two domains are needed: data.path with trainA and trainB, .* received data.path='.*trainA'",
+            "need two folders: data.path with trainA and trainB, .* got data.path='.*trainA'",
         ),
-        ({"derive": "grey"}, "domains", "two domains are needed"),
+        ({"derive": "grey"}, "domains", "unpaired images need two folders"),
         (
             {"derive": "grey", "path_y": "ROOT/trainB"},
             "pairs",
-            "data.derive makes x from the pictures of data.path",
+            "data.derive computes x from the images of data.path",
         ),
         (
             {},
             "pairs",
-            "no file of .*trainA has one of the same name in .*trainB, so there are no pairs",
+            "trainA and .*trainB have no pairs: no file names are equal",
         ),
         (
             {"path": "ROOT/lonely"},
             "domains",
-            "no pictures .* in the folder, received '.*lonely.*trainB'",
+            "the folder must have images .*, got '.*lonely.*trainB'",
         ),
-        ({"path": "ROOT/tests"}, "pairs", "all pictures in .*tests are test pictures"),
+        ({"path": "ROOT/tests"}, "pairs", "tests has no training images"),
         (
             {"rotate": 5.0},
             "domains",
-            "rotate, zoom and binarize are not for translation .* received rotate=5.0, zoom=0.0, binarize=none",
+            "binarize are not supported .* got rotate=5.0, zoom=0.0, binarize=none",
         ),
-        ({"binarize": "static"}, "domains", "received rotate=0.0, zoom=0.0, binarize=static"),
+        ({"binarize": "static"}, "domains", "got rotate=0.0, zoom=0.0, binarize=static"),
         (
             {"dataset": "digits"},
             "domains",
-            "needs a data set of two domains: facades_synthetic, .* received data.dataset='digits'",
+            "needs a data set of two domains: facades_synthetic, .* got data.dataset='digits'",
         ),
         (
             {"dataset": "facades_synthetic", "derive": "edges"},
             "pairs",
-            "set data.dataset=folder, received data.dataset=facades_synthetic",
+            "got data.dataset=facades_synthetic. Set data.dataset=folder",
         ),
         (
             {"preprocess": "none"},
             "domains",
-            "unpaired images need crops of one size: resize_and_crop, .* received data.preprocess=none",
+            "need crops of one size, got data.preprocess=none. Choose resize_and_crop",
         ),
         (
             {"preprocess": "none", "batch_size": 2},
             "pairs",
-            "images of different sizes need data.batch_size=1, received .*=none",
+            "images of different sizes need data.batch_size=1, got .*=none",
         ),
         (
             {"preprocess": "scale_width", "batch_size": 2},
             "pairs",
-            "need data.batch_size=1, received .*=scale_width",
+            "need data.batch_size=1, got .*=scale_width",
         ),
         (
             {"load_size": 15},
             "domains",
-            "crops of 16 pixels need at least as large a data.load_size, received 15",
+            "data.load_size must be at least the crop size of 16 pixels, got 15",
         ),
     ],
 )
-def test_errors_come_early_and_say_what_to_do(changes, kind, message, tmp_path):
+def test_wrong_settings_raise_an_error(changes, kind, message, tmp_path):
     for name in ("trainA/a.png", "trainB/b.png", "lonely/trainA/a.png", "tests/test/a.png"):
-        grey(tmp_path / name, 0)
+        save_gray(tmp_path / name, 0)
     changes = {
         name: value.replace("ROOT", str(tmp_path)) if isinstance(value, str) else value
         for name, value in changes.items()
@@ -549,25 +548,23 @@ def test_errors_come_early_and_say_what_to_do(changes, kind, message, tmp_path):
         domains.load_domains(folder(**{"path": tmp_path, **changes}), model(), kind)
 
 
-# --- pictures of every kind
+# --- Image formats
 
 
-def test_sixteen_bits_are_read_as_they_are(tmp_path):
-    dark = np.arange(64, dtype=np.uint16).reshape(8, 8)  # no brighter for being dark
+def test_16_bits_are_read_unchanged(tmp_path):
+    dark = np.arange(64, dtype=np.uint16).reshape(8, 8)  # dark images must not be rescaled
     bright = dark + 60000
     for values in (dark, bright):
         for name in ("x.png", "x.tif"):
             Image.fromarray(values).save(tmp_path / name)
-            found = image_folder.read_image(tmp_path / name, 1)
-            assert found.dtype == np.uint16
-            np.testing.assert_array_equal(found[..., 0], values)
-    colours = image_folder.read_image(tmp_path / "x.png", 4)
-    np.testing.assert_array_equal(
-        colours, np.stack([bright] * 3 + [np.full_like(bright, 65535)], -1)
-    )
+            image = image_folder.read_image(tmp_path / name, 1)
+            assert image.dtype == np.uint16
+            np.testing.assert_array_equal(image[..., 0], values)
+    rgba = image_folder.read_image(tmp_path / "x.png", 4)
+    np.testing.assert_array_equal(rgba, np.stack([bright] * 3 + [np.full_like(bright, 65535)], -1))
 
 
-def test_thirty_two_bits_are_eight_or_sixteen_or_refused(tmp_path):
+def test_32_bits_are_read_as_8_or_16_bits(tmp_path):
     file = tmp_path / "x.tif"
     for low, high, expected in [
         (0, 255, [0, 65535]),
@@ -580,16 +577,14 @@ def test_thirty_two_bits_are_eight_or_sixteen_or_refused(tmp_path):
         if expected:
             assert image_folder.read_image(file, 1).ravel().tolist() == expected
         else:
-            with pytest.raises(
-                ValueError, match=f"from 0 to 65535 are needed, received {low} to {high}"
-            ):
+            with pytest.raises(ValueError, match=f"from 0 to 65535, got {low} to {high}"):
                 image_folder.read_image(file, 1)
     Image.fromarray(np.array([[0.0, 1.0]], np.float32)).save(file)
     with pytest.raises(ValueError, match="floating-point"):
         image_folder.read_image(file, 1)
 
 
-def test_transparency_is_kept_for_four_channels_and_else_put_on_white(tmp_path):
+def test_transparency_is_kept_for_4_channels_and_else_composited_on_white(tmp_path):
     picture = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
     picture.paste((10, 20, 30, 255), (0, 0, 2, 4))
     picture.save(tmp_path / "x.png")
@@ -610,8 +605,8 @@ def test_transparency_is_kept_for_four_channels_and_else_put_on_white(tmp_path):
     ] == [(16, 16, 3)] * 2
 
 
-def test_pictures_are_turned_upright_before_they_are_halved(tmp_path):
-    """Stored on its side: the left half of what a viewer shows is the lower half of the file's rows."""
+def test_exif_rotation_is_applied_before_images_are_split(tmp_path):
+    """The left half of the rotated image is the lower half of the stored rows."""
     stored = np.zeros((32, 16), np.uint8)
     stored[:16], stored[16:] = 200, 50
     exif = Image.Exif()
@@ -625,7 +620,7 @@ def test_pictures_are_turned_upright_before_they_are_halved(tmp_path):
     ]
 
 
-def test_arrays_are_of_integers_and_of_the_right_channels(tmp_path):
+def test_arrays_must_be_integers_with_the_right_channels(tmp_path):
     file = tmp_path / "x.npy"
     two = np.arange(24, dtype=np.uint8).reshape(3, 4, 2)
     np.save(file, two)
@@ -654,15 +649,15 @@ def test_arrays_are_of_integers_and_of_the_right_channels(tmp_path):
         image_folder.read_image(file, 2)
 
 
-# --- pairs from single photographs
+# --- Pairs from single photographs
 
 
-def test_derived_grey():
+def test_derived_gray():
     photo = np.full((4, 5, 3), (30, 60, 90), np.uint8)
     for channels in (1, 3):
-        found = domains.derive(photo, "grey", channels)
+        derived = domains.derive(photo, "grey", channels)
         np.testing.assert_array_equal(
-            found, np.full((4, 5, channels), 54, np.uint8)
+            derived, np.full((4, 5, channels), 54, np.uint8)
         )  # 8.97 + 35.22 + 10.26
     assert domains.derive(photo * np.uint16(257), "grey", 1)[0, 0, 0] == round(54.45 * 257)
 
@@ -671,11 +666,12 @@ def test_derived_grey():
 def test_derived_edges_are_dark_lines_on_white(depth):
     photo = np.zeros((20, 40, 1), np.uint8)
     photo[:, 10:20], photo[:, 20:] = 100, 120
-    found = domains.derive(photo * np.uint16(depth) if depth > 1 else photo, "edges", 1)[..., 0]
-    assert found.dtype == np.uint8 and np.ptp(found, axis=0).max() == 0  # the same in every row
-    line = found[0].astype(int)
+    derived = domains.derive(photo * np.uint16(depth) if depth > 1 else photo, "edges", 1)[..., 0]
+    assert derived.dtype == np.uint8 and np.ptp(derived, axis=0).max() == 0  # equal rows
+    line = derived[0].astype(int)
     assert (line[[0, 4, 15, 25, 39]] == 255).all()
-    # smoothed by a Gaussian of 1, beside a step s the slope is s (Phi(0.5) - Phi(-1.5)) / 2 = 0.312 s: 31 of 40, and 6 of 40
+    # Next to a step s, smoothed by a Gaussian of sigma 1, the gradient is
+    # s (Phi(0.5) - Phi(-1.5)) / 2 = 0.312 s: 31 of 40, and 6 of 40.
     assert line[9:11] == pytest.approx([56, 56], abs=8) and line[19:21] == pytest.approx(
         [215, 215], abs=8
     )
@@ -683,18 +679,18 @@ def test_derived_edges_are_dark_lines_on_white(depth):
     assert domains.derive(photo, "edges", 3).shape == (20, 40, 3)
 
 
-def test_derived_lowres_keeps_a_quarter_of_the_detail():
+def test_derived_lowres_has_a_quarter_of_the_resolution():
     ramp = np.tile(np.linspace(40, 200, 32).round().astype(np.uint8)[None, :, None], (32, 1, 3))
     assert abs(domains.derive(ramp, "lowres", 3)[:, 4:-4].astype(int) - ramp[:, 4:-4]).max() <= 2
     for period, low, high in [
         (6, 0.0, 0.15),
         (16, 0.5, 1.0),
-    ]:  # of a quarter's pixels 1.5, too few for a wave, and 4
+    ]:  # 1.5 pixels at a quarter, too few for a wave, and 4
         wave = 128 + 100 * np.sin(np.arange(48) * 2 * np.pi / period)
-        found = domains.derive(
+        derived = domains.derive(
             np.tile(wave.round().astype(np.uint8)[None, :, None], (48, 1, 3)), "lowres", 3
         )
-        assert low <= np.ptp(found[:, 8:-8]) / 200 <= high
+        assert low <= np.ptp(derived[:, 8:-8]) / 200 <= high
     assert domains.derive(ramp, "lowres", 1).shape == (32, 32, 1)
     assert domains.derive(ramp[:2, :3], "lowres", 3).shape == (2, 3, 3)
 
@@ -704,22 +700,22 @@ def test_derived_pairs_are_cropped_together(tmp_path):
     Image.fromarray(photo).save(tmp_path / "x.png")
     for direction in ("xy", "yx"):
         config = folder(tmp_path, derive="grey", preprocess="crop", flip=True, direction=direction)
-        found = domains.load_domains(
+        data = domains.load_domains(
             config, model(16, *((1, 3) if direction == "xy" else (3, 1))), "pairs"
         )
-        assert found.description.startswith("folder: 1 pairs by data.derive=grey, 16x16")
-        for x, y in take(found, config, 8):
-            grey_one, colours = (x, y) if direction == "xy" else (y, x)
+        assert data.description.startswith("folder: 1 pairs by data.derive=grey, 16x16")
+        for x, y in take(data, config, 8):
+            gray, photos = (x, y) if direction == "xy" else (y, x)
             np.testing.assert_allclose(
-                colours @ np.float32([0.299, 0.587, 0.114]), grey_one[..., 0], atol=0.51 / 127.5
+                photos @ np.float32([0.299, 0.587, 0.114]), gray[..., 0], atol=0.51 / 127.5
             )
 
 
-# --- our own facades
+# --- Synthetic facades
 
 
 @pytest.mark.parametrize("direction", ["xy", "yx"])
-def test_facades_are_true_pairs_and_unpaired_halves(direction):
+def test_facades_are_pairs_or_unpaired_images(direction):
     tiny = model(16, 3, 3)
     config = DataConfig(
         dataset="facades_synthetic", batch_size=1, limit=5, direction=direction, load_size=16
@@ -727,35 +723,35 @@ def test_facades_are_true_pairs_and_unpaired_halves(direction):
     label, photo = (0, 1) if direction == "xy" else (1, 0)
 
     def fixed_images(split, kind):
-        found = domains.load_domains(dataclasses.replace(config, split=split), tiny, kind)
-        assert len(found) == 5
-        return [found.evaluation_images(i) for i in range(5)]
+        data = domains.load_domains(dataclasses.replace(config, split=split), tiny, kind)
+        assert len(data) == 5
+        return [data.evaluation_images(i) for i in range(5)]
 
-    def is_true(still):
-        return np.array_equal(facades.render(facades.nearest_classes(still[label])), still[photo])
+    def is_pair(pair):
+        return np.array_equal(facades.render(facades.nearest_classes(pair[label])), pair[photo])
 
     pairs, test, unpaired = (
         fixed_images("train", "pairs"),
         fixed_images("test", "pairs"),
         fixed_images("train", "domains"),
     )
-    assert all(map(is_true, pairs + test))
-    assert not any(map(is_true, unpaired))
-    photos = {still[photo].tobytes() for still in pairs}
-    assert len(photos) == 5 and photos.isdisjoint({still[photo].tobytes() for still in test})
+    assert all(map(is_pair, pairs + test))
+    assert not any(map(is_pair, unpaired))
+    photos = {pair[photo].tobytes() for pair in pairs}
+    assert len(photos) == 5 and photos.isdisjoint({pair[photo].tobytes() for pair in test})
     labels_of_photos = {
-        facades.render(facades.nearest_classes(still[label])).tobytes() for still in unpaired
+        facades.render(facades.nearest_classes(pair[label])).tobytes() for pair in unpaired
     }
     assert labels_of_photos.isdisjoint(
-        {still[photo].tobytes() for still in unpaired}
-    )  # no facade is in both halves
+        {pair[photo].tobytes() for pair in unpaired}
+    )  # no facade is in both domains
     for a, b in zip(
         test, fixed_images("test", "domains"), strict=True
-    ):  # the truth is known where the model is measured
+    ):  # test images have true translations
         assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_facades_are_400_and_100_and_have_three_channels():
+def test_facades_have_400_training_and_100_test_pairs_with_3_channels():
     config = DataConfig(
         dataset="facades_synthetic", batch_size=1, split="test", limit=10_000, load_size=16
     )
@@ -769,7 +765,7 @@ def test_facades_are_400_and_100_and_have_three_channels():
         == 400
     )
     with pytest.raises(
-        UserError, match="facades_synthetic has 3 channels, received x_channels=1 and y_channels=3"
+        UserError, match="facades_synthetic has 3 channels, got x_channels=1 and y_channels=3"
     ):
         domains.load_domains(config, model(16, 1, 3), "pairs")
 
@@ -784,11 +780,11 @@ def test_facades_are_400_and_100_and_have_three_channels():
         ),
     ],
 )
-def test_presets_get_what_their_model_wants(preset, description):
+def test_data_of_presets(preset, description):
     experiment = presets.experiment(preset)
-    found = load_for_experiment(experiment)
-    assert found.description == description
-    x, y = take(found, experiment.data, 1)[0]
+    data = load_for_experiment(experiment)
+    assert data.description == description
+    x, y = take(data, experiment.data, 1)[0]
     size = experiment.model.image_size
     assert x.shape == y.shape == (4, size, size, 3) and x.dtype == y.dtype == np.float32
     assert -1 <= min(x.min(), y.min()) < max(x.max(), y.max()) <= 1
@@ -799,7 +795,7 @@ def test_presets_get_what_their_model_wants(preset, description):
 
 @pytest.fixture(scope="module")
 def prepared_folder(tmp_path_factory):
-    """cycle_gan/horse2zebra as tensorflow-datasets stores it, with pictures of one colour; testB is missing."""
+    """Write uniform images as cycle_gan/horse2zebra of tensorflow-datasets; testB is missing."""
     library = tfds.import_tfds()
     features = library.features.FeaturesDict(
         {"image": library.features.Image(), "label": library.features.ClassLabel(names=["A", "B"])}
@@ -838,24 +834,22 @@ def test_domains_of_tensorflow_datasets(prepared_folder):
         ({"limit": 2}, (16, 1, 3), pairs[:2]),
         ({"cache_gb": 1e-9}, (16, 1, 3), pairs),
     ]:
-        found = domains.load_domains(
-            dataclasses.replace(config, **changes), model(*size), "domains"
-        )
-        assert levels(found) == expected
-        assert [image.shape for image in found.evaluation_images(0)] == [
+        data = domains.load_domains(dataclasses.replace(config, **changes), model(*size), "domains")
+        assert levels(data) == expected
+        assert [image.shape for image in data.evaluation_images(0)] == [
             (16, 16, channels) for channels in size[1:]
         ]
-        assert len(take(found, config, 2)) == 2
+        assert len(take(data, config, 2)) == 2
 
 
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
-        ({}, "pairs", "cycle_gan/horse2zebra has no pairs: use a CycleGAN preset"),
+        ({}, "pairs", "has no pairs, got data.dataset=.*. Use a CycleGAN preset"),
         (
             {"split": "test"},
             "domains",
-            "testB of cycle_gan/horse2zebra in .* is damaged: some images expected, received 0",
+            "testB of cycle_gan/horse2zebra in .* is damaged: some images expected, got 0",
         ),
         (
             {"dataset": "cycle_gan/horse2zebre"},
@@ -866,14 +860,16 @@ def test_domains_of_tensorflow_datasets(prepared_folder):
         ({"path_y": "x"}, "domains", "data.derive and data.path_y are for folders"),
     ],
 )
-def test_domains_of_tensorflow_datasets_that_cannot_be_had(prepared_folder, changes, kind, message):
+def test_wrong_settings_of_tensorflow_datasets_raise_an_error(
+    prepared_folder, changes, kind, message
+):
     config = DataConfig(
         **{"dataset": "cycle_gan/horse2zebra", "path": prepared_folder, "batch_size": 1, **changes}
     )
     with pytest.raises(UserError, match=message):
         domains.load_domains(config, model(16, 3, 3), kind)
     with pytest.raises(
-        UserError, match="has 3 channels, or 1 as grey, received x_channels=3 and y_channels=4"
+        UserError, match="has 3 channels, or 1 as gray, got x_channels=3 and y_channels=4"
     ):
         domains.load_domains(
             DataConfig(dataset="cycle_gan/maps", path=prepared_folder, batch_size=1),
@@ -882,11 +878,11 @@ def test_domains_of_tensorflow_datasets_that_cannot_be_had(prepared_folder, chan
         )
 
 
-def test_a_missing_download_ends_at_once_with_the_ways_out(tmp_path, monkeypatch):
-    asked = []
+def test_a_missing_download_fails_early_with_advice(tmp_path, monkeypatch):
+    requests = []
 
     def no_network(*address):
-        asked.append(address)
+        requests.append(address)
         raise OSError("Name or service not known")
 
     monkeypatch.setattr(tfds.socket, "getaddrinfo", no_network)
@@ -901,5 +897,5 @@ def test_a_missing_download_ends_at_once_with_the_ways_out(tmp_path, monkeypatch
         "data.dataset=folder",
     ):
         assert part in str(error.value)
-    assert asked == [("efrosgans.eecs.berkeley.edu", 443)]
+    assert requests == [("efrosgans.eecs.berkeley.edu", 443)]
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Strategies by name, and workers in processes of their own (replicas within a process: test_contract.py)."""
+"""Test device strategies and clusters. test_contract.py tests replicas in one process."""
 
 import json
 import os
@@ -23,10 +23,10 @@ def test_strategies_by_name():
     assert distribute.make_strategy("mirrored", 2).num_replicas_in_sync == 2
 
 
-def test_replicas_that_cannot_be_had_are_refused():
-    with pytest.raises(UserError, match="received replicas=2 with strategy=cpu"):
+def test_unavailable_replicas_raise_an_error():
+    with pytest.raises(UserError, match="got replicas=2 with strategy=cpu"):
         distribute.make_strategy("cpu", 2)
-    with pytest.raises(UserError, match="already uses the CPU.*received replicas=5"):
+    with pytest.raises(UserError, match="already uses the CPU.*got replicas=5"):
         distribute.make_strategy("mirrored", 5)
 
 
@@ -44,7 +44,7 @@ def test_a_distributed_batch_is_the_global_batch_in_order():
 
 
 @pytest.mark.parametrize("xla, steps_per_execution", [("off", 1), ("on", 4)])
-def test_two_replicas_through_the_command(xla, steps_per_execution, tmp_path):
+def test_two_replicas_on_the_command_line(xla, steps_per_execution, tmp_path):
     overrides = [
         "train.strategy=mirrored",
         "train.replicas=2",
@@ -59,14 +59,14 @@ def test_two_replicas_through_the_command(xla, steps_per_execution, tmp_path):
 
 
 @pytest.mark.parametrize("preset, xla", [("dcgan_tiny", "off"), ("cgan_tiny", "on")])
-def test_two_workers_end_with_equal_weights_and_the_chief_alone_writes(preset, xla, tmp_path):
-    """Two processes on localhost through TF_CONFIG; stopped after an epoch and started again they end as if never stopped."""
-    evaluated = (
+def test_two_workers_end_with_equal_weights_and_only_the_chief_writes(preset, xla, tmp_path):
+    """Train in two processes on localhost; a resumed run ends like an uninterrupted one."""
+    evaluation = (
         ["train.evaluate_every=1", "train.evaluate_samples=50", "train.best=frechet_distance"]
         if preset == "cgan_tiny"
         else []
     )
-    whole = workers(tmp_path / "whole", preset, f"train.xla={xla}", *SHORT, *evaluated)
+    whole = workers(tmp_path / "whole", preset, f"train.xla={xla}", *SHORT, *evaluation)
     assert whole[0]["weights_sha256"] == whole[1]["weights_sha256"]
     assert "metrics" in whole[0] and "metrics" not in whole[1]
     if xla == "off":
@@ -78,7 +78,7 @@ def test_two_workers_end_with_equal_weights_and_the_chief_alone_writes(preset, x
 
 
 def workers(run, preset, *overrides):
-    """Trains with two workers; returns both JSON results."""
+    """Train with two workers; return both JSON results."""
     sockets = [socket.socket() for _ in range(2)]
     for s in sockets:
         s.bind(("localhost", 0))

@@ -1,4 +1,4 @@
-"""Runs: what they leave behind, how they go on, and how they stop."""
+"""Test runs: their files, resuming, and stopping."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ from tfgan_zoo.training.train import train
 SHORT = ["train.epochs=3", "train.steps_per_epoch=4", "data.limit=128", "train.sample_count=9"]
 
 
-def test_a_run_directory_has_everything(tmp_path, capsys):
+def test_files_of_a_run(tmp_path, capsys):
     run = tmp_path / "run"
     result = train("dcgan_tiny", *SHORT, run_dir=run)
     assert read_experiment(run) == presets.experiment("dcgan_tiny", *SHORT)
@@ -58,7 +58,7 @@ def test_a_run_directory_has_everything(tmp_path, capsys):
     assert "epoch 3/3" in capsys.readouterr().err
 
 
-def test_a_translation_run_has_everything(tmp_path):
+def test_files_of_a_translation_run(tmp_path):
     run = tmp_path / "run"
     result = train("pix2pix_tiny", "train.evaluate_every=1", "train.best=l1", run_dir=run)
     rows = list(csv.DictReader((run / "metrics.csv").open()))
@@ -66,11 +66,11 @@ def test_a_translation_run_has_everything(tmp_path):
     best = min((float(row["eval_l1"]), int(row["epoch"])) for row in rows)[1]
     assert result["best_epoch"] == best
     assert int(load(run / "best").step) == 4 * best
-    with Image.open(run / "samples/epoch_0002.png") as page:
-        assert page.size == (4 * 66 + 2, 3 * 66 + 2)  # input, output and truth of 4 held-out pairs
+    with Image.open(run / "samples/epoch_0002.png") as grid:
+        assert grid.size == (4 * 66 + 2, 3 * 66 + 2)  # input, output and target of 4 held-out pairs
     model, exported = load(run), load(run / "saved_model")
-    picture = np.random.default_rng(0).integers(0, 256, (50, 33, 3), np.uint8)
-    assert np.abs(exported.translate(picture).astype(int) - model.translate(picture)).max() <= 1
+    image = np.random.default_rng(0).integers(0, 256, (50, 33, 3), np.uint8)
+    assert np.abs(exported.translate(image).astype(int) - model.translate(image)).max() <= 1
     assert (run / "saved_model/samples.png").read_bytes() == (
         run / "samples/epoch_0002.png"
     ).read_bytes()
@@ -82,7 +82,7 @@ def test_a_translation_run_has_everything(tmp_path):
     )
 
 
-def test_samples_show_the_same_noise_in_every_epoch(tmp_path):
+def test_samples_use_the_same_noise_in_every_epoch(tmp_path):
     train(
         "dcgan_tiny",
         *SHORT,
@@ -95,10 +95,11 @@ def test_samples_show_the_same_noise_in_every_epoch(tmp_path):
         for i in (1, 3)
     )
     assert one.shape == three.shape
-    assert np.abs(one - three).mean() < 12  # only batch norm's statistics move
+    assert np.abs(one - three).mean() < 12  # only batch norm's statistics change
 
 
-MORE = {  # state of every kind that has to be saved: schedules, averages, dropout's counters, histories that are full
+# State of every kind that has to be saved: schedules, averages, dropout's counters, image pools.
+STATEFUL = {
     "vae_tiny": ["model.decay_steps=12"],
     "pix2pix_tiny": [
         "model.constant_epochs=1",
@@ -114,15 +115,15 @@ MORE = {  # state of every kind that has to be saved: schedules, averages, dropo
     "name", ["dcgan_tiny", "gan_tiny", "cgan_tiny", "vae_tiny", "pix2pix_tiny", "cyclegan_tiny"]
 )
 def test_a_resumed_run_ends_with_the_same_bits(name, tmp_path):
-    more = MORE.get(name, ["model.ema_decay=0.9"])
-    whole = train(name, *SHORT, *more, run_dir=tmp_path / "whole")
-    train(name, *SHORT[1:], *more, "train.epochs=1", run_dir=tmp_path / "parts")
+    overrides = STATEFUL.get(name, ["model.ema_decay=0.9"])
+    whole = train(name, *SHORT, *overrides, run_dir=tmp_path / "whole")
+    train(name, *SHORT[1:], *overrides, "train.epochs=1", run_dir=tmp_path / "parts")
     parts = train(tmp_path / "parts", "train.epochs=3")
     assert parts["weights_sha256"] == whole["weights_sha256"]
     assert len((tmp_path / "parts/metrics.csv").read_text().splitlines()) == 4
 
 
-def test_another_seed_gives_other_weights_and_the_same_seed_the_same(tmp_path):
+def test_weights_depend_on_the_seed_only(tmp_path):
     digests = [
         train("dcgan_tiny", *SHORT, f"train.seed={s}", run_dir=tmp_path / str(i))["weights_sha256"]
         for i, s in enumerate([0, 0, 1])
@@ -130,7 +131,7 @@ def test_another_seed_gives_other_weights_and_the_same_seed_the_same(tmp_path):
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_training_a_finished_run_again_changes_nothing(tmp_path):
+def test_training_a_finished_run_changes_nothing(tmp_path):
     first = train("dcgan_tiny", *SHORT, run_dir=tmp_path)
     before = (tmp_path / "metrics.csv").read_text()
     again = train("dcgan_tiny", *SHORT, run_dir=tmp_path)
@@ -138,7 +139,7 @@ def test_training_a_finished_run_again_changes_nothing(tmp_path):
     assert (tmp_path / "metrics.csv").read_text() == before
 
 
-def test_another_experiment_in_the_directory_is_refused_with_the_differences(tmp_path):
+def test_another_experiment_in_the_run_directory_raises_an_error_with_the_differences(tmp_path):
     train("dcgan_tiny", *SHORT, run_dir=tmp_path)
     with pytest.raises(
         UserError, match=r"model.width is 4 there and 8 here; train.seed is 0 there and 5 here"
@@ -148,14 +149,14 @@ def test_another_experiment_in_the_directory_is_refused_with_the_differences(tmp
         train("dcgan_tiny", *SHORT[1:], "train.epochs=2", run_dir=tmp_path)
 
 
-def test_a_directory_with_other_files_is_refused(tmp_path):
+def test_a_directory_with_other_files_raises_an_error(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="has files but no experiment.json"):
         train("dcgan_tiny", *SHORT, run_dir=tmp_path)
 
 
 def test_rows_after_the_checkpoint_are_dropped(tmp_path):
-    """Killed between the row and the checkpoint of an epoch, the epoch is done again and has one row."""
+    """A run that is killed between row and checkpoint repeats the epoch, which has one row."""
     train("dcgan_tiny", *SHORT[1:], "train.epochs=1", run_dir=tmp_path)
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("2,8,9,9,9,9,9,9\n")
@@ -165,32 +166,33 @@ def test_rows_after_the_checkpoint_are_dropped(tmp_path):
     assert rows[1]["generator"] != "9"
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path):
+def test_an_infinite_loss_stops_the_run_and_keeps_the_checkpoint(tmp_path):
     settings = ["train.steps_per_epoch=4", "model.objective=wasserstein"]
     train("dcgan_tiny", *settings, "train.epochs=1", run_dir=tmp_path)
     healthy = load(tmp_path).weights_sha256()
     experiment = json.loads((tmp_path / "experiment.json").read_text())
     experiment["model"]["learning_rate"] = 1e30
     (tmp_path / "experiment.json").write_text(json.dumps(experiment))
-    # the checkpoint holds the optimizer's learning rate, so a new run shows the stop, and the old one what is kept
+    # The checkpoint contains the learning rate. So a new run tests the stop, and the old run tests
+    # that its checkpoint is kept.
     with pytest.raises(
         UnhealthyError,
         match=r"the loss \w+ became (nan|-?inf) at step \d+; the last healthy checkpoint is none",
     ):
-        train("dcgan_tiny", *settings, "model.learning_rate=1e30", run_dir=tmp_path / "sick")
-    assert not list((tmp_path / "sick/checkpoints").glob("*.index"))
+        train("dcgan_tiny", *settings, "model.learning_rate=1e30", run_dir=tmp_path / "unhealthy")
+    assert not list((tmp_path / "unhealthy/checkpoints").glob("*.index"))
     assert load(tmp_path).weights_sha256() == healthy
 
 
-def test_warnings_are_said_once_each(capsys):
+def test_each_warning_is_printed_once(capsys):
     class Model:
         def diagnose(self, losses):
             return {"trouble": f"loss {losses['loss']}"} if losses["loss"] > 1 else {}
 
-    watch = callbacks.FailureWarnings()
-    watch.set_model(Model())
+    callback = callbacks.FailureWarnings()
+    callback.set_model(Model())
     for loss in (0, 2, 3):
-        watch.on_epoch_end(0, {"loss": loss})
+        callback.on_epoch_end(0, {"loss": loss})
     assert capsys.readouterr().err == "warning: loss 2\n"
 
 
@@ -216,7 +218,7 @@ def test_tensorboard_logs(tmp_path):
 
 @pytest.mark.slow
 def test_killed_three_times_the_run_ends_with_the_same_bits(tmp_path):
-    """SIGKILL at three random moments of training, checkpoint writing included; then the same command once more."""
+    """Send SIGKILL at three random moments, also while a checkpoint is written; then resume."""
     command = [
         "train",
         "gan_tiny",
@@ -251,7 +253,7 @@ def test_killed_three_times_the_run_ends_with_the_same_bits(tmp_path):
     assert end["weights_sha256"] == whole["weights_sha256"], moments
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
+def test_ctrl_c_prints_how_to_resume(tmp_path):
     program = [
         str(pathlib.Path(sys.executable).with_name("tfgan-zoo")),
         "train",
@@ -266,7 +268,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # a background job, such as CI may be, begins with SIGINT ignored
+    )  # background jobs, such as in CI, start with SIGINT ignored
     for line in process.stderr:
         if line.startswith("epoch"):
             break
@@ -274,4 +276,4 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert f"To go on: tfgan-zoo train {tmp_path}" in errors
+    assert f"To resume: tfgan-zoo train {tmp_path}" in errors

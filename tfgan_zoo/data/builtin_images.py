@@ -1,6 +1,7 @@
-"""Photographs and styles that need no file and no network: two that come with scikit-learn, and patterns drawn by rules of ours.
+"""Built-in photographs and style images that need no file and no network connection.
 
-The photographs are under CC BY 2.0: china by danielbuechele, flower by vultilion, both from flickr. The patterns are ours.
+Two photographs come with scikit-learn. They are under CC BY 2.0: china by danielbuechele, flower by
+vultilion, both from flickr. The style images are patterns that this module draws.
 """
 
 import pathlib
@@ -14,7 +15,7 @@ from tfgan_zoo.errors import UserError, check_at_least, check_choice, first_line
 
 PHOTOGRAPHS = ("china", "flower")  # 640x427
 STYLES = ("mosaic", "strokes", "hatching")
-PALETTE = (
+PALETTE = (  # RGB
     (24, 42, 92),
     (38, 86, 158),
     (92, 150, 196),
@@ -27,7 +28,7 @@ PALETTE = (
 
 
 def photograph(name):
-    """One of `PHOTOGRAPHS`: uint8 (427, 640, 3)."""
+    """Load one of `PHOTOGRAPHS`: uint8 (427, 640, 3)."""
     check_choice("a photograph", name, PHOTOGRAPHS)
     from sklearn.datasets import load_sample_image
 
@@ -35,119 +36,135 @@ def photograph(name):
 
 
 def style_image(name, size=512, seed=0):
-    """One of `STYLES`, drawn anew for every seed: uint8 (size, size, 3).
+    """Draw one of `STYLES`.
 
     Args:
-        name: mosaic, cells of coloured glass in dark lead; strokes, thick brush strokes along whirls; hatching, ink lines on paper.
-        size: pixels, at least 32.
-        seed: another seed (or list of them), another picture of the kind.
+        name: mosaic (cells of colored glass in dark lead), strokes (thick brush strokes that follow
+            a smooth direction field) or hatching (ink lines on paper).
+        size: Pixels of a side, at least 32.
+        seed: An int or a list of ints; it determines the image.
+
+    Returns:
+        uint8 (size, size, 3).
     """
     check_choice("a style", name, STYLES)
     check_at_least(32, size=size)
     random = np.random.default_rng([*np.atleast_1d(seed), STYLES.index(name)])
-    return {"mosaic": draw_mosaic, "strokes": draw_strokes, "hatching": draw_hatching}[name](
-        size, random
-    )
+    draw = {"mosaic": draw_mosaic, "strokes": draw_strokes, "hatching": draw_hatching}[name]
+    return draw(size, random)
 
 
 def smooth_noise(size, random, cells):
-    """Smooth noise with about so many hills along a side: float32 (size, size) in [0, 1]."""
+    """Return smooth noise: float32 (size, size) in [0, 1].
+
+    Args:
+        size: Pixels of a side.
+        random: A NumPy random generator.
+        cells: Random values along a side, between which the noise is interpolated.
+    """
     coarse = Image.fromarray(random.random((cells + 1, cells + 1)).astype(np.float32))
     fine = np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))
     return (fine - fine.min()) / np.ptp(fine)
 
 
 def draw_mosaic(size, random):
-    count = 300
-    points = random.random((count, 2)) * size
-    shades = np.array(PALETTE)[random.integers(0, len(PALETTE), count)] * random.uniform(
-        0.75, 1.15, (count, 1)
-    )
+    """Draw a Voronoi diagram of random points, its cells in shades of the palette."""
+    num_cells = 300
+    points = random.random((num_cells, 2)) * size
+    colors = np.array(PALETTE)[random.integers(0, len(PALETTE), num_cells)]
+    colors = colors * random.uniform(0.75, 1.15, (num_cells, 1))
+
+    # Find the nearest point of each pixel, and the distances of the nearest two.
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
-    nearest, second, which = (
-        np.full((size, size), np.inf),
-        np.full((size, size), np.inf),
-        np.zeros((size, size), int),
-    )
+    nearest = np.full((size, size), np.inf)
+    second = np.full((size, size), np.inf)
+    cell = np.zeros((size, size), int)
     for i, (y, x) in enumerate(points):
-        away = np.hypot(rows - y, columns - x)
-        closer = away < nearest
-        second = np.where(closer, nearest, np.minimum(second, away))
-        nearest, which = np.where(closer, away, nearest), np.where(closer, i, which)
+        distance = np.hypot(rows - y, columns - x)
+        closer = distance < nearest
+        second = np.where(closer, nearest, np.minimum(second, distance))
+        nearest = np.where(closer, distance, nearest)
+        cell = np.where(closer, i, cell)
+
     light = 0.85 + 0.3 * smooth_noise(size, random, 40)
-    lead = np.clip((second - nearest) / size * 200, 0, 1)  # thin dark lines where two cells meet
-    return np.clip(
-        shades[which] * (light * lead)[..., None] + 22 * (1 - lead)[..., None], 0, 255
-    ).astype(np.uint8)
+    glass = np.clip((second - nearest) / size * 200, 0, 1)  # 0 in the lead between two cells
+    image = colors[cell] * (light * glass)[..., None] + 22 * (1 - glass)[..., None]
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def draw_strokes(size, random):
-    angle = 4 * np.pi * smooth_noise(size, random, 4)
-    place = smooth_noise(size, random, 5)
-    picture = Image.new("RGB", (size, size), PALETTE[1])
-    draw = ImageDraw.Draw(picture)
-    length, thick = size / 18, max(2, round(size / 100))
+    """Draw 5,000 curved brush strokes that follow a smooth direction field."""
+    direction = 4 * np.pi * smooth_noise(size, random, 4)
+    hue = smooth_noise(size, random, 5)  # position in the palette
+    image = Image.new("RGB", (size, size), PALETTE[1])
+    canvas = ImageDraw.Draw(image)
+    length, width, segments = size / 18, max(2, round(size / 100)), 6
     for y, x in random.random((5000, 2)) * size:
-        row, column = int(y), int(x)
-        base = np.array(PALETTE[min(int(place[row, column] * 8 + random.normal(0, 0.6)), 7) % 8])
-        colour = tuple(np.clip(base + random.normal(0, 22), 0, 255).astype(int))
+        index = min(int(hue[int(y), int(x)] * 8 + random.normal(0, 0.6)), 7) % 8
+        color = np.array(PALETTE[index]) + random.normal(0, 22)
         line = []
-        for _ in range(6):  # a stroke bends along the field
+        for _ in range(segments):
             line.append((x, y))
-            direction = angle[min(max(int(y), 0), size - 1), min(max(int(x), 0), size - 1)]
-            x, y = x + np.cos(direction) * length / 6, y + np.sin(direction) * length / 6
-        draw.line(line, fill=colour, width=thick, joint="curve")
-    return np.asarray(picture.filter(ImageFilter.GaussianBlur(size / 800)))
+            angle = direction[min(max(int(y), 0), size - 1), min(max(int(x), 0), size - 1)]
+            x, y = x + np.cos(angle) * length / segments, y + np.sin(angle) * length / segments
+        fill = tuple(np.clip(color, 0, 255).astype(int))
+        canvas.line(line, fill=fill, width=width, joint="curve")
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 800)))
 
 
 def draw_hatching(size, random):
-    tone = smooth_noise(size, random, 6)
+    """Draw a smooth tone by layers of wavy ink lines: the darker, the more layers."""
+    darkness = smooth_noise(size, random, 6)
     paper = 236 - 14 * smooth_noise(size, random, 60)
     rows, columns = np.mgrid[:size, :size] / size
     wobble = smooth_noise(size, random, 12) * 0.03
     ink = np.zeros((size, size))
-    for slope, darker in (
-        (0.6, 0.25),
-        (-0.8, 0.5),
-        (0.05, 0.72),
-    ):  # the darker, the more layers of lines
-        across = (rows + slope * columns + wobble) / np.hypot(1, slope)
-        line = np.clip(1.6 - np.abs((across * 60) % 1 - 0.5) * 6, 0, 1)
-        ink = np.maximum(ink, line * np.clip((tone - darker) * 8, 0, 1))
-    colour = np.array((38, 30, 52))
-    return np.clip(
-        paper[..., None] * (1 - ink[..., None]) * (1, 0.97, 0.9) + colour * ink[..., None], 0, 255
-    ).astype(np.uint8)
+    for slope, threshold in ((0.6, 0.25), (-0.8, 0.5), (0.05, 0.72)):
+        across = (rows + slope * columns + wobble) / np.hypot(1, slope)  # distance across the lines
+        lines = np.clip(1.6 - np.abs((across * 60) % 1 - 0.5) * 6, 0, 1)
+        ink = np.maximum(ink, lines * np.clip((darkness - threshold) * 8, 0, 1))
+    paper_color, ink_color = (1, 0.97, 0.9), np.array((38, 30, 52))
+    image = paper[..., None] * (1 - ink[..., None]) * paper_color + ink_color * ink[..., None]
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def photograph_crop(index, size, seed=0):
-    """A square piece of a photograph, at a scale and place drawn from (seed, index): uint8 (size, size, 3)."""
+    """Crop a square from a photograph at a random scale and position.
+
+    Args:
+        index: Determines the photograph, in turn, and the crop.
+        size: Pixels of a side of the result.
+        seed: Determines the crop, with `index`.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
     random = np.random.default_rng([seed, index])
     photo = Image.fromarray(photograph(PHOTOGRAPHS[index % len(PHOTOGRAPHS)]))
     side = random.uniform(min(size, photo.height / 2), photo.height)
     left, top = random.random(2) * (photo.width - side, photo.height - side)
-    return np.asarray(
-        photo.resize((size, size), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
-    )
+    box = (left, top, left + side, top + side)
+    return np.asarray(photo.resize((size, size), Image.Resampling.BICUBIC, box))
 
 
 def random_style(index, size, seed=0):
-    """Any of the styles, all of them in turn: uint8 (size, size, 3)."""
-    return style_image(STYLES[index % len(STYLES)], size, seed=[seed, index // len(STYLES)])
+    """Draw a style image, the styles in turn by `index`: uint8 (size, size, 3)."""
+    name = STYLES[index % len(STYLES)]
+    return style_image(name, size, seed=[seed, index // len(STYLES)])
 
 
 def load_style_image(name, longer=0):
-    """A picture to learn a style from: one of `embedded.STYLES`, or a file.
+    """Load a style image: one of `STYLES`, or an image file.
 
     Args:
-        name: which.
-        longer: pixels of its longer side; 0: as it is, 512 for those of ours.
+        name: Name of a built-in style, or path of a file. A file takes precedence.
+        longer: Pixels of the longer side; 0: as it is, 512 for the built-in styles.
 
     Returns:
-        uint8 (h, w, 3), at least 32 pixels to each side.
+        uint8 (h, w, 3), at least 32 pixels on each side.
 
     Raises:
-        UserError: no such file, or one that cannot be read.
+        UserError: The file does not exist or cannot be read.
     """
     if name in STYLES and not pathlib.Path(name).is_file():
         return style_image(name, longer or 512)
@@ -155,6 +172,7 @@ def load_style_image(name, longer=0):
         image = image_folder.to_8_bits(image_folder.read_image(name, 3))
     except image_folder.UNREADABLE as error:
         raise UserError(
-            f"a style must be a picture, or one of {', '.join(STYLES)}, received {name!r} ({first_line(error)})"
+            f"a style must be an image file or one of {', '.join(STYLES)}, "
+            f"got {name!r} ({first_line(error)})."
         ) from None
     return resize_longer_side(image, longer or max(image.shape[:2]))

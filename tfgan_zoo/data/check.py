@@ -1,4 +1,4 @@
-"""Looks over a folder of pictures before training: unreadable files, duplicates, test pictures among the training pictures, odd ones."""
+"""Find problems in a folder of images: unreadable files, duplicates, leaked test images."""
 
 import collections
 import concurrent.futures
@@ -12,334 +12,410 @@ from PIL import Image
 from tfgan_zoo.data import image_folder
 from tfgan_zoo.errors import UserError, first_line
 
-BITS = 112  # of a fingerprint: is the next cell of an 8x8 grey version lighter, to the right (56) and below (56)?
-# 256x256 paintings saved again as JPEG 60 or at half the size differ in at most 5 bits and 0.08; two different ones in 25 and 0.59
-NEAR_BITS = 16  # of the fingerprints may differ
-NEAR_EDGES = 0.15  # the edges, scaled to length 1, may be this far apart: two digits of MNIST that look alike are from 0.18 on
-MIN_STEPS = 16  # by more than 5 grey levels from cell to cell; with fewer a picture is blank (aerial photos of the sea beside their maps
-# have up to 10, digits of MNIST at least 21) and looks like any other
-TINY = 32  # pixels, of the shorter side
-EXAMPLES = 10  # of each finding in the summary
+# A fingerprint has one bit for each cell of an 8x8 gray version: is the next cell lighter, to the
+# right (56 bits) and below (56 bits)? For 256x256 paintings, copies saved as JPEG 60 or at half the
+# size differ in at most 5 bits and 0.08 in their edges, two different paintings in at least 25 bits
+# and 0.59.
+BITS = 112
+MAX_BITS = 16  # near duplicates differ in at most this number of bits
+# Near duplicates have edges, scaled to length 1, of at most this distance. Two similar digits of
+# MNIST have at least 0.18.
+MAX_EDGE_DISTANCE = 0.15
+# An image is blank, and resembles any other, if it has fewer steps of more than 5 gray levels
+# between cells. Aerial photographs of the sea have at most 10 such steps, MNIST digits at least 21.
+MIN_STEPS = 16
+MIN_SIDE = 32  # pixels; images with a shorter side are reported
+MAX_EXAMPLES = 10  # of each kind of problem in the summary
 SPLITS = ("train", "test", "valid", "val")
 DOMAIN = re.compile(r"((?:train|test|valid|val)?/?)([AB])")
 
 
 def check_folder(folder):
-    """What is in a folder of pictures, and what to mend before training; every file is decoded in full.
+    """Find problems in a folder of images; every file is decoded in full.
 
-    Two pictures are near duplicates if neither is blank and both their fingerprints and their edges agree (see the constants above);
-    brightness and contrast do not matter. Pairs A and B of the same name are not compared, they are meant to be alike.
+    Two images are near duplicates if neither is blank and both their fingerprints and their edges
+    agree (see the constants of this module). Brightness and contrast do not matter. Images of A and
+    B that have the same name are pairs and are not compared.
 
     Args:
-        folder: flat, with a sub-folder a class, with trainA, trainB, testA, testB, with A and B, or with train, val, test.
+        folder: A folder that is flat, has one sub-folder per class, has trainA, trainB, testA and
+            testB, has A and B, or has train, val and test.
 
     Returns:
-        A dict for JSON; paths are relative to the folder. files: number of pictures by suffix. groups: their number in every sub-folder.
-        sizes, modes, formats: number of each, the most frequent first, sizes after rotation by EXIF. unreadable: [{path, error}].
-        wrong_suffix: paths. rotated: number. ignored: paths. exact_duplicates: [[path, ...]] of the same pixels. near_duplicates: [[path,
-        path, distance]], for a picture the nearest one before it. train_test_duplicates: [[train path, test path]], exact or near, for a
-        test picture the nearest one. warnings: sentences.
+        A dict for JSON. Paths are relative to the folder.
+        files: Number of images.
+        groups: Number of images in every sub-folder.
+        sizes, modes, formats: Number of images of each, the most frequent first. Sizes are those
+            after rotation by EXIF.
+        unreadable: [{path, error}].
+        wrong_suffix: Paths.
+        rotated: Number of images that EXIF rotates.
+        ignored: Paths of other files.
+        exact_duplicates: [[path, ...]] with the same pixels.
+        near_duplicates: [[path, path, distance]]: the nearest earlier image of an image.
+        train_test_duplicates: [[train path, test path]], exact or near: the nearest training image
+            of a test image.
+        warnings: Sentences.
 
     Raises:
-        UserError: no folder, or no picture in it.
+        UserError: The folder does not exist or has no images.
     """
     root = pathlib.Path(folder)
     if not root.is_dir():
-        raise UserError(f"FOLDER must be a folder of pictures, received FOLDER={str(folder)!r}")
-    names = [
-        path.relative_to(root).as_posix() for path in sorted(root.rglob("*")) if path.is_file()
-    ]
-    pictures = [
-        name for name in names if pathlib.Path(name).suffix.lower() in image_folder.SUFFIXES
-    ]
-    if not pictures:
-        raise UserError(
-            f"FOLDER has no pictures ({', '.join(image_folder.SUFFIXES)}), received FOLDER={str(folder)!r}"
-        )
+        raise UserError(f"FOLDER must be a folder of images, got {str(folder)!r}.")
+    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    images = [path for path in files if path.suffix.lower() in image_folder.SUFFIXES]
+    if not images:
+        suffixes = ", ".join(image_folder.SUFFIXES)
+        raise UserError(f"FOLDER must have images ({suffixes}), got {str(folder)!r}.")
+
+    # Inspect all images.
+    names = [path.relative_to(root).as_posix() for path in images]
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        looks = dict(
-            zip(pictures, pool.map(inspect_image, [root / name for name in pictures]), strict=True)
-        )
-    good = {path: found for path, found in looks.items() if "error" not in found}
+        records = dict(zip(names, pool.map(inspect_image, images), strict=True))
+    readable = {name: record for name, record in records.items() if "error" not in record}
+
+    # Find duplicates.
     copies = collections.defaultdict(list)
-    for path, found in good.items():
-        copies[found["digest"]].append(path)
-    near, leaks = find_near_duplicates(good, copies)
+    for name, record in readable.items():
+        copies[record["digest"]].append(name)
+    near_duplicates, train_test_duplicates = find_near_duplicates(readable, copies)
+
+    groups = collections.Counter(pathlib.PurePosixPath(name).parent.as_posix() for name in names)
+    ignored = [path.relative_to(root).as_posix() for path in sorted({*files} - {*images})]
     result = {
         "folder": str(folder),
-        "files": len(pictures),
-        "groups": dict(
-            sorted(
-                collections.Counter(
-                    pathlib.PurePosixPath(path).parent.as_posix() for path in looks
-                ).items()
-            )
-        ),
-        "sizes": most_frequent("x".join(map(str, found["size"])) for found in good.values()),
-        "modes": most_frequent(found["mode"] for found in good.values()),
-        "formats": most_frequent(found["format"] for found in good.values()),
+        "files": len(images),
+        "groups": dict(sorted(groups.items())),
+        "sizes": most_frequent("x".join(map(str, record["size"])) for record in readable.values()),
+        "modes": most_frequent(record["mode"] for record in readable.values()),
+        "formats": most_frequent(record["format"] for record in readable.values()),
         "unreadable": [
-            {"path": path, "error": found["error"]}
-            for path, found in looks.items()
-            if "error" in found
+            {"path": name, "error": record["error"]}
+            for name, record in records.items()
+            if "error" in record
         ],
-        "wrong_suffix": [path for path, found in good.items() if found["wrong_suffix"]],
-        "rotated": sum(found["rotated"] for found in good.values()),
-        "ignored": [
-            name for name in names if name not in looks and name != "labels.csv"
-        ],  # .npy too: arrays are not looked at
-        "exact_duplicates": [paths for paths in copies.values() if len(paths) > 1],
-        "near_duplicates": near,
-        "train_test_duplicates": leaks,
+        "wrong_suffix": [name for name, record in readable.items() if record["wrong_suffix"]],
+        "rotated": sum(record["rotated"] for record in readable.values()),
+        "ignored": [name for name in ignored if name != "labels.csv"],  # .npy files are not checked
+        "exact_duplicates": [names for names in copies.values() if len(names) > 1],
+        "near_duplicates": near_duplicates,
+        "train_test_duplicates": train_test_duplicates,
     }
-    return {**result, "warnings": warnings_of(result, good)}
+    return {**result, "warnings": list_warnings(result, readable)}
 
 
 def inspect_image(path):
-    """What one file is, as a dict; of its pixels only a digest and a thumbnail are kept. Has "error" if it cannot be read."""
+    """Return facts about an image file as a dict, with "error" alone if it cannot be read.
+
+    Of the pixels it keeps a digest and a thumbnail.
+    """
     try:
-        with Image.open(path) as picture:
-            found = {
-                "format": picture.format,
-                "mode": picture.mode,
-                "rotated": picture.getexif().get(0x0112, 1) in range(2, 9),
-            }
+        with Image.open(path) as image:
+            image_format, mode = image.format, image.mode
+            rotated = image.getexif().get(0x0112, 1) in range(2, 9)
         pixels = image_folder.read_image(path, 4)
     except image_folder.UNREADABLE as error:
         return {"error": first_line(error)}
     height, width = pixels.shape[:2]
     digest = hashlib.blake2b(f"{width}x{height} {pixels.dtype}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(pixels))
+
+    # Shrink the image on a white background.
     small = Image.fromarray(pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8))
     if pixels[..., 3].min() < np.iinfo(pixels.dtype).max:
         small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
     thumbnail = np.asarray(small.convert("RGB").resize((32, 32), Image.Resampling.HAMMING))
-    expected = Image.registered_extensions().get(path.suffix.lower())
-    kind = (
-        "JPEG" if found["format"] == "MPO" else found["format"]
-    )  # some cameras put a preview behind the picture in a .jpg
-    found |= {
+
+    expected_format = Image.registered_extensions().get(path.suffix.lower())
+    # Some cameras append a preview to a .jpg, which makes its format MPO.
+    actual_format = "JPEG" if image_format == "MPO" else image_format
+    return {
+        "format": image_format,
+        "mode": mode,
+        "rotated": rotated,
         "size": (width, height),
         "digest": digest.digest(),
         "thumbnail": thumbnail,
-        "wrong_suffix": kind != expected,
+        "wrong_suffix": actual_format != expected_format,
     }
-    return found
 
 
-def find_near_duplicates(good, copies):
-    """The near duplicates, and the test pictures that are also training pictures (exactly or nearly)."""
-    paths, first = list(good), {}
-    for path, found in good.items():
-        first.setdefault((found["digest"], side_of(path)), path)
-    prints = fingerprints([found["thumbnail"] for found in good.values()])
-    place = {path: i for i, path in enumerate(paths) if not prints["blank"][i]}
-    keys = {}  # one for a picture and its partner in the other domain
-    pair = np.array([keys.setdefault(partner_key(path), len(keys)) for path in paths])
-    unique = [place[same[0]] for same in copies.values() if same[0] in place]
-    train, test = (
-        [place[path] for (_, s), path in first.items() if s == side and path in place]
-        for side in ("train", "test")
-    )
-    near = [
+def find_near_duplicates(records, copies):
+    """Find near duplicates, and test images that are also training images, exactly or nearly.
+
+    Args:
+        records: {path: record of `inspect_image`} of the readable images.
+        copies: {digest: paths}.
+
+    Returns:
+        (near_duplicates, train_test_duplicates), see `check_folder`.
+    """
+    paths = list(records)
+    prints = fingerprints([record["thumbnail"] for record in records.values()])
+    index = {path: i for i, path in enumerate(paths) if not prints["blank"][i]}
+    pair_keys = {}  # the number of an image, shared with its partner in the other domain
+    pairs = np.array([pair_keys.setdefault(pair_key(path), len(pair_keys)) for path in paths])
+
+    # Compare the first image of each digest with the earlier ones.
+    unique = [index[same[0]] for same in copies.values() if same[0] in index]
+    near_duplicates = [
         [paths[j], paths[i], distance]
-        for i, j, distance in closest_pairs(prints, pair, unique, unique, earlier=True)
+        for i, j, distance in closest_pairs(prints, pairs, unique, unique, earlier=True)
     ]
+
+    # Compare test images with training images, each digest once.
+    first = {}
+    for path, record in records.items():
+        first.setdefault((record["digest"], split_of(path)), path)
+    train, test = (
+        [index[path] for (_, s), path in first.items() if s == split and path in index]
+        for split in ("train", "test")
+    )
     nearest = {
-        paths[i]: paths[j] for i, j, _ in closest_pairs(prints, pair, test, train, earlier=False)
+        paths[i]: paths[j] for i, j, _ in closest_pairs(prints, pairs, test, train, earlier=False)
     }
-    tests = [(path, found["digest"]) for path, found in good.items() if side_of(path) == "test"]
-    twins = [
-        (first.get((digest, "train")) or nearest.get(first[digest, "test"]), path)
-        for path, digest in tests
-    ]
-    return near, [[twin, path] for twin, path in twins if twin]
+    train_test_duplicates = []
+    for path, record in records.items():
+        if split_of(path) == "test":
+            digest = record["digest"]
+            twin = first.get((digest, "train")) or nearest.get(first[digest, "test"])
+            train_test_duplicates += [[twin, path]] if twin else []
+    return near_duplicates, train_test_duplicates
 
 
 def fingerprints(thumbnails):
-    """uint8 thumbnails [(32, 32, 3), ...] -> bits +-1 (n, 112), edges of length 1 (n, 816), and which are blank (n,)."""
+    """Compute what near duplicates are compared by.
+
+    Args:
+        thumbnails: n arrays uint8 (32, 32, 3).
+
+    Returns:
+        A dict: bits +-1 (n, 112), edges of length 1 (n, 816), and whether an image is blank (n,).
+    """
     bits, edges, blank = [], [], []
     for thumbnail in thumbnails:
-        colours = thumbnail.reshape(8, 4, 8, 4, 3).mean((1, 3))
-        greys = thumbnail.reshape(16, 2, 16, 2, 3).mean((1, 3, 4))
-        coarse = count_steps(colours.mean(-1))
-        bits.append(
-            np.where(coarse > 1, 1, -1)
-        )  # not 0: what is left of noise in even parts shall not count
-        blank.append((abs(coarse) > 5).sum() < MIN_STEPS)
-        both = np.concatenate(
-            [2 * count_steps(greys), count_steps(colours)]
-        )  # JPEG keeps half of the colours' resolution
-        edges.append((both / max(np.linalg.norm(both), 1e-6)).astype(np.float32))
+        colors = thumbnail.reshape(8, 4, 8, 4, 3).mean((1, 3))
+        grays = thumbnail.reshape(16, 2, 16, 2, 3).mean((1, 3, 4))
+        steps = cell_differences(colors.mean(-1))
+        bits.append(np.where(steps > 1, 1, -1))  # not > 0: ignore the noise of flat regions
+        blank.append((abs(steps) > 5).sum() < MIN_STEPS)
+        # Weigh grays twice, because JPEG keeps half of the resolution of colors.
+        edge = np.concatenate([2 * cell_differences(grays), cell_differences(colors)])
+        edges.append((edge / max(np.linalg.norm(edge), 1e-6)).astype(np.float32))
     return {"bits": np.array(bits, np.float32), "edges": np.array(edges), "blank": blank}
 
 
-def count_steps(cells):
-    """From every cell to the next one, to the right and below: (n, n, ...) -> one dimension."""
+def cell_differences(cells):
+    """Return the steps to the next cell, to the right and below: (n, n, ...) -> (m,)."""
     return np.concatenate([np.diff(cells, axis=axis).ravel() for axis in (1, 0)])
 
 
-def closest_pairs(prints, pair, rows, columns, earlier):
-    """For pictures of rows the nearest of columns (with earlier: of those before it) that looks the same: (row, column, bits)."""
+def closest_pairs(prints, pairs, rows, columns, earlier):
+    """Find the nearest near duplicate of each image.
+
+    Args:
+        prints: `fingerprints` of all images.
+        pairs: int (n,); images of the same number are not compared.
+        rows: Indices of the images for which to find one.
+        columns: Indices of the images among which to find it.
+        earlier: Whether to compare an image only with those before it.
+
+    Yields:
+        (row, column, number of different bits).
+    """
     rows, columns = np.array(rows, np.int64), np.array(columns, np.int64)
-    bits, edges = prints["bits"], prints["edges"]
-    for start in range(
-        0, len(rows) if len(columns) else 0, 256
-    ):  # blocks: the whole table would not fit for large folders
-        block = rows[start : start + 256]
-        others = columns[: start + 256] if earlier else columns
-        distance = (BITS - bits[block] @ bits[others].T) / 2
-        same = (
-            (distance <= NEAR_BITS)
-            & (pair[block][:, None] != pair[others])
-            & (not earlier or others < block[:, None])
-        )
+    bits, edges, block_size = prints["bits"], prints["edges"], 256
+    # Compare in blocks: the whole matrix would not fit in memory for large folders.
+    for start in range(0, len(rows) if len(columns) else 0, block_size):
+        block = rows[start : start + block_size]
+        candidates = columns[: start + block_size] if earlier else columns
+        distance = (BITS - bits[block] @ bits[candidates].T) / 2
+        same = (distance <= MAX_BITS) & (pairs[block][:, None] != pairs[candidates])
+        same &= not earlier or candidates < block[:, None]
         some = same.any(axis=1)
         block, distance, same = block[some], distance[some], same[some]
-        same &= 2 - 2 * (edges[block] @ edges[others].T) <= NEAR_EDGES**2
+        same &= 2 - 2 * (edges[block] @ edges[candidates].T) <= MAX_EDGE_DISTANCE**2
         distance[~same] = np.inf
         for i in np.flatnonzero(same.any(axis=1)):
             j = distance[i].argmin()
-            yield block[i], others[j], int(distance[i, j])
+            yield block[i], candidates[j], int(distance[i, j])
 
 
-# --- folders: "train/cats/1.png" is on the side "train" and has the label "train/cats"
+# --- folders: "train/cats/1.png" has the split "train" and the label "train/cats"
 
 
-def side_of(path):
+def split_of(path):
+    """Return train, test or "", by the name of the first folder."""
     top = path.split("/")[0].lower() if "/" in path else ""
     return "train" if top.startswith("train") else "test" if top.startswith(("test", "val")) else ""
 
 
 def label_of(path):
-    """The folder of its class or domain: the first one, below a folder train, test, val or valid the second."""
+    """Return the folder of the class or domain, with the folder of the split above it, if any."""
     parts = path.split("/")[:-1]
     return "/".join(parts[: 2 if parts and parts[0] in SPLITS else 1]) or "."
 
 
-def partner_key(path):
-    """The same for pictures that may be a pair by name: trainA/1.png, trainB/1.jpg."""
+def pair_key(path):
+    """Return a key that is equal for the images of a pair by name: trainA/1.png, trainB/1.jpg."""
     domain = DOMAIN.fullmatch(label_of(path))
-    return (domain[1], folder_in(path)) if domain else path
+    return (domain[1], name_in_label(path)) if domain else path
 
 
-def folder_in(path):
-    """The path within its class or domain, without suffix."""
+def name_in_label(path):
+    """Return the path within its class or domain, without suffix."""
     return pathlib.PurePosixPath(path).relative_to(label_of(path)).with_suffix("").as_posix()
 
 
-# --- for people
+# --- warnings and summary
 
 
-def warnings_of(result, good):
-    """What a user should act on: one sentence a kind, with the numbers, an example and the way out."""
-    exact, said = result["exact_duplicates"], []
-    labels = collections.defaultdict(list)
-    for path in sorted([*good, *(bad["path"] for bad in result["unreadable"])]):
+def list_warnings(result, records):
+    """Return a sentence for each kind of problem: the number, an example and what to do.
+
+    Args:
+        result: The result of `check_folder` so far.
+        records: {path: record of `inspect_image`} of the readable images.
+    """
+    warnings, exact = [], result["exact_duplicates"]
+    unreadable = [problem["path"] for problem in result["unreadable"]]
+    labels = collections.defaultdict(list)  # label: paths
+    for path in sorted([*records, *unreadable]):
         labels[label_of(path)].append(path)
 
-    def say(found, what, cure, total=result["files"]):
-        if found:
-            said.append(f"{len(found)} of {total} {what} (first: {found[0]}): {cure}")
+    def warn(examples, problem, advice, total=result["files"]):
+        if examples:
+            number = f"{len(examples)} of {total}"
+            warnings.append(f"{number} {problem} (first: {examples[0]}): {advice}")
 
-    say(
-        [bad["path"] for bad in result["unreadable"]],
-        "files cannot be read",
-        "replace or delete them, training skips them",
+    warn(unreadable, "files cannot be read", "replace or delete them, training skips them")
+    warn(
+        [f"{test} is {train}" for train, test in result["train_test_duplicates"]],
+        "test images are also training images, exactly or nearly",
+        "remove them from one split, they make scores look better than they are",
+        total=sum(split_of(path) == "test" for paths in labels.values() for path in paths),
     )
-    leaks = [f"{test} is {train}" for train, test in result["train_test_duplicates"]]
-    tests = sum(side_of(path) == "test" for inside in labels.values() for path in inside)
-    what = "test pictures can also be found, exactly or nearly, among the training pictures"
-    say(leaks, what, "remove them from one side, else the scores flatter", tests)
-    surplus = [f"{path} is {same[0]}" for same in exact for path in same[1:]]
-    say(
-        surplus,
-        "pictures can be deleted, being exact copies of others",
-        "copies weigh more in training",
+    warn(
+        [f"{path} is {same[0]}" for same in exact for path in same[1:]],
+        "images are exact copies of others",
+        "delete them, copies have more weight in training",
     )
-    torn = [
-        same
-        for same in exact
-        for s in ("train", "test", "")
-        if len({label_of(path) for path in same if side_of(path) == s}) > 1
-    ]
-    say(
-        [" = ".join(format_examples(same)) for same in torn],
-        "pictures can be found in several classes or domains",
-        "decide for one",
+    warn(
+        [" = ".join(format_examples(same)) for same in exact if has_several_labels(same)],
+        "images occur in several classes or domains",
+        "keep each in one of them",
     )
-    near = [f"{path} is like {before}" for before, path, _ in result["near_duplicates"]]
-    say(near, "pictures can hardly be told from another one", "look at them and keep one of each")
-    tiny = [path for path, found in good.items() if min(found["size"]) < TINY]
-    if len(result["sizes"]) > 1:  # all of one size, such as digits of 28x28, are meant to be so
-        say(tiny, f"pictures measure less than {TINY} pixels", "remove them, they become blurs")
-    odd = []
-    for inside in labels.values():
-        ratios = {
-            path: good[path]["size"][0] / good[path]["size"][1] for path in inside if path in good
-        }
-        usual = next(iter(most_frequent(ratios.values())), 1.0)
-        odd += [path for path, ratio in ratios.items() if abs(np.log(ratio / usual)) > 0.05]
-    cure = "they get cut or squeezed to a square, crop them where it matters"
-    say(odd, "pictures differ in shape (width to height) from most others of their folder", cure)
+    warn(
+        [f"{path} is like {earlier}" for earlier, path, _ in result["near_duplicates"]],
+        "images are near duplicates of others",
+        "compare them and keep one of each",
+    )
+    if len(result["sizes"]) > 1:  # if all have one size, such as digits of 28x28, it is intended
+        warn(
+            [path for path, record in records.items() if min(record["size"]) < MIN_SIDE],
+            f"images have a side of less than {MIN_SIDE} pixels",
+            "remove them, enlarged they are blurred",
+        )
+    warn(
+        [path for paths in labels.values() for path in unusual_ratios(paths, records)],
+        "images have another aspect ratio than most in their folder",
+        "they are cropped or squeezed to a square, crop them yourself if it matters",
+    )
     if len(labels) > 1:
-        cure = "move them, else they are left out, or the sub-folders are no classes"
-        say(labels.pop(".", []), "pictures were found beside the sub-folders", cure)
-    return said + warnings_of_labels(labels)
+        warn(
+            labels.pop(".", []),
+            "images are outside of the sub-folders",
+            "move them, or they are ignored or the sub-folders are not used as classes",
+        )
+    return warnings + list_domain_warnings(labels) + list_balance_warnings(labels)
 
 
-def warnings_of_labels(labels):
-    """Domains without the other one, pairs by name without partner, very different numbers. labels: {folder: its paths}."""
-    said, siblings = [], collections.defaultdict(list)
-    for label, inside in labels.items():
-        if domain := DOMAIN.fullmatch(label):
-            other = domain[1] + {"A": "B", "B": "A"}[domain[2]]
-            a, b = (
-                {folder_in(path): path for path in paths}
-                for paths in (inside, labels.get(other, []))
+def has_several_labels(paths):
+    """Return whether images of one split are in several classes or domains."""
+    return any(
+        len({label_of(path) for path in paths if split_of(path) == split}) > 1
+        for split in ("train", "test", "")
+    )
+
+
+def unusual_ratios(paths, records):
+    """Return the paths whose aspect ratio is not the most frequent one of `paths`."""
+    ratios = {
+        path: records[path]["size"][0] / records[path]["size"][1]
+        for path in paths
+        if path in records
+    }
+    usual = next(iter(most_frequent(ratios.values())), 1.0)
+    return [path for path, ratio in ratios.items() if abs(np.log(ratio / usual)) > 0.05]
+
+
+def list_domain_warnings(labels):
+    """Return warnings about missing domains and about images without a partner of the same name.
+
+    Args:
+        labels: {label: paths}.
+    """
+    warnings = []
+    for label, paths in labels.items():
+        domain = DOMAIN.fullmatch(label)
+        if not domain:
+            continue
+        other = domain[1] + {"A": "B", "B": "A"}[domain[2]]
+        a = {name_in_label(path): path for path in paths}
+        b = {name_in_label(path): path for path in labels.get(other, [])}
+        single = sorted({**a, **b}[name] for name in a.keys() ^ b.keys())
+        paired_by_name = 2 * len(a.keys() & b.keys()) >= min(len(a), len(b))
+        if not b:
+            warnings.append(f"{label} has {len(a)} images and {other} 0: add the second domain")
+        elif domain[2] == "A" and single and paired_by_name:
+            warnings.append(
+                f"{len(single)} of {len(a) + len(b)} images in {label} and {other} have no partner "
+                f"of the same name (first: {single[0]}): pairs are made without them"
             )
-            alone = sorted({**a, **b}[name] for name in a.keys() ^ b.keys())
-            if not b:
-                said.append(
-                    f"{label} has {len(a)} pictures but {other} none: two domains are needed"
-                )
-            elif (
-                domain[2] == "A" and alone and 2 * len(a.keys() & b.keys()) >= min(len(a), len(b))
-            ):  # else they are no pairs by name
-                number = f"{len(alone)} of {len(a) + len(b)} pictures in {label} and {other}"
-                said.append(
-                    f"{number} lack a partner of the same name (first: {alone[0]}): pairs are made without them, heaps do not mind"
-                )
-        if label not in SPLITS:  # these are meant to differ
-            siblings[
-                label.rpartition("/")[0], next((s for s in SPLITS if label.startswith(s)), "")
-            ].append(label)
+    return warnings
+
+
+def list_balance_warnings(labels):
+    """Return warnings about classes or domains of very different sizes.
+
+    Args:
+        labels: {label: paths}.
+    """
+    warnings, siblings = [], collections.defaultdict(list)
+    for label in labels:
+        if label not in SPLITS:  # splits may have different sizes
+            split = next((split for split in SPLITS if label.startswith(split)), "")
+            siblings[label.rpartition("/")[0], split].append(label)
     for group in siblings.values():
-        few, many = (pick(group, key=lambda label: len(labels[label])) for pick in (min, max))
-        if len(labels[many]) > 10 * len(labels[few]):
-            number = f"{many} has {len(labels[many])} pictures, {few} only {len(labels[few])}"
-            said.append(
-                f"{number}: even them out, else the few are hardly learnt (classes) or learnt by heart (domains)"
+        small, large = (
+            extreme(group, key=lambda label: len(labels[label])) for extreme in (min, max)
+        )
+        if len(labels[large]) > 10 * len(labels[small]):
+            warnings.append(
+                f"{large} has {len(labels[large])} images, {small} only {len(labels[small])}: "
+                "balance them, small classes are learned badly and small domains are memorized"
             )
-    return said
+    return warnings
 
 
 def most_frequent(values):
+    """Return {value: count}, the most frequent first."""
     return dict(collections.Counter(values).most_common())
 
 
 def summary(result):
-    """The result of `check` as plain text: counts, at most ten examples of each finding, then the warnings."""
-    lines = [
-        f"{result['folder']}: {result['files']} picture files, {result['files'] - len(result['unreadable'])} of them readable"
-    ]
+    """Format the result of `check_folder` as text: counts, examples of each problem, warnings."""
+    readable = result["files"] - len(result["unreadable"])
+    lines = [f"{result['folder']}: {result['files']} image files, {readable} of them readable"]
     for key in ("groups", "sizes", "modes", "formats"):
-        lines.append(
-            f"{key}: {', '.join(format_examples([f'{name} ({number})' for name, number in result[key].items()]))}"
-        )
+        counts = [f"{name} ({count})" for name, count in result[key].items()]
+        lines.append(f"{key}: {', '.join(format_examples(counts))}")
     lines.append(f"rotated by EXIF: {result['rotated']}")
-    findings = {
-        "unreadable": [f"{bad['path']}: {bad['error']}" for bad in result["unreadable"]],
+    problems = {
+        "unreadable": [
+            f"{problem['path']}: {problem['error']}" for problem in result["unreadable"]
+        ],
         "wrong suffix": result["wrong_suffix"],
         "exact duplicates": [
             " = ".join(format_examples(same)) for same in result["exact_duplicates"]
@@ -351,23 +427,17 @@ def summary(result):
             f"{train} ~ {test}" for train, test in result["train_test_duplicates"]
         ],
         "ignored": result["ignored"],
-        "warnings": result["warnings"],
     }
-    for title, found in findings.items():
-        if found:
-            lines += [
-                f"{title} ({len(found)}):",
-                *(
-                    f"  {line}"
-                    for line in (found if title == "warnings" else format_examples(found))
-                ),
-            ]
-    return "\n".join(lines if result["warnings"] else [*lines, "nothing to mend"])
+    for title, items in problems.items():
+        if items:
+            lines += [f"{title} ({len(items)}):", *(f"  {item}" for item in format_examples(items))]
+    if not result["warnings"]:
+        return "\n".join([*lines, "no problems found"])
+    lines.append(f"warnings ({len(result['warnings'])}):")
+    return "\n".join([*lines, *(f"  {warning}" for warning in result["warnings"])])
 
 
 def format_examples(items):
-    return (
-        [*items[:EXAMPLES], f"and {len(items) - EXAMPLES} more"]
-        if len(items) > EXAMPLES
-        else list(items)
-    )
+    """Return the first items, and the number of others."""
+    more = [f"and {len(items) - MAX_EXAMPLES} more"] if len(items) > MAX_EXAMPLES else []
+    return [*items[:MAX_EXAMPLES], *more]

@@ -1,66 +1,86 @@
-"""Colours of one picture given to another, as functions of uint8 images (h, w, 3)."""
+"""Transfer the colors of one image to another, for uint8 images (h, w, 3)."""
 
 import numpy as np
 
-LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
+LUMA = np.array([0.299, 0.587, 0.114])  # weights of red, green and blue (ITU-R BT.601)
 
 
 def keep_colors(image, content):
-    """The brightness of one image with the colours of another of the same size (Gatys et al. 2016, arXiv 1606.05897, section 5.2).
+    """Combine the brightness of one image with the colors of another image of the same size.
 
-    Where the colours do not go with so much brightness they are paled, so that the brightness stays.
+    Colors that are out of range at the new brightness are desaturated, so that the brightness is
+    exact. Gatys et al. 2016, arXiv 1606.05897, section 5.2.
+
+    Args:
+        image: uint8 (h, w, 3), which gives the brightness.
+        content: uint8 (h, w, 3), which gives the colors.
+
+    Returns:
+        uint8 (h, w, 3).
     """
-    shade = (
-        np.asarray(content, np.float64) - (content @ LUMA)[..., None]
-    )  # what is not brightness; its own luma is 0
-    light = (image @ LUMA)[..., None]
-    room = np.where(shade > 0, 255.0 - light, light) / np.maximum(np.abs(shade), 1e-9)
-    return np.round(light + shade * np.minimum(1.0, room.min(axis=-1, keepdims=True))).astype(
-        np.uint8
-    )
+    chroma = np.asarray(content, np.float64) - (content @ LUMA)[..., None]  # has a luma of 0
+    luma = (image @ LUMA)[..., None]
+    limit = np.where(chroma > 0, 255.0 - luma, luma) / np.maximum(np.abs(chroma), 1e-9)
+    saturation = np.minimum(1.0, limit.min(axis=-1, keepdims=True))
+    return np.round(luma + chroma * saturation).astype(np.uint8)
 
 
 def match_color_statistics(image, target):
-    """The image with the mean and the covariance of another's colours, by one linear map of all pixels (the same paper, section 5.1)."""
-    (mean, _, inverse), (wanted, root, _) = color_statistics(image), color_statistics(target)
-    matched = (image.reshape(-1, 3) - mean) @ (inverse @ root) + wanted
+    """Give an image the mean and covariance of another image's colors by one linear map.
+
+    Gatys et al. 2016, arXiv 1606.05897, section 5.1.
+
+    Args:
+        image: uint8 (h, w, 3).
+        target: uint8 (h', w', 3).
+
+    Returns:
+        uint8 (h, w, 3).
+    """
+    mean, _, inverse_root = color_statistics(image)
+    target_mean, target_root, _ = color_statistics(target)
+    matched = (image.reshape(-1, 3) - mean) @ (inverse_root @ target_root) + target_mean
     return np.clip(np.round(matched), 0, 255).astype(np.uint8).reshape(image.shape)
 
 
 def color_statistics(image):
-    """Mean of the colours, the square root of their covariance and its inverse."""
+    """Return the mean color, the square root of the color covariance, and the root's inverse."""
     pixels = image.reshape(-1, 3).astype(np.float64)
     values, vectors = np.linalg.eigh(np.cov(pixels, rowvar=False) + 1e-3 * np.eye(3))
-    return (
-        pixels.mean(axis=0),
-        (vectors * np.sqrt(values)) @ vectors.T,
-        (vectors / np.sqrt(values)) @ vectors.T,
-    )
+    root = (vectors * np.sqrt(values)) @ vectors.T
+    inverse_root = (vectors / np.sqrt(values)) @ vectors.T
+    return pixels.mean(axis=0), root, inverse_root
 
 
 def histogram_matcher(images):
-    """A function that gives an image the histogram of all these together, channel by channel: uint8 (h, w, c) -> uint8 (h, w, c).
+    """Return a function that gives an image the joint histogram of `images` in each channel.
 
-    A level becomes the one of the same rank, equal levels together the one in their middle.
+    A level becomes the level of the same rank. Pixels of equal level get the level at the middle of
+    their ranks.
+
+    Args:
+        images: iterable of uint8 images (h, w, c).
+
+    Returns:
+        A function, uint8 (h, w, c) -> uint8 (h, w, c).
     """
     counts = sum(channel_histograms(image) for image in images)
-    ranks = counts.cumsum(axis=1)  # how many pixels are at most so bright
+    ranks = counts.cumsum(axis=1)  # number of pixels that are at most as bright
 
     def translate(image):
         out = np.empty_like(image)
-        for channel, own in enumerate(channel_histograms(image)):
-            middle = ((own.cumsum() - own / 2) / own.sum() * ranks[channel, -1]).astype(np.int64)
+        for channel, histogram in enumerate(channel_histograms(image)):
+            middle = (histogram.cumsum() - histogram / 2) / histogram.sum()
+            middle = (middle * ranks[channel, -1]).astype(np.int64)
+            # Levels that occur in the image are at most 255; others may be 256 and are not used.
             levels = np.searchsorted(ranks[channel], middle, side="right")
-            out[..., channel] = levels[
-                image[..., channel]
-            ]  # at most 255, but for levels that no pixel has
+            out[..., channel] = levels[image[..., channel]]
         return out
 
     return translate
 
 
 def channel_histograms(image):
-    """How many pixels have each level, by channel: uint8 (h, w, c) -> (c, 256)."""
-    return np.stack(
-        [np.bincount(channel.ravel(), minlength=256) for channel in np.moveaxis(image, -1, 0)]
-    )
+    """Count the pixels of each level in each channel: uint8 (h, w, c) -> (c, 256)."""
+    channels = np.moveaxis(image, -1, 0)
+    return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in channels])

@@ -1,128 +1,159 @@
-"""Where images come from, and how they reach a model: bytes -> uint8 -> float32 in [-1, 1], as a `tf.data.Dataset`.
-
-A batch is a function of (seed, epoch, position) alone, so a resumed run sees what an uninterrupted one would have seen, and several
-workers see together what one would have seen alone.
-"""
+"""Data sets by name: decode images of any source to the size and channels of a model."""
 
 import dataclasses
+import functools
 
 import numpy as np
+import tensorflow as tf
 
-from tfgan_zoo.data import builtin_images, domains, image_folder, tfds, transforms
+from tfgan_zoo.data import builtin_images, domains, image_folder, pipeline, tfds, transforms
 from tfgan_zoo.errors import UserError, check_choice
+
+NUM_PHOTOGRAPH_CROPS = 400  # images of photographs unless data.limit is set
 
 
 @dataclasses.dataclass
-class ImageData:
-    """Decoded images, or the files to decode in every epoch where they do not fit in memory."""
+class ImageData(pipeline.LoadedData):
+    """Square images of one size: in memory, or as files that are decoded in every epoch."""
 
     name: str
-    images: np.ndarray | None  # uint8 (n, s, s, c)
+    images: np.ndarray | None  # uint8 (n, s, s, c); None: decode `files`
     labels: np.ndarray | None  # int64 (n,), or float32 (n, k) for vectors
     classes: list  # names of the classes, or of the vectors' entries
     files: list | None = None
     shape: tuple = ()  # (s, s, c)
 
-    def __len__(self):
-        return len(self.files if self.images is None else self.images)
-
-    def evaluation_images(self, i):
-        """Image i as it is: a tuple of one uint8 (s, s, c)."""
-        return (
-            self.images[i]
-            if self.images is not None
-            else image_folder.decode_square(self.files[i], self.shape[0], self.shape[2]),
-        )
+    @property
+    def sizes(self):
+        return [len(self.files if self.images is None else self.images)]
 
     @property
     def description(self):
-        kind = "classes" if self.labels is None or self.labels.ndim == 1 else "labels an image"
+        kind = "classes" if self.labels is None or self.labels.ndim == 1 else "labels per image"
         classes = f", {len(self.classes)} {kind}" if self.classes else ""
         place = "in memory" if self.images is not None else "decoded in every epoch"
-        return (
-            f"{self.name}: {len(self):,} images{classes}, {'x'.join(map(str, self.shape))}, {place}"
-        )
+        shape = "x".join(map(str, self.shape))
+        return f"{self.name}: {len(self):,} images{classes}, {shape}, {place}"
+
+    def evaluation_images(self, i):
+        """Return image i without augmentation: a tuple of one uint8 (s, s, c)."""
+        return (self.decode(self.files[i]) if self.images is None else self.images[i],)
+
+    def decode(self, path):
+        return image_folder.decode_square(path, self.shape[0], self.shape[2])
+
+    def batch_loader(self, config, batch_size, labels):
+        """See `LoadedData.batch_loader`: batches of float32 (batch_size, s, s, c) in [-1, 1]."""
+        # Create the constants outside of the traced function: a graph holds at most 2 GB.
+        with tf.device("/cpu:0"):  # the accelerator is for the model
+            items = tf.constant(self.files if self.images is None else self.images)
+            all_labels = tf.constant(np.zeros(0, np.int64) if self.labels is None else self.labels)
+
+        def decode(path):
+            return tf.numpy_function(lambda path: self.decode(path.decode()), [path], tf.uint8)
+
+        def load_batch(indices, draw):
+            rows = indices[:, 0]
+            images = tf.gather(items, rows)
+            if self.images is None:
+                images = tf.map_fn(decode, images, fn_output_signature=tf.uint8)
+            images = transforms.to_float(tf.ensure_shape(images, (batch_size, *self.shape)))
+            images = pipeline.augment(images, config, draw)
+            return (images, tf.gather(all_labels, rows)) if labels else images
+
+        return load_batch
 
 
 def load_digits(config, image_size, channels):
-    """scikit-learn's real handwritten digits: 1,797 of 8x8 pixels and 17 levels (UCI's Optical Recognition, test set), with a margin."""
-    if config.split != "train":
-        raise UserError(f"digits has no test split, received data.split={config.split!r}")
-    from sklearn.datasets import load_digits as bundled
+    """Load scikit-learn's handwritten digits, with a margin of one pixel.
 
-    digits = bundled()
-    levels = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    levels = np.pad(levels, ((0, 0), (1, 1), (1, 1), (0, 0)))  # their strokes touch the border
-    return to_image_data(
-        config,
-        levels,
-        digits.target.astype(np.int64),
-        [str(i) for i in range(10)],
-        image_size,
-        channels,
-    )
+    They are the test set of UCI's Optical Recognition of Handwritten Digits: 1,797 images of 8x8
+    pixels and 17 gray levels.
+    """
+    if config.split != "train":
+        raise UserError(f"digits has no test split: set data.split=train, got {config.split!r}.")
+    from sklearn.datasets import load_digits as load_sklearn_digits
+
+    digits = load_sklearn_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    images = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))  # strokes touch the border
+    labels, classes = digits.target.astype(np.int64), [str(i) for i in range(10)]
+    return to_image_data(config, images, labels, classes, image_size, channels)
 
 
 def load_tfds(config, image_size, channels):
-    """A data set of tensorflow-datasets; data.path is its directory."""
-    return to_image_data(
-        config, *tfds.load_arrays(config.dataset, config.path, config.split), image_size, channels
-    )
+    """Load a data set of tensorflow-datasets from its directory data.path."""
+    arrays = tfds.load_arrays(config.dataset, config.path, config.split)
+    return to_image_data(config, *arrays, image_size, channels)
 
 
 def to_image_data(config, images, labels, classes, image_size, channels):
-    end = config.limit or len(images)
-    parts = [
-        transforms.crop_and_resize(images[i : min(i + 4096, end)], image_size, channels).numpy()
-        for i in range(0, min(end, len(images)), 4096)
+    """Return `ImageData` of arrays: cropped and resized to the model's size, up to data.limit.
+
+    Args:
+        config: A `DataConfig`.
+        images: uint8 (n, h, w, c), c 1 or 3.
+        labels: int64 (n,).
+        classes: Names of the classes.
+        image_size: Pixels of a side of the square result.
+        channels: 1 or 3.
+    """
+    count, block = config.limit or len(images), 4096
+    blocks = [
+        transforms.crop_and_resize(images[i : min(i + block, count)], image_size, channels).numpy()
+        for i in range(0, min(count, len(images)), block)
     ]
-    images = np.concatenate(parts)
+    images = np.concatenate(blocks)
     return ImageData(config.dataset, images, labels[: len(images)], classes, shape=images.shape[1:])
 
 
 def load_stacked_mnist(config, image_size, channels):
-    """MNIST's digits in threes, one in each channel, 1,000 classes (Metz et al. 2017); which ones is drawn by a fixed seed."""
+    """Load MNIST digits stacked in threes, one per channel: 1,000 classes (Metz et al. 2017).
+
+    A fixed seed determines which digits are stacked.
+    """
     if channels != 3:
-        raise UserError(f"stacked_mnist has 3 channels, received model.channels={channels}")
+        raise UserError(f"stacked_mnist has 3 channels, got model.channels={channels}.")
     images, labels, _ = tfds.load_arrays("mnist", config.path, config.split)
     orders = [np.random.default_rng(channel).permutation(len(images)) for channel in range(3)]
-    stacked = np.concatenate([images[order] for order in orders], axis=-1)
-    combined = sum(labels[order] * 10**channel for channel, order in enumerate(orders))
-    return to_image_data(
-        config, stacked, combined, [f"{i:03}"[::-1] for i in range(1000)], image_size, channels
-    )
+    images = np.concatenate([images[order] for order in orders], axis=-1)
+    labels = sum(labels[order] * 10**channel for channel, order in enumerate(orders))
+    classes = [f"{i:03}"[::-1] for i in range(1000)]
+    return to_image_data(config, images, labels, classes, image_size, channels)
 
 
 def load_folder(config, image_size, channels):
-    """A folder of pictures; data.path is the folder, sub-folders are classes, or a labels.csv has vectors."""
+    """Load the images in the folder data.path.
+
+    Labels come from labels.csv or from the sub-folders, see `image_folder.list_labeled_images`.
+    """
     paths, labels, classes = image_folder.list_labeled_images(config.path)
     paths = paths[: config.limit or None]
-    fits = len(paths) * image_size * image_size * channels <= config.cache_gb * 2**30
-    images, good = image_folder.decode_all(paths, image_size, channels, keep=fits)
-    files = [str(paths[i]) for i in good]
-    return ImageData(
-        "folder",
-        images,
-        labels[good] if labels is not None else None,
-        classes,
-        files,
-        (image_size, image_size, channels),
-    )
+    shape = (image_size, image_size, channels)
+    in_memory = len(paths) * np.prod(shape) <= config.cache_gb * 2**30
+    images, readable = image_folder.decode_all(paths, image_size, channels, keep=in_memory)
+    labels = None if labels is None else labels[readable]
+    files = [str(paths[i]) for i in readable]
+    return ImageData("folder", images, labels, classes, files, shape)
 
 
 def load_photographs(config, image_size, channels):
-    """Pieces of the two photographs that come with scikit-learn (see embedded.py), 400 unless data.limit says otherwise."""
-    if channels != 3 or config.split != "train":
+    """Load random crops of the photographs that come with scikit-learn, see `builtin_images`.
+
+    There are 400 unless data.limit is set.
+    """
+    if channels != 3:
+        raise UserError(f"photographs has 3 channels, got model.channels={channels}.")
+    if config.split != "train":
         raise UserError(
-            f"photographs has 3 channels and no test split, received channels={channels}, data.split={config.split!r}"
+            f"photographs has no test split: set data.split=train, got {config.split!r}."
         )
-    images = np.stack(
-        [builtin_images.photograph_crop(i, image_size) for i in range(config.limit or 400)]
-    )
+    count = config.limit or NUM_PHOTOGRAPH_CROPS
+    images = np.stack([builtin_images.photograph_crop(i, image_size) for i in range(count)])
     return ImageData("photographs", images, None, [], shape=images.shape[1:])
 
 
-DATASETS = {  # of images; those of two domains are in domains.py
+DATASETS = {  # of single images; domains.py has those of two domains
     "digits": load_digits,
     "mnist": load_tfds,
     "fashion_mnist": load_tfds,
@@ -144,47 +175,19 @@ LICENSES = {
 }
 
 
-def load_for_experiment(experiment):
-    """The data of an experiment as its model wants it: `ImageData`, or `domains.Domains` for translation."""
-    if experiment.data_kind == "images":
-        return load_images(experiment.data, experiment.model.image_size, experiment.model.channels)
-    return domains.load_domains(experiment.data, experiment.model, experiment.data_kind)
-
-
-def load_evaluation_images(experiment, split, limit, kind=None):
-    """Images of a model's data to look at or to measure, with `evaluation_images(i)`, which neither crops at random nor mirrors: `domains.Domains`, or
-    for a model of single images `ImageData`.
-
-    Where training resizes to a little more than the crop, these are resized to the crop itself (as in the authors' code).
-
-    Args:
-        experiment: an `Experiment` of a model that makes images of images.
-        split: train, val or test.
-        limit: how many at most.
-        kind: "pairs" or "domains"; the model's where missing.
-    """
-    if experiment.data_kind == "images":
-        return load_images(
-            dataclasses.replace(experiment.data, limit=limit), experiment.model.image_size, 3
-        )
-    size = experiment.data.load_size or experiment.model.image_size
-    config = dataclasses.replace(experiment.data, split=split, limit=limit, load_size=size)
-    return domains.load_domains(config, experiment.model, kind or experiment.data_kind)
-
-
 def load_images(config, image_size, channels):
-    """The images of `config.dataset`, decoded to the model's size.
+    """Load the images of `config.dataset`, decoded to the model's size.
 
     Args:
-        config: a `DataConfig`.
-        image_size: pixels, square.
+        config: A `DataConfig`.
+        image_size: Pixels of a side; images are square.
         channels: 1 or 3.
 
     Returns:
         `ImageData`.
 
     Raises:
-        UserError: unknown data set, no data, or none that can be read.
+        UserError: The data set is unknown, or has no image that can be read.
     """
     check_choice("data.dataset", config.dataset, DATASETS)
     check_choice("data.split", config.split, ("train", "test"))
@@ -192,7 +195,64 @@ def load_images(config, image_size, channels):
     if config.binarize == "static":
         if data.images is None:
             raise UserError(
-                "data.binarize=static needs the images in memory: raise data.cache_gb, or use data.binarize=resampled"
+                "data.binarize=static needs the images in memory: "
+                "raise data.cache_gb or use data.binarize=resampled."
             )
         data.images = transforms.binarize(data.images, config.binarize_seed)
     return data
+
+
+def load_for_experiment(experiment):
+    """Load the training data of an experiment.
+
+    Args:
+        experiment: An `Experiment`.
+
+    Returns:
+        `ImageData`, or `domains.Domains` for models of two domains.
+
+    Raises:
+        UserError: See `load_images` and `domains.load_domains`.
+    """
+    return LOADERS[experiment.data_kind](experiment.data, experiment.model)
+
+
+def load_evaluation_images(experiment, split, limit, kind=None):
+    """Load images without random augmentation, for evaluation and sample grids.
+
+    Training resizes pairs and domains to slightly more than the crop. Here they are resized to the
+    crop itself, as in the authors' code.
+
+    Args:
+        experiment: An `Experiment` of a model whose input are images.
+        split: train, val or test. Models of single images use the training split.
+        limit: Maximum number of images.
+        kind: A `data_kind` ("pairs" or "domains") to use instead of the model's.
+
+    Returns:
+        `ImageData` or `domains.Domains`, for their `evaluation_images(i)`.
+    """
+    kind = kind or experiment.data_kind
+    config = EVALUATION_CONFIGS[kind](experiment.data, experiment.model, split)
+    return LOADERS[kind](dataclasses.replace(config, limit=limit), experiment.model)
+
+
+def load_single_images(config, model):
+    return load_images(config, model.image_size, model.channels)
+
+
+def resize_to_crop(config, model, split):
+    size = config.load_size or model.image_size
+    return dataclasses.replace(config, split=split, load_size=size)
+
+
+LOADERS = {  # ModelConfig.data_kind: function (config, model) -> LoadedData
+    "images": load_single_images,
+    "pairs": functools.partial(domains.load_domains, kind="pairs"),
+    "domains": functools.partial(domains.load_domains, kind="domains"),
+}
+EVALUATION_CONFIGS = {  # ModelConfig.data_kind: function (config, model, split) -> DataConfig
+    "images": lambda config, model, split: config,  # most of these data sets have no test split
+    "pairs": resize_to_crop,
+    "domains": resize_to_crop,
+}

@@ -1,44 +1,59 @@
-"""Images of two domains for translation: pairs, or two heaps without pairs. They are decoded and resized once, cropped and mirrored anew
-in every epoch.
+"""Images of two domains for translation models: pairs, or unpaired images.
 
-An item of a source is a tuple of images of one height and width: (x, y) of pairs, (x,) or (y,) of a heap. Images are uint8, or uint16
-where a file has 16 bits a pixel, until a batch is made.
+Images are decoded and resized once, and cropped and flipped anew in every epoch. An item of a
+source is a tuple of images of one height and width: (x, y) for pairs, (x,) or (y,) for unpaired
+images. Images are uint8, or uint16 if the file has 16 bits per channel, until a batch is built.
 """
 
 import concurrent.futures
 import dataclasses
+import functools
 import logging
 import math
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image, ImageFilter
 
 from tfgan_zoo.data import builtin_images, facades, image_folder, tfds
-from tfgan_zoo.data.transforms import resize
+from tfgan_zoo.data.pipeline import LoadedData
+from tfgan_zoo.data.transforms import resize, to_float_array
 from tfgan_zoo.errors import UserError, first_line
 
-NUM_FACADES = 400  # training pairs of facades_synthetic unless data.limit says otherwise, as many as CMP's facades
-NUM_CROPS = 120  # training images of photographs, and styles, unless data.limit says otherwise
+NUM_FACADES = 400  # default number of training pairs of facades_synthetic, that of CMP facades
+NUM_CROPS = 120  # default number of training images of photographs, and of styles
 NUM_TEST_FACADES = 100  # test pairs of facades_synthetic
-LOAD_SCALE = 286 / 256  # the size to resize to for a crop of 1 (Isola et al. 2016, section 6.2)
-TEST_FOLDERS = ("test", "val", "valid")  # what a folder of test pictures may be called
+LOAD_SCALE = 286 / 256  # size before the crop, relative to it (Isola et al. 2016, section 6.2)
+TEST_FOLDERS = ("test", "val", "valid")  # names of folders with test images
+SPLIT_SEEDS = {"train": 0, "test": 1, "val": 2}  # of synthetic images
 
 
 class CachedItems:
-    """Items that `decode` makes of entries (in several threads): kept if they fit in memory, else made again in every epoch."""
+    """Lazily decoded items, cached in memory if they fit.
+
+    All items are decoded once when the object is created, so that unreadable files are reported
+    before training.
+
+    Args:
+        name: description of the items, such as "pairs by file name".
+        entries: what `decode` takes, such as paths. Unreadable entries are left out.
+        decode: function entry -> tuple of arrays; called in several threads.
+        cache_gb: GiB of decoded items that are kept in memory. If there are more, all items are
+            decoded again in every epoch.
+
+    Raises:
+        UserError: if no entry can be decoded.
+    """
 
     def __init__(self, name, entries, decode, cache_gb):
         self.name, self.entries, self.decode = name, [], decode
-        items, size, bad = [], 0, []
-        with (
-            concurrent.futures.ThreadPoolExecutor() as pool
-        ):  # all are tried now, so that a broken file is no surprise in the night
-            for entry, (item, problem) in zip(
-                entries, pool.map(self.attempt, entries), strict=True
-            ):
+        items, size, problems = [], 0, []
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            decoded = pool.map(self.try_decode, entries)
+            for entry, (item, problem) in zip(entries, decoded, strict=True):
                 if problem:
-                    bad.append(problem)
+                    problems.append(problem)
                     continue
                 self.entries.append(entry)
                 size += sum(image.nbytes for image in item)
@@ -46,12 +61,12 @@ class CachedItems:
                     items.append(item)
                 else:
                     items.clear()
-        image_folder.warn_unreadable(bad, len(self.entries))
+        image_folder.warn_unreadable(problems, len(self.entries))
         self.in_memory = size <= cache_gb * 2**30
         if self.in_memory:
             self.entries, self.decode = items, lambda item: item
 
-    def attempt(self, entry):
+    def try_decode(self, entry):
         try:
             return self.decode(entry), None
         except image_folder.UNREADABLE as error:
@@ -66,13 +81,20 @@ class CachedItems:
 
 
 @dataclasses.dataclass
-class Domains:
-    """One source of pairs, or a source for each domain."""
+class Domains(LoadedData):
+    """Images of two domains: one source of pairs, or one source for each domain.
+
+    Attributes:
+        name: name of the data set.
+        sources: one `CachedItems` of pairs (x, y), or two of (x,) and (y,).
+        channels: numbers of channels of x and of y.
+        size: side of a crop in pixels; 0: images keep their sizes.
+    """
 
     name: str
     sources: tuple
-    channels: tuple  # of x and y
-    size: int  # of a crop; 0: images keep their sizes
+    channels: tuple
+    size: int
     labels = None
     classes = ()
 
@@ -80,99 +102,142 @@ class Domains:
     def paired(self):
         return len(self.sources) == 1
 
-    def __len__(self):
-        return max(map(len, self.sources))  # an epoch shows all of the longer domain
+    @property
+    def sizes(self):
+        return [len(source) for source in self.sources]
 
     @property
     def description(self):
-        counts = " and ".join(f"{len(source):,}" for source in self.sources)
+        counts = " and ".join(f"{size:,}" for size in self.sizes)
         shape = f"{self.size}x{self.size}" if self.size else "of their own sizes"
-        place = (
-            "in memory"
-            if all(source.in_memory for source in self.sources)
-            else "decoded in every epoch"
+        in_memory = all(source.in_memory for source in self.sources)
+        return (
+            f"{self.name}: {counts} {self.sources[0].name}, {shape}, "
+            f"{self.channels[0]} to {self.channels[1]} channels, "
+            f"{'in memory' if in_memory else 'decoded in every epoch'}"
         )
-        return f"{self.name}: {counts} {self.sources[0].name}, {shape}, {self.channels[0]} to {self.channels[1]} channels, {place}"
 
     def evaluation_images(self, i):
-        """Item i, not mirrored, cropped at the centre: x and y, each uint8 (or uint16) (h, w, c)."""
+        """Return x and y of item i, center-cropped: uint8 or uint16 arrays (h, w, c).
+
+        Of unpaired images, the smaller domain repeats.
+        """
         images = [image for source in self.sources for image in source[i % len(source)]]
         return tuple(crop_and_flip(image, self.size, (0.5, 0.5, 1.0)) for image in images)
 
+    def batch_loader(self, config, batch_size, labels):
+        """See `LoadedData.batch_loader`: batches of pairs (x, y), and no labels.
+
+        x and y are float32 (batch_size, s, s, c) in [-1, 1].
+        """
+
+        def crop_and_stack(indices, draws):  # NumPy arrays (n, sources) and (n, sources, 3)
+            draws = draws if config.flip else np.maximum(draws, (0, 0, 1))
+            pairs = [
+                [
+                    to_float_array(crop_and_flip(image, self.size, draw))
+                    for source, i, draw in zip(self.sources, *item, strict=True)
+                    for image in source[i]
+                ]
+                for item in zip(indices, draws, strict=True)
+            ]
+            return tuple(np.stack(images) for images in zip(*pairs, strict=True))
+
+        def load_batch(indices, draw):
+            draws = draw((len(self.sources), 3))
+            batch = tf.numpy_function(crop_and_stack, [indices, draws], (tf.float32, tf.float32))
+            side = self.size or None
+            return tuple(
+                tf.ensure_shape(images, (batch_size, side, side, channels))
+                for images, channels in zip(batch, self.channels, strict=True)
+            )
+
+        return load_batch
+
 
 def load_domains(config, model, kind):
-    """The images of `config.dataset` as a translation model wants them.
+    """Load the images of a data set of two domains.
 
     Args:
         config: a `DataConfig`.
-        model: a `TranslationConfig`.
-        kind: "pairs" or "domains".
+        model: a `TranslationConfig`, for its image size and channels.
+        kind: "pairs" or "domains" (unpaired images).
 
     Returns:
         `Domains`.
 
     Raises:
-        UserError: unknown data set, no data, or none that can be read.
+        UserError: if the data set is unknown, the settings do not fit it, or no image can be read.
     """
-    if config.rotate or config.zoom or config.binarize != "none":
-        received = f"rotate={config.rotate}, zoom={config.zoom}, binarize={config.binarize}"
+    check_data_config(config, model, kind)
+    channels = (model.x_channels, model.y_channels)
+    load_size = config.load_size or round(model.image_size * LOAD_SCALE)
+    fit = Resize(config.preprocess, config.resize, load_size, model.image_size, model.multiple)
+    dataset = "cycle_gan/" if config.dataset.startswith("cycle_gan/") else config.dataset
+    if dataset not in LOADERS:
         raise UserError(
-            f"rotate, zoom and binarize are not for translation (crops and data.flip are), received {received}"
+            "translation needs a data set of two domains: facades_synthetic, photographs, folder "
+            f"or cycle_gan/..., got data.dataset={config.dataset!r}."
+        )
+    sources = LOADERS[dataset](config, fit, channels, kind)
+    size = model.image_size if config.preprocess.endswith("crop") else 0
+    return Domains(config.dataset, sources, channels, size)
+
+
+def check_data_config(config, model, kind):
+    """Check that a `DataConfig` suits a translation model; see `load_domains`.
+
+    Raises:
+        UserError: if it does not.
+    """
+    channels = f"x_channels={model.x_channels} and y_channels={model.y_channels}"
+    if config.rotate or config.zoom or config.binarize != "none":
+        raise UserError(
+            "rotate, zoom and binarize are not supported for translation (random crops and "
+            f"data.flip are), got rotate={config.rotate}, zoom={config.zoom}, "
+            f"binarize={config.binarize}."
         )
     if (config.derive or config.path_y) and config.dataset != "folder":
         raise UserError(
-            f"data.derive and data.path_y are for folders: set data.dataset=folder, received data.dataset={config.dataset}"
+            "data.derive and data.path_y are for folders, "
+            f"got data.dataset={config.dataset}. Set data.dataset=folder."
         )
-    channels = (model.x_channels, model.y_channels)
     crops = config.preprocess.endswith("crop")
     if crops and 0 < config.load_size < model.image_size:
         raise UserError(
-            f"crops of {model.image_size} pixels need at least as large a data.load_size, received {config.load_size}"
+            f"data.load_size must be at least the crop size of {model.image_size} pixels, "
+            f"got {config.load_size}."
         )
-    if (
-        not crops and kind == "domains"
-    ):  # CycleGAN keeps a history of images, and passes x and y together
-        received = f"data.preprocess={config.preprocess}"
+    if not crops and kind == "domains":
+        # CycleGAN keeps a history of images, and concatenates x and y.
         raise UserError(
-            f"unpaired images need crops of one size: resize_and_crop, crop or scale_width_and_crop, received {received}"
+            "unpaired images need crops of one size, got "
+            f"data.preprocess={config.preprocess}. "
+            "Choose resize_and_crop, crop or scale_width_and_crop."
         )
     if not crops and config.batch_size != 1:
         raise UserError(
-            f"images of different sizes need data.batch_size=1, received data.preprocess={config.preprocess}"
+            "images of different sizes need data.batch_size=1, "
+            f"got data.preprocess={config.preprocess}."
         )
-    if config.derive and not set(channels) <= {1, 3}:
-        raise UserError(
-            f"data.derive is for grey and RGB, received x_channels={channels[0]} and y_channels={channels[1]}"
-        )
-    fit = Resize(
-        config.preprocess,
-        config.resize,
-        config.load_size or round(model.image_size * LOAD_SCALE),
-        model.image_size,
-        model.multiple,
-    )
-    if config.dataset == "facades_synthetic":
-        sources = facade_items(config, fit, channels, kind)
-    elif config.dataset == "photographs":
-        sources = photograph_items(config, fit, channels, kind)
-    elif config.dataset == "folder":
-        sources = folder_items(config, fit, channels, kind)
-    elif config.dataset.startswith("cycle_gan/"):
-        sources = tfds_items(config, fit, channels, kind)
-    else:
-        names = "facades_synthetic, photographs, folder or cycle_gan/..."
-        raise UserError(
-            f"translation needs a data set of two domains: {names}, received data.dataset={config.dataset!r}"
-        )
-    return Domains(config.dataset, sources, channels, model.image_size if crops else 0)
+    if config.derive and not {model.x_channels, model.y_channels} <= {1, 3}:
+        raise UserError(f"data.derive needs 1 channel (gray) or 3 (RGB), got {channels}.")
 
 
-# --- what to do with an image before it is cropped
+# --- Resizing and cropping
 
 
 @dataclasses.dataclass(frozen=True)
 class Resize:
-    """The size that an image is brought to."""
+    """Resize images before they are cropped.
+
+    Attributes:
+        mode: `DataConfig.preprocess`.
+        method: "bicubic" with antialiasing, or "nearest".
+        load_size: side or width in pixels to resize to.
+        crop: side of the crop in pixels.
+        multiple: sides of images that are not cropped are multiples of this.
+    """
 
     mode: str
     method: str
@@ -181,16 +246,17 @@ class Resize:
     multiple: int
 
     def __call__(self, *images):
-        """Images of one size -> the same resized."""
+        """Resize images of one size to one size."""
         height, width = self.target(*images[0].shape[:2])
         return tuple(resize(image, height, width, self.method) for image in images)
 
     def target(self, height, width):
+        """Return the (height, width) that an image is resized to."""
         if self.mode == "resize_and_crop":
             return self.load_size, self.load_size
         if self.mode.startswith("scale_width"):
             height, width = height * self.load_size / width, self.load_size
-        if self.mode.endswith("crop"):  # an image that is too small is enlarged
+        if self.mode.endswith("crop"):  # enlarge images that are smaller than the crop
             scale = max(1.0, self.crop / min(height, width))
             return round(height * scale), round(width * scale)
         return tuple(
@@ -199,7 +265,14 @@ class Resize:
 
 
 def crop_and_flip(image, size, draws):
-    """A crop of size x size, at draws[0] and draws[1] of what there is room for, mirrored left and right if draws[2] is below 1/2."""
+    """Crop to size x size and flip horizontally.
+
+    Args:
+        image: array (h, w, c).
+        size: side of the crop in pixels; 0: no crop.
+        draws: three numbers in [0, 1): the position of the crop from top to bottom and from left
+            to right; the image is flipped if the third is below 1/2.
+    """
     if size:
         top, left = (
             math.floor(float(draw) * (side - size + 1))
@@ -209,254 +282,306 @@ def crop_and_flip(image, size, draws):
     return image[:, ::-1] if draws[2] < 0.5 else image
 
 
-# --- where images come from
+# --- Sources. Each function returns the list of `CachedItems` of a data set: one of pairs, or two.
 
 
 def facade_items(config, fit, channels, kind):
-    """Our own facades: x their label maps, y their photographs; test pairs have a seed of their own."""
+    """Draw synthetic facades: x is the label map, y the photograph.
+
+    Unpaired training images show different facades in the two domains. Test images show the same.
+    """
     if channels != (3, 3):
         raise UserError(
-            f"facades_synthetic has 3 channels, received x_channels={channels[0]} and y_channels={channels[1]}"
+            "facades_synthetic has 3 channels, "
+            f"got x_channels={channels[0]} and y_channels={channels[1]}."
         )
-    test = config.split != "train"
-    town = {"train": 0, "test": 1, "val": 2}[config.split]
-    count = (
-        min(config.limit or NUM_TEST_FACADES, NUM_TEST_FACADES)
-        if test
-        else config.limit or NUM_FACADES
-    )
+    train, seed = config.split == "train", SPLIT_SEEDS[config.split]
+    count = config.limit or (NUM_FACADES if train else NUM_TEST_FACADES)
+    count = count if train else min(count, NUM_TEST_FACADES)
     size = fit.target(fit.load_size, fit.load_size)[0]
 
     def pair(index):
-        return swap_for_direction(facades.pair(index, size, seed=town), config.direction)
+        return swap_for_direction(facades.pair(index, size, seed=seed), config.direction)
 
     if kind == "pairs":
         return [CachedItems("pairs", range(count), pair, config.cache_gb)]
-    second = (
-        range(count) if test else range(count, 2 * count)
-    )  # the test shows both sides of the same facades
+    y_indices = range(count, 2 * count) if train else range(count)
     return [
-        CachedItems(
-            "unpaired images", range(count), lambda index: pair(index)[:1], config.cache_gb / 2
-        ),
-        CachedItems("unpaired images", second, lambda index: pair(index)[1:], config.cache_gb / 2),
+        unpaired_items(range(count), lambda index: pair(index)[:1], config),
+        unpaired_items(y_indices, lambda index: pair(index)[1:], config),
     ]
 
 
 def photograph_items(config, fit, channels, kind):
-    """For AdaIN: x pieces of two photographs, y styles drawn by us (see embedded.py)."""
+    """Draw crops of the built-in photographs (x) and random styles (y), for AdaIN."""
     if channels != (3, 3) or kind != "domains":
         raise UserError(
-            f"photographs are RGB images in two heaps, received x_channels={channels[0]}, y_channels={channels[1]} for {kind}"
+            "photographs are unpaired RGB images, "
+            f"got x_channels={channels[0]}, y_channels={channels[1]} for {kind}."
         )
-    seed = {"train": 0, "test": 1, "val": 2}[config.split]
+    seed, count = SPLIT_SEEDS[config.split], config.limit or NUM_CROPS
     size = fit.target(fit.load_size, fit.load_size)[0]
     return [
-        CachedItems(
-            "unpaired images",
-            range(config.limit or NUM_CROPS),
-            lambda i, make=make: (make(i, size, seed),),
-            config.cache_gb / 2,
-        )
-        for make in (builtin_images.photograph_crop, builtin_images.random_style)
+        unpaired_items(range(count), lambda i, draw=draw: (draw(i, size, seed),), config)
+        for draw in (builtin_images.photograph_crop, builtin_images.random_style)
     ]
 
 
 def folder_items(config, fit, channels, kind):
-    """Pictures in folders, where `layout` finds them. Pairs: A derived from B with data.derive; of two folders, the files of one name;
-    of one folder, A on the left and B on the right of each picture."""
+    """Load image files from folders; see `find_folders`.
+
+    Pairs are, in this order: A derived from B if data.derive is set; the files of equal name if
+    there are two folders; else A and B side by side in each image.
+    """
     channels_a, channels_b = swap_for_direction(channels, config.direction)
-    found = [list_domain_images(*place, config) for place in find_folders(config)]
-
-    def reader(wanted):
-        return lambda path: fit(image_folder.read_image(path, wanted))
-
-    def derived(path):
-        (photo,) = fit(image_folder.read_image(path, channels_b))
-        return derive(photo, config.derive, channels_a), photo
-
-    def by_name(paths):
-        a, b = (
-            image_folder.read_image(paths[0], channels_a),
-            image_folder.read_image(paths[1], channels_b),
-        )
-        if a.shape[:2] != b.shape[:2]:
-            raise ValueError(
-                f"{a.shape[1]}x{a.shape[0]}, but {paths[1]} is {b.shape[1]}x{b.shape[0]}"
-            )
-        return fit(a, b)
-
-    def side_by_side(path):
-        a = image_folder.read_image(path, channels_a)
-        b = image_folder.read_image(path, channels_b) if channels_b != channels_a else a
-        middle, rest = divmod(a.shape[1], 2)
-        if rest:
-            raise ValueError(
-                f"side by side means an even width, received {a.shape[1]}x{a.shape[0]}"
-            )
-        return fit(a[:, :middle], b[:, middle:])
-
+    listings = [list_domain_images(*folders, config) for folders in find_folders(config)]
     if kind == "domains":
-        if len(found) < 2:
-            layouts = "trainA and trainB, train/A and train/B, or A and B"
+        if len(listings) < 2:
             raise UserError(
-                f"two domains are needed: data.path with {layouts}, or data.path_y too, received data.path={config.path!r}"
+                "unpaired images need two folders: data.path with trainA and trainB, train/A and "
+                f"train/B, or A and B, or data.path_y, got data.path={config.path!r}."
             )
-        sources = [
-            CachedItems(
-                "unpaired images",
-                hold_out(files, apart, config),
-                reader(wanted),
-                config.cache_gb / 2,
-            )
-            for (_, files, apart), wanted in zip(found, (channels_a, channels_b), strict=True)
-        ]
+        sources = []
+        for listing, num_channels in zip(listings, (channels_a, channels_b), strict=True):
+            _, files, has_test = listing
+            decode = functools.partial(read_unpaired, num_channels=num_channels, fit=fit)
+            sources.append(unpaired_items(hold_out(files, has_test, config), decode, config))
         return swap_for_direction(sources, config.direction)
-    folder, entries, _ = found[0]
+
+    folder, entries, _ = listings[0]
     if config.derive:
-        how, decode = f"pairs by data.derive={config.derive}", derived
-    elif len(found) == 2:
-        how, decode, entries = (
-            "pairs by file name",
-            by_name,
-            match_by_name(folder, entries, *found[1][:2]),
-        )
+        name = f"pairs by data.derive={config.derive}"
+        read = functools.partial(read_derived_pair, method=config.derive)
+    elif len(listings) == 2:
+        name, read = "pairs by file name", read_pair_of_files
+        entries = match_by_name(folder, entries, *listings[1][:2])
     else:
-        how, decode = "pairs side by side", side_by_side
-    entries = hold_out(entries, any(apart for *_, apart in found), config)
-    return [
-        CachedItems(
-            how,
-            entries,
-            lambda entry: swap_for_direction(decode(entry), config.direction),
-            config.cache_gb,
+        name, read = "pairs side by side", read_pair_side_by_side
+    entries = hold_out(entries, any(has_test for *_, has_test in listings), config)
+
+    def decode(entry):
+        pair = read(entry, channels_a, channels_b, fit)
+        return swap_for_direction(pair, config.direction)
+
+    return [CachedItems(name, entries, decode, config.cache_gb)]
+
+
+def tfds_items(config, fit, channels, kind):
+    """Load the unpaired domains of cycle_gan of tensorflow-datasets."""
+    if kind == "pairs":
+        raise UserError(
+            f"{config.dataset} has no pairs, got data.dataset={config.dataset!r}. "
+            "Use a CycleGAN preset."
         )
-    ]
+    if not {*channels} <= {1, 3}:
+        raise UserError(
+            f"{config.dataset} has 3 channels, or 1 as gray, "
+            f"got x_channels={channels[0]} and y_channels={channels[1]}."
+        )
+    sources = []
+    domain_channels = swap_for_direction(channels, config.direction)
+    for letter, num_channels in zip("AB", domain_channels, strict=True):
+        split = ("train" if config.split == "train" else "test") + letter
+        images = tfds.load_domain(config.dataset, config.path, split)[: config.limit or None]
+
+        def decode(image, num_channels=num_channels):
+            return fit(convert_channels(image, num_channels))
+
+        sources.append(unpaired_items(images, decode, config))
+    return swap_for_direction(sources, config.direction)
+
+
+LOADERS = {
+    "facades_synthetic": facade_items,
+    "photographs": photograph_items,
+    "folder": folder_items,
+    "cycle_gan/": tfds_items,  # followed by the name of a data set
+}
+
+
+def unpaired_items(entries, decode, config):
+    """Return `CachedItems` of one of two domains, which share the cache."""
+    return CachedItems("unpaired images", entries, decode, config.cache_gb / 2)
+
+
+def swap_for_direction(pair, direction):
+    """Return (x, y) for (A, B), or (A, B) for (x, y): swapped for direction "yx"."""
+    return tuple(pair) if direction == "xy" else tuple(pair[::-1])
+
+
+# --- Image files
 
 
 def find_folders(config):
-    """Where the pictures are, by what is there: [(folder, folders of its tests if there are any)] of A and B, or of all pictures."""
+    """Find the folders with training images and test images by their names.
 
-    def existing(name):
-        folder = getattr(config, name)
-        if not folder or not pathlib.Path(folder).is_dir():
-            raise UserError(
-                f"data.{name} must be a folder of pictures, received data.{name}={folder!r}"
-            )
-        return pathlib.Path(folder)
+    Returns:
+        A list of (folder, [possible test folders]): for A and B, or one for all images.
 
-    def inside(folder):
-        return folder / "train" if (folder / "train").is_dir() else folder, [
-            folder / test for test in TEST_FOLDERS
-        ]
-
-    root = existing("path")
+    Raises:
+        UserError: if data.path or data.path_y is not a folder, or they do not fit together.
+    """
+    root = existing_folder("path", config.path)
     if config.derive and config.path_y:
         raise UserError(
-            f"data.derive makes x from the pictures of data.path, received data.path_y={config.path_y!r} too"
+            "data.derive computes x from the images of data.path, "
+            f"got data.path_y={config.path_y!r} too. Leave out one of them."
         )
     if config.derive:
-        return [inside(root)]
+        return [with_test_folders(root)]
     if config.path_y:
-        other = existing("path_y")
+        other = existing_folder("path_y", config.path_y)
         if root.resolve() in other.resolve().parents or other.resolve() in root.resolve().parents:
             raise UserError(
-                f"neither domain may lie in the other's folder, received data.path={config.path!r}, data.path_y={config.path_y!r}"
+                "data.path and data.path_y must not contain each other, "
+                f"got data.path={config.path!r}, data.path_y={config.path_y!r}."
             )
-        return [inside(root), inside(other)]
+        return [with_test_folders(root), with_test_folders(other)]
     for form in ("{}{}", "{}/{}"):  # trainA or train/A
         if (root / form.format("train", "A")).is_dir():
             return [
                 (
-                    root / form.format("train", x),
-                    [root / form.format(test, x) for test in TEST_FOLDERS],
+                    root / form.format("train", letter),
+                    [root / form.format(test, letter) for test in TEST_FOLDERS],
                 )
-                for x in "AB"
+                for letter in "AB"
             ]
-    return [inside(root / "A"), inside(root / "B")] if (root / "A").is_dir() else [inside(root)]
+    if (root / "A").is_dir():
+        return [with_test_folders(root / "A"), with_test_folders(root / "B")]
+    return [with_test_folders(root)]
 
 
-def list_domain_images(folder, tests, config):
-    """(the folder of the split, its pictures, whether test pictures are kept apart)."""
-    preferred = tests[1:] + tests[:1] if config.split == "val" else tests
+def existing_folder(field, folder):
+    """Return a folder as a path; raise `UserError` if it does not exist."""
+    if not folder or not pathlib.Path(folder).is_dir():
+        raise UserError(f"data.{field} must be a folder of images, got data.{field}={folder!r}.")
+    return pathlib.Path(folder)
+
+
+def with_test_folders(folder):
+    """Return the folder of training images, `folder` or its train, and possible test folders."""
+    train = folder / "train" if (folder / "train").is_dir() else folder
+    return train, [folder / test for test in TEST_FOLDERS]
+
+
+def list_domain_images(folder, test_folders, config):
+    """List the image files of a split.
+
+    Returns:
+        The folder of the split, its files, and whether there is a separate test folder.
+
+    Raises:
+        UserError: if there are no files.
+    """
+    preferred = test_folders[1:] + test_folders[:1] if config.split == "val" else test_folders
     test = next((test for test in preferred if test.is_dir()), None)
     if test and config.split != "train":
         return test, image_folder.list_images(test), True
     files = [
-        path for path in image_folder.list_images(folder) if set(tests).isdisjoint(path.parents)
+        path
+        for path in image_folder.list_images(folder)
+        if set(test_folders).isdisjoint(path.parents)
     ]
     if not files:
-        raise UserError(f"all pictures in {folder} are test pictures")
+        raise UserError(f"{folder} has no training images: all its images are test images.")
     return folder, files, test is not None
 
 
 def match_by_name(folder_a, files_a, folder_b, files_b):
-    """The files of one name, but for the suffix, in both folders: [(file of A, file of B)]."""
-    named = {path.relative_to(folder_b).with_suffix(""): path for path in files_b}
+    """Match the files of two folders whose relative paths are equal except for the suffix.
+
+    Files without a partner are left out, with a warning.
+
+    Returns:
+        A list of (file of A, file of B).
+
+    Raises:
+        UserError: if there are no pairs.
+    """
+    partners = {path.relative_to(folder_b).with_suffix(""): path for path in files_b}
     names = [path.relative_to(folder_a).with_suffix("") for path in files_a]
     pairs = [
-        (path, named[name]) for path, name in zip(files_a, names, strict=True) if name in named
+        (path, partners[name])
+        for path, name in zip(files_a, names, strict=True)
+        if name in partners
     ]
     if not pairs:
         raise UserError(
-            f"no file of {folder_a} has one of the same name in {folder_b}, so there are no pairs, {names[0]} being the first"
+            f"{folder_a} and {folder_b} have no pairs: no file names are equal, "
+            f"got {names[0]} as the first name."
         )
-    alone = sorted(set(names) ^ set(named))
-    if alone:
-        message = "%d files of %s and %s have no partner of the same name, the first being %s"
-        logging.getLogger("tfgan_zoo").warning(message, len(alone), folder_a, folder_b, alone[0])
+    unmatched = sorted(set(names) ^ set(partners))
+    if unmatched:
+        logging.getLogger("tfgan_zoo").warning(
+            "%d files of %s and %s have no partner of the same name, the first being %s",
+            len(unmatched),
+            folder_a,
+            folder_b,
+            unmatched[0],
+        )
     return pairs
 
 
-def hold_out(entries, apart, config):
-    """The entries of the split: all if test pictures are kept apart, else without a share of data.holdout (the same ones every time), or
-    that share; up to data.limit."""
-    if not apart:
+def hold_out(entries, has_test, config):
+    """Return the entries of the split, at most data.limit.
+
+    Without a separate test folder, the fraction data.holdout of the entries is held out as test
+    images: a random selection, always the same one.
+    """
+    if not has_test:
         count = min(math.ceil(config.holdout * len(entries)), len(entries) - 1)
         if config.split != "train" and not count:
             raise UserError(
-                "there are no test pictures: a folder test, or two pictures and data.holdout above 0, are needed, received "
-                f"data.path={config.path!r} and data.holdout={config.holdout}"
+                "there are no test images, "
+                f"got data.path={config.path!r} and data.holdout={config.holdout}. "
+                "Add a folder test, or at least two images and data.holdout above 0."
             )
-        drawn = set(np.random.default_rng(0).permutation(len(entries))[:count].tolist())
-        entries = [
-            entry for i, entry in enumerate(entries) if (i in drawn) == (config.split != "train")
-        ]
+        held_out = set(np.random.default_rng(0).permutation(len(entries))[:count].tolist())
+        test = config.split != "train"
+        entries = [entry for i, entry in enumerate(entries) if (i in held_out) == test]
     return entries[: config.limit or None]
 
 
-def tfds_items(config, fit, channels, kind):
-    """The unpaired domains of tensorflow-datasets' cycle_gan."""
-    if kind == "pairs":
-        raise UserError(
-            f"{config.dataset} has no pairs: use a CycleGAN preset, received data.dataset={config.dataset!r}"
-        )
-    if not {*channels} <= {1, 3}:
-        raise UserError(
-            f"{config.dataset} has 3 channels, or 1 as grey, received x_channels={channels[0]} and y_channels={channels[1]}"
-        )
-    sources = []
-    for letter, wanted in zip("AB", swap_for_direction(channels, config.direction), strict=True):
-        split = ("train" if config.split == "train" else "test") + letter
-        images = tfds.load_domain(config.dataset, config.path, split)[: config.limit or None]
-        sources.append(
-            CachedItems(
-                "unpaired images",
-                images,
-                lambda image, wanted=wanted: fit(convert_channels(image, wanted)),
-                config.cache_gb / 2,
-            )
-        )
-    return swap_for_direction(sources, config.direction)
+def read_unpaired(path, num_channels, fit):
+    return fit(image_folder.read_image(path, num_channels))
 
 
-def swap_for_direction(pair, direction):
-    """(x, y) of (A, B), and the other way round."""
-    return tuple(pair) if direction == "xy" else tuple(pair[::-1])
+def read_derived_pair(path, channels_a, channels_b, fit, method):
+    # Resize first: edges and gray values are those at the model's resolution.
+    (photo,) = fit(image_folder.read_image(path, channels_b))
+    return derive(photo, method, channels_a), photo
+
+
+def read_pair_of_files(paths, channels_a, channels_b, fit):
+    a = image_folder.read_image(paths[0], channels_a)
+    b = image_folder.read_image(paths[1], channels_b)
+    if a.shape[:2] != b.shape[:2]:
+        raise ValueError(f"{a.shape[1]}x{a.shape[0]}, but {paths[1]} is {b.shape[1]}x{b.shape[0]}")
+    return fit(a, b)
+
+
+def read_pair_side_by_side(path, channels_a, channels_b, fit):
+    a = image_folder.read_image(path, channels_a)
+    b = image_folder.read_image(path, channels_b) if channels_b != channels_a else a
+    middle, remainder = divmod(a.shape[1], 2)
+    if remainder:
+        raise ValueError(f"side by side needs an even width, got {a.shape[1]}x{a.shape[0]}")
+    return fit(a[:, :middle], b[:, middle:])
 
 
 def convert_channels(image, channels):
-    """Grey <-> RGB."""
+    """Convert between gray and RGB.
+
+    Args:
+        image: uint8 or uint16 (h, w, c).
+        channels: number of channels of the result.
+
+    Returns:
+        The same dtype, (h, w, channels).
+
+    Raises:
+        ValueError: if the numbers of channels differ and are not 1 and 3.
+    """
     if image.shape[-1] == channels:
         return image
     if channels == 1 and image.shape[-1] == 3:
@@ -466,33 +591,30 @@ def convert_channels(image, channels):
     raise ValueError(f"it has {image.shape[-1]} channels where {channels} are needed")
 
 
-# --- pairs from single photographs
+# --- Pairs from single photographs
 
 
-def derive(photo, how, channels):
-    """What a photograph is to be made from again: its grey values, its edges, or itself at a quarter of the size.
+def derive(photo, method, channels):
+    """Derive the input x from a photograph y, for learning to reconstruct the photograph.
 
     Args:
         photo: uint8 or uint16 (h, w, 1 or 3).
-        how: grey, edges or lowres.
-        channels: of the result, 1 or 3.
+        method: `DataConfig.derive`: "grey" (gray values), "edges" (dark lines on white), or
+            "lowres" (a quarter of the resolution, resized back).
+        channels: number of channels of the result, 1 or 3.
 
     Returns:
-        The same type, but always uint8 for edges, (h, w, channels).
+        Array (h, w, channels) with the dtype of `photo`, but always uint8 for edges.
     """
-    if how == "lowres":
+    if method == "lowres":
         height, width = photo.shape[:2]
         small = resize(photo, max(1, height // 4), max(1, width // 4))
         return convert_channels(resize(small, height, width), channels)
-    grey = convert_channels(photo, 1)
-    if how == "edges":  # dark lines where the smoothed brightness changes fast
-        grey = image_folder.to_8_bits(grey)
-        smooth = np.asarray(
-            Image.fromarray(grey[..., 0]).filter(ImageFilter.GaussianBlur(1.0)), np.float32
-        )
-        slope = np.hypot(*np.gradient(smooth))
-        grey = (255.0 * (1.0 - np.clip(slope / 40.0, 0.0, 1.0))).round().astype(np.uint8)[..., None]
-    return convert_channels(grey, channels)
-
-
-# --- batches
+    gray = convert_channels(photo, 1)
+    if method == "edges":  # dark where the gradient of the smoothed brightness is large
+        gray = Image.fromarray(image_folder.to_8_bits(gray)[..., 0])
+        smooth = np.asarray(gray.filter(ImageFilter.GaussianBlur(1.0)), np.float32)
+        gradient = np.hypot(*np.gradient(smooth))
+        gray = (255.0 * (1.0 - np.clip(gradient / 40.0, 0.0, 1.0))).round()
+        gray = gray.astype(np.uint8)[..., None]
+    return convert_channels(gray, channels)

@@ -1,21 +1,73 @@
-"""The order of a data set's items, a function of (seed, epoch) alone, and the stream of batches in that order."""
+"""Batches of training images as a `tf.data.Dataset`: order, shards and augmentation.
 
-import numpy as np
+A batch is a function of (seed, epoch, position) alone. A resumed run therefore sees the batches of
+an uninterrupted run, and several workers together see the batches that one worker would see.
+"""
+
+import abc
+
 import tensorflow as tf
 
-from tfgan_zoo.data import domains, image_folder, transforms
+from tfgan_zoo.data import transforms
 from tfgan_zoo.errors import UserError
+
+# Streams of random numbers: mixed into the seed, so that they are independent of the order.
+AUGMENTATION = 0x6175676D
+BINARIZATION = 0x62696E61
+SOURCE_STRIDE = 0x9E3779B1  # between the seeds of the sources' orders
+
+
+class LoadedData(abc.ABC):
+    """The images of a data set, in memory or decoded on demand: what training and evaluation use.
+
+    Attributes:
+        name: The data set's name.
+        labels: int64 (n,), float32 (n, k) for vectors, or None.
+        classes: Names of the classes, or of the vectors' entries.
+    """
+
+    @property
+    @abc.abstractmethod
+    def sizes(self):
+        """Return the number of items of each source; sources are shuffled independently."""
+
+    @property
+    @abc.abstractmethod
+    def description(self):
+        """Return one line for progress output, reports and model cards."""
+
+    @abc.abstractmethod
+    def evaluation_images(self, i):
+        """Return item i without augmentation: a tuple of arrays (h, w, c), uint8 or uint16."""
+
+    @abc.abstractmethod
+    def batch_loader(self, config, batch_size, labels):
+        """Return the function that loads one batch; it is traced into the `tf.data` pipeline.
+
+        Args:
+            config: A `DataConfig`, for its augmentation.
+            batch_size: Items per batch.
+            labels: Whether the batch is (images, labels).
+
+        Returns:
+            A function (indices, draw) -> batch. `indices` is int64 (batch_size, number of sources).
+            `draw(shape, stream)` returns uniform random numbers in [0, 1), (batch_size, *shape).
+        """
+
+    def __len__(self):
+        return max(self.sizes)  # an epoch shows every image of the largest source
 
 
 def steps_per_epoch(data, batch_size):
-    """Whole batches in an epoch.
+    """Return the number of whole batches in an epoch.
 
     Raises:
-        UserError: fewer images than one batch.
+        UserError: There are fewer images than one batch needs.
     """
     if len(data) < batch_size:
         raise UserError(
-            f"{data.name} has {len(data)} images, fewer than one step takes: lower data.batch_size, received {batch_size}"
+            "data.batch_size must be at most the number of images, "
+            f"which is {len(data)} for {data.name}, got {batch_size}."
         )
     return len(data) // batch_size
 
@@ -32,165 +84,93 @@ def batches(
     shards=1,
     labels=False,
 ):
-    """An endless stream of batches, from the start of an epoch on.
+    """Return an endless stream of batches.
 
     Args:
-        data: from `load`.
-        config: the `DataConfig` (its augmentation).
-        seed: decides order and augmentation.
-        batch_size: of the global batch, over all shards.
-        first_epoch: where to start, 0 for the first.
-        steps_per_epoch: batches in an epoch; every epoch has an order of its own.
-        shard, shards: which part of every global batch this is.
-        labels: whether to yield (images, labels).
+        data: `LoadedData`, such as `ImageData` or `Domains`.
+        config: The `DataConfig`, for its augmentation.
+        seed: Determines order and augmentation.
+        batch_size: Size of the global batch, over all shards.
+        first_epoch: Epoch that the stream begins with, 0 for the first.
+        steps_per_epoch: Batches in an epoch; each epoch has its own order.
+        shard: Index of the part of every global batch to return.
+        shards: Number of parts.
+        labels: Whether to return (images, labels).
 
     Returns:
-        `tf.data.Dataset` of float32 (batch_size / shards, s, s, c) in [-1, 1]; of pairs (x, y) of them for `domains.Domains`.
+        `tf.data.Dataset` of float32 (batch_size / shards, s, s, c) in [-1, 1]. For `Domains` its
+        elements are pairs (x, y) of such tensors.
     """
-    if isinstance(data, domains.Domains):
-        options = {"steps_per_epoch": steps_per_epoch, "shard": shard, "shards": shards}
-        return domain_batches(data, config, seed, batch_size, first_epoch, **options)
-    part = batch_size // shards
-    share = slice(shard * part, (shard + 1) * part)
     seed = int(seed) % 2**31
+    shard_size = batch_size // shards
+    share = slice(shard * shard_size, (shard + 1) * shard_size)
+    load_batch = data.batch_loader(config, shard_size, labels)
 
-    with tf.device("/cpu:0"):
-        pixels = tf.constant(data.images) if data.images is not None else tf.constant(data.files)
-        classes = tf.constant(data.labels if data.labels is not None else np.zeros(0, np.int64))
-
-    def decode(path):
-        return image_folder.decode_square(path.decode(), data.shape[0], data.shape[2])
-
-    def fetch(rows, step):
-        indices = rows[:, 0]
-        if data.images is not None:
-            images = tf.gather(pixels, indices)
-        else:
-            images = tf.map_fn(
-                lambda path: tf.numpy_function(decode, [path], tf.uint8),
-                tf.gather(pixels, indices),
-                fn_output_signature=tf.uint8,
-            )
-        images = augment(transforms.to_float(tf.ensure_shape(images, (part, *data.shape))), step)
-        return (images, tf.gather(classes, indices)) if labels else images
-
-    def augment(images, step):
-        # drawn for the whole global batch, so that an image's draws do not depend on the shards
-        draws = tf.random.stateless_uniform((batch_size, 5), tf.stack([seed ^ 0x6175676D, step]))[
-            share
+    def epoch_indices(epoch):
+        seeds = [(seed + SOURCE_STRIDE * i) % 2**31 for i in range(len(data.sizes))]
+        columns = [
+            epoch_order(size, steps_per_epoch * batch_size, source_seed, epoch)
+            for size, source_seed in zip(data.sizes, seeds, strict=True)
         ]
-        if config.rotate or config.zoom:
-            images = transforms.rotate_and_zoom(images, draws[:, :4], config.rotate, config.zoom)
-        images = transforms.random_flip(images, draws[:, 4]) if config.flip else images
-        if config.binarize == "resampled":
-            draws = tf.random.stateless_uniform(
-                (batch_size, *data.shape), tf.stack([seed ^ 0x62696E61, step])
-            )
-            images = tf.where(draws[share] < (images + 1.0) / 2.0, 1.0, -1.0)
-        return images
+        indices = tf.reshape(tf.stack(columns, -1), (steps_per_epoch, batch_size, -1))[:, share]
+        steps = epoch * steps_per_epoch + tf.range(steps_per_epoch, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices((indices, steps))
 
-    return batch_stream([len(data)], fetch, seed, batch_size, share, first_epoch, steps_per_epoch)
+    def load(indices, step):
+        def draw(shape, stream=AUGMENTATION):
+            # Draw for the global batch, so that an image's augmentation does not depend on shards.
+            step_seed = tf.stack([seed ^ stream, step])
+            return tf.random.stateless_uniform((batch_size, *shape), step_seed)[share]
+
+        return load_batch(indices, draw)
+
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    dataset = tf.data.Dataset.range(first_epoch, 2**31 - 1).flat_map(epoch_indices)
+    dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def epoch_order(items, size, seed, epoch):
-    """The indices of an epoch: every item once in a random order, and again in other orders if the epoch is longer.
+def epoch_order(num_items, length, seed, epoch):
+    """Return the indices of an epoch: a random permutation, or several if the epoch is longer.
 
     Args:
-        items: how many there are.
-        size: indices in an epoch.
+        num_items: Number of items of the source.
+        length: Number of indices in an epoch.
         seed: int in [0, 2^31).
         epoch: int64 scalar tensor.
 
     Returns:
-        int64 (size,).
+        int64 (length,).
     """
-    rounds = -(-size // items)
+    rounds = -(-length // num_items)
 
-    def shuffled(i):
+    def permutation(i):
         return tf.random.experimental.stateless_shuffle(
-            tf.range(items, dtype=tf.int64), tf.stack([seed, epoch * rounds + i])
+            tf.range(num_items, dtype=tf.int64), tf.stack([seed, epoch * rounds + i])
         )
 
-    return tf.reshape(tf.map_fn(shuffled, tf.range(rounds, dtype=tf.int64)), [-1])[:size]
+    permutations = tf.map_fn(permutation, tf.range(rounds, dtype=tf.int64))
+    return tf.reshape(permutations, [-1])[:length]
 
 
-def batch_stream(sizes, fetch, seed, batch_size, share, first_epoch, steps_per_epoch):
-    """An endless stream of batches, from the start of an epoch on.
+def augment(images, config, draw):
+    """Rotate, zoom, flip and binarize a batch as `config` says.
 
     Args:
-        sizes: how many items each source has; every one gets an order of its own.
-        fetch: makes a batch of indices, int64 (n, number of sources), and the step's number, int64.
-        seed: int in [0, 2^31).
-        batch_size: of the global batch, over all shards.
-        share: a slice, the n rows of every global batch that are wanted here.
-        first_epoch, steps_per_epoch: see `tfgan_zoo.data.batches`.
+        images: float32 (n, h, w, c) in [-1, 1].
+        config: A `DataConfig`.
+        draw: Returns uniform random numbers, see `LoadedData.batch_loader`.
 
     Returns:
-        `tf.data.Dataset` of what fetch gives.
+        float32 (n, h, w, c) in [-1, 1].
     """
-
-    def indices(epoch):
-        seeds = [(seed + 0x9E3779B1 * i) % 2**31 for i in range(len(sizes))]
-        columns = [
-            epoch_order(size, steps_per_epoch * batch_size, own, epoch)
-            for size, own in zip(sizes, seeds, strict=True)
-        ]
-        rows = tf.reshape(tf.stack(columns, -1), (steps_per_epoch, batch_size, -1))[:, share]
-        return tf.data.Dataset.from_tensor_slices(
-            (rows, epoch * steps_per_epoch + tf.range(steps_per_epoch, dtype=tf.int64))
-        )
-
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    dataset = tf.data.Dataset.range(first_epoch, 2**31 - 1).flat_map(indices)
-    dataset = dataset.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-def domain_batches(
-    data, config, seed, batch_size, first_epoch=0, *, steps_per_epoch, shard=0, shards=1
-):
-    """An endless stream of batches (x, y), from the start of an epoch on; see `tfgan_zoo.data.batches`.
-
-    The two heaps of unpaired domains have orders of their own; in an epoch every image of the larger one is seen.
-
-    Returns:
-        `tf.data.Dataset` of pairs of float32 (batch_size / shards, s, s, c) in [-1, 1].
-    """
-    part = batch_size // shards
-    share = slice(shard * part, (shard + 1) * part)
-    seed = int(seed) % 2**31
-
-    def gather(chosen, draws):
-        x, y = [], []
-        for rows, draw in zip(
-            chosen, draws if config.flip else np.maximum(draws, (0, 0, 1)), strict=True
-        ):
-            images = [
-                domains.crop_and_flip(image, data.size, draw[i])
-                for i, source in enumerate(data.sources)
-                for image in source[rows[i]]
-            ]
-            x.append(transforms.to_float_array(images[0]))
-            y.append(transforms.to_float_array(images[1]))
-        return np.stack(x), np.stack(y)
-
-    def fetch(chosen, step):
-        # drawn for the whole global batch, so that an image's draws do not depend on the shards
-        shape = (batch_size, len(data.sources), 3)
-        draws = tf.random.stateless_uniform(shape, tf.stack([seed ^ 0x6175676D, step]))[share]
-        x, y = tf.numpy_function(gather, [chosen, draws], (tf.float32, tf.float32))
-        side = data.size or None
-        return tf.ensure_shape(x, (part, side, side, data.channels[0])), tf.ensure_shape(
-            y, (part, side, side, data.channels[1])
-        )
-
-    return batch_stream(
-        [len(source) for source in data.sources],
-        fetch,
-        seed,
-        batch_size,
-        share,
-        first_epoch,
-        steps_per_epoch,
-    )
+    draws = draw((5,))
+    if config.rotate or config.zoom:
+        images = transforms.rotate_and_zoom(images, draws[:, :4], config.rotate, config.zoom)
+    if config.flip:
+        images = transforms.random_flip(images, draws[:, 4])
+    if config.binarize == "resampled":
+        probabilities = (images + 1.0) / 2.0
+        images = tf.where(draw(images.shape[1:], BINARIZATION) < probabilities, 1.0, -1.0)
+    return images

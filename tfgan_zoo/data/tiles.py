@@ -6,56 +6,68 @@ import numpy as np
 
 
 def apply_in_tiles(function, image, tile, overlap):
-    """A function of images over an image in tiles: (h, w, c) -> (h, w, c').
+    """Apply a function of images to an image in tiles that are blended.
 
     Args:
-        function: uint8 or uint16 (h, w, c) -> the same (h, w, c').
-        image: of more than tile x tile pixels; a smaller one goes through at once.
-        tile: pixels, more than overlap; 0: always at once.
-        overlap: pixels over which the weight of a tile falls linearly from 1 to 0, as its neighbour's rises.
+        function: uint8 or uint16 (h, w, c) -> the same dtype, (h, w, c').
+        image: uint8 or uint16 (h, w, c). An image of at most tile x tile pixels is processed whole.
+        tile: side of a tile in pixels, more than `overlap`; 0: process any image whole.
+        overlap: number of pixels over which the weight of a tile falls linearly from 1 to 0 while
+            that of its neighbor rises.
+
+    Returns:
+        Array (h, w, c') with the dtype of the function's results.
     """
     height, width = image.shape[:2]
     if not tile or height * width <= tile * tile:
         return function(image)
     rows, columns = tile_weights(height, tile, overlap), tile_weights(width, tile, overlap)
-    out, begun = (
-        None,
-        np.zeros((0, 1, 1), np.float32),
-    )  # what earlier rows of tiles give to the next one: no sum of the whole is kept
-    for i, (top, share) in enumerate(rows):
-        parts = [function(image[top : top + tile, left : left + tile]) for left, _ in columns]
+    out = None
+    carry = np.zeros((0, 1, 1), np.float32)  # sum over earlier rows of tiles, to save memory
+    for i, (top, row_weights) in enumerate(rows):
+        tiles = [function(image[top : top + tile, left : left + tile]) for left, _ in columns]
         if out is None:
-            out = np.empty((height, width, parts[0].shape[-1]), parts[0].dtype)
-        band = np.zeros((len(share), width, out.shape[-1]), np.float32)
-        for (left, across), part in zip(columns, parts, strict=True):
-            band[:, left : left + tile] += share[:, None, None] * across[:, None] * part
-        band[: len(begun)] += begun
+            out = np.empty((height, width, tiles[0].shape[-1]), tiles[0].dtype)
+
+        # Add the weighted tiles of this row to what earlier rows contribute.
+        band = np.zeros((len(row_weights), width, out.shape[-1]), np.float32)
+        for (left, column_weights), result in zip(columns, tiles, strict=True):
+            weights = row_weights[:, None, None] * column_weights[:, None]
+            band[:, left : left + tile] += weights * result
+        band[: len(carry)] += carry
+
+        # Write the lines that no later row of tiles changes.
         end = rows[i + 1][0] if i + 1 < len(rows) else height
         out[top:end] = np.round(band[: end - top])
-        begun = band[end - top :]
+        carry = band[end - top :]
     return out
 
 
 def tile_weights(length, tile, overlap):
-    """Tiles along an axis, evenly spread from end to end: a list of (where one begins, its weights float32 (min(tile, length),)).
+    """Place tiles along an axis, evenly spaced from end to end.
 
-    The weights at a pixel add up to 1. From one tile to the next they change in the middle of what both have, away from the tiles' ends,
-    where a network knows least.
+    The weights at each pixel sum to 1. They change from one tile to the next in the middle of the
+    pixels that both cover, away from the ends of the tiles, where a network has least context.
+
+    Args:
+        length: length of the axis in pixels.
+        tile: length of a tile in pixels.
+        overlap: number of pixels over which the weights change.
+
+    Returns:
+        A list of (start, weights); weights is float32 (min(tile, length),).
     """
     count = max(1, -(-(length - overlap) // (tile - overlap)))
     tile = min(tile, length)
-    begins = [round(i * (length - tile) / max(1, count - 1)) for i in range(count)]
-    seams = [
-        -np.inf,
-        *((begin + tile + after) / 2 for begin, after in itertools.pairwise(begins)),
-        np.inf,
-    ]
+    starts = [round(i * (length - tile) / max(1, count - 1)) for i in range(count)]
+    middles = [(start + tile + after) / 2 for start, after in itertools.pairwise(starts)]
+    seams = [-np.inf, *middles, np.inf]
 
-    def after(seam, pixels):
+    def ramp(seam, pixels):
         return np.clip((pixels - seam) / max(overlap, 1) + 0.5, 0, 1)
 
-    found = []
-    for begin, (left, right) in zip(begins, itertools.pairwise(seams), strict=True):
-        pixels = begin + np.arange(tile) + 0.5
-        found.append((begin, (after(left, pixels) - after(right, pixels)).astype(np.float32)))
-    return found
+    tiles = []
+    for start, (left, right) in zip(starts, itertools.pairwise(seams), strict=True):
+        pixels = start + np.arange(tile) + 0.5
+        tiles.append((start, (ramp(left, pixels) - ramp(right, pixels)).astype(np.float32)))
+    return tiles

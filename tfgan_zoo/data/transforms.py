@@ -1,4 +1,4 @@
-"""Pure image functions: bytes of images to model input and back, and augmentation of whole batches."""
+"""Pure image functions: conversion from and to [-1, 1], resizing, augmentation of batches."""
 
 import math
 
@@ -8,48 +8,57 @@ import tensorflow as tf
 from tfgan_zoo.errors import UserError
 
 
-def to_float_array(image):
-    """uint8 or uint16 -> float32 in [-1, 1]."""
-    return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max / 2) - np.float32(1.0)
-
-
 def to_float(images):
-    """uint8 0 ... 255 (or uint16 0 ... 65535) -> float32 -1 ... 1."""
+    """Convert uint8 or uint16 images to float32 in [-1, 1], as a tensor."""
     images = tf.convert_to_tensor(images)
-    return tf.cast(images, tf.float32) / (images.dtype.max / 2) - 1.0
+    return scale_to_unit_range(tf.cast(images, tf.float32), images.dtype.max)
+
+
+def to_float_array(images):
+    """Convert uint8 or uint16 images to float32 in [-1, 1], as a NumPy array.
+
+    This is `to_float` for the threads of the input pipeline, where one image at a time is handled:
+    there a TensorFlow operation would cost more than the computation.
+    """
+    return scale_to_unit_range(images.astype(np.float32), np.iinfo(images.dtype).max)
+
+
+def scale_to_unit_range(values, maximum):
+    return values / (maximum / 2) - 1.0
 
 
 def to_uint8(images):
-    """float in [-1, 1] -> uint8, rounded and clipped: the inverse of `to_float`."""
+    """Convert float images in [-1, 1] to uint8, rounded and clipped: the inverse of `to_float`."""
     return to_integers(images, tf.uint8)
 
 
 def to_integers(images, dtype):
-    """float in [-1, 1] -> uint8 or uint16, rounded and clipped."""
+    """Convert float images in [-1, 1] to uint8 or uint16, rounded and clipped."""
     half = tf.as_dtype(dtype).max / 2
-    return tf.cast(
-        tf.clip_by_value(tf.round((tf.cast(images, tf.float32) + 1.0) * half), 0.0, 2.0 * half),
-        dtype,
-    )
+    values = tf.round((tf.cast(images, tf.float32) + 1.0) * half)
+    return tf.cast(tf.clip_by_value(values, 0.0, 2.0 * half), dtype)
 
 
 def crop_and_resize(images, size, channels):
-    """Centre crop to a square, then bicubic with antialias to size x size, then grey <-> RGB.
+    """Crop to the center square, resize to size x size and convert between gray and RGB.
+
+    Resizing is bicubic with antialiasing.
 
     Args:
         images: uint8 (h, w, c) or (n, h, w, c), c 1 or 3.
-        size: pixels of the square result.
+        size: Pixels of a side of the square result.
         channels: 1 or 3.
 
     Returns:
         uint8 (..., size, size, channels).
 
     Raises:
-        UserError: another number of channels.
+        UserError: A number of channels is not 1 or 3.
     """
     if images.shape[-1] not in (1, 3) or channels not in (1, 3):
         raise UserError(
-            f"images from data sets have 1 or 3 channels, received {images.shape[-1]} and model.channels={channels}"
+            "images of data sets must have 1 or 3 channels, "
+            f"got {images.shape[-1]} and model.channels={channels}."
         )
     height, width = images.shape[-3], images.shape[-2]
     side = min(height, width)
@@ -64,32 +73,46 @@ def crop_and_resize(images, size, channels):
 
 
 def resize(image, height, width, method="bicubic"):
-    """One image, uint8 or uint16 (h, w, c) -> (height, width, c)."""
+    """Resize one image: uint8 or uint16 (h, w, c) -> the same type (height, width, c).
+
+    Bicubic resizing is antialiased. An image of the right size is returned as it is.
+    """
     if image.shape[:2] == (height, width):
         return image
+    antialias = method == "bicubic"
     with tf.device("/cpu:0"):  # the accelerator is for the model
-        resized = tf.image.resize(
-            image, (height, width), method, antialias=method == "bicubic"
-        ).numpy()
+        resized = tf.image.resize(image, (height, width), method, antialias=antialias).numpy()
     return np.clip(np.round(resized), 0, np.iinfo(image.dtype).max).astype(image.dtype)
 
 
-def resize_longer_side(image, longer, least=32):
-    """One image with its longer side so long, but both sides at least 32: uint8 (h, w, c) -> (h', w', c)."""
-    factor = max(longer / max(image.shape[:2]), least / min(image.shape[:2]))
+def resize_longer_side(image, length, min_side=32):
+    """Resize one image so that its longer side has `length` pixels, keeping the aspect ratio.
+
+    Args:
+        image: uint8 (h, w, c).
+        length: Pixels of the longer side; more where the shorter side would be below `min_side`.
+        min_side: Minimum pixels of either side.
+
+    Returns:
+        uint8 (h', w', c).
+    """
+    factor = max(length / max(image.shape[:2]), min_side / min(image.shape[:2]))
     return resize(image, *(round(side * factor) for side in image.shape[:2]))
 
 
 def mirror_indices(length, multiple, minimum=0):
-    """Indices that enlarge an axis to a multiple by mirroring it at both ends, the border itself not repeated.
+    """Return indices that extend an axis to a multiple by mirroring it at both ends.
+
+    The border itself is not repeated.
 
     Args:
-        length: of the axis, at least 1; an int or an int32 scalar.
-        multiple: of the result's length.
-        minimum: the result's length at least, a multiple too.
+        length: Length of the axis, at least 1; an int or an int32 scalar.
+        multiple: The extended length is a multiple of this.
+        minimum: Minimum of the extended length; a multiple too.
 
     Returns:
-        int32 indices (-(-length // multiple) * multiple,), and where the axis itself begins among them.
+        A pair: int32 indices (max(-(-length // multiple) * multiple, minimum),), and the position
+        at which the axis itself begins among them.
 
     Example:
         >>> mirror_indices(3, 4)[0].numpy().tolist(), mirror_indices(3, 8)[0].numpy().tolist()
@@ -98,19 +121,21 @@ def mirror_indices(length, multiple, minimum=0):
     total = tf.maximum((length + multiple - 1) // multiple * multiple, minimum)
     start = (total - length) // 2
     period = tf.maximum(2 * length - 2, 1)
-    place = (
-        tf.abs(tf.range(total) - start) % period
-    )  # of no negative number: ONNX would round it the other way
-    return tf.minimum(place, period - place), start
+    # Take the absolute value first: ONNX rounds the remainder of a negative number differently.
+    position = tf.abs(tf.range(total) - start) % period
+    return tf.minimum(position, period - position), start
 
 
 def apply_at_any_size(function, images, multiple, smallest=0):
-    """A function of images whose sides are multiples of a number, on images of any size: mirrored at the borders, and cropped back.
+    """Apply a function that needs sides of a multiple to images of any size.
+
+    The images are extended by mirroring at their borders; the result is cropped back.
 
     Args:
-        function: a tensor (n, h, w, c) -> (n, h, w, c').
+        function: A function of a tensor (n, h, w, c) -> (n, h, w, c').
         images: (n, h, w, c).
-        multiple, smallest: sides that the function takes are multiples of this, and at least that.
+        multiple: The function accepts sides that are multiples of this.
+        smallest: The smallest side that the function accepts, a multiple too.
 
     Returns:
         (n, h, w, c').
@@ -124,24 +149,42 @@ def apply_at_any_size(function, images, multiple, smallest=0):
 
 
 def binarize(images, seed):
-    """Each pixel becomes 255 with probability value / 255, else 0: uint8 array -> uint8 array, the same one for the same seed."""
+    """Set each pixel to 255 with probability value / 255, else to 0.
+
+    Args:
+        images: uint8 array.
+        seed: Determines the result.
+
+    Returns:
+        uint8 array of the same shape.
+    """
     draws = np.random.default_rng(seed).integers(0, 255, images.shape, dtype=np.uint8)  # 0 ... 254
     return np.where(draws < images, np.uint8(255), np.uint8(0))
 
 
 def random_flip(images, draws):
-    """Mirrors left and right where the image's draw, uniform in [0, 1), is below 1/2: (n, h, w, c), (n,) -> (n, h, w, c)."""
+    """Mirror images left to right where their draw is below 1/2.
+
+    Args:
+        images: (n, h, w, c).
+        draws: (n,), uniform in [0, 1).
+
+    Returns:
+        (n, h, w, c).
+    """
     return tf.where((draws < 0.5)[:, None, None, None], tf.reverse(images, axis=[2]), images)
 
 
 def rotate_and_zoom(images, draws, rotate, zoom):
-    """Rotates about the centre and enlarges, then crops at random to the old size: one bilinear resampling for all of it.
+    """Rotate about the center and enlarge, then crop at random to the old size.
+
+    All of it is one bilinear resampling. Pixels from outside of the image are mirrored.
 
     Args:
         images: float32 (n, h, w, c).
-        draws: float32 (n, 4), uniform in [0, 1): angle, scale, and where to crop.
-        rotate: up to so many degrees either way; what comes from outside is the mirror image.
-        zoom: enlarge by up to this fraction.
+        draws: float32 (n, 4), uniform in [0, 1): angle, scale, and the crop's position in x and y.
+        rotate: Maximum angle in degrees, in either direction.
+        zoom: Maximum enlargement, as a fraction.
 
     Returns:
         float32 (n, h, w, c).
@@ -151,16 +194,16 @@ def rotate_and_zoom(images, draws, rotate, zoom):
     scale = 1.0 + zoom * draws[:, 1]
     cos, sin = tf.cos(angle) / scale, tf.sin(angle) / scale
     center_x, center_y = (width - 1) / 2, (height - 1) / 2
-    # output pixel (x, y) is read at R (x - center) / scale + center + shift; the shift stays inside of what the scale cut off
+    # Output pixel (x, y) is read at R (x - center) / scale + center + shift. The shift stays within
+    # the margin that the enlargement cuts off.
     shift_x = (draws[:, 2] - 0.5) * (1.0 - 1.0 / scale) * width
     shift_y = (draws[:, 3] - 0.5) * (1.0 - 1.0 / scale) * height
     zeros = tf.zeros_like(cos)
     first_row = (cos, -sin, center_x - cos * center_x + sin * center_y + shift_x)
     second_row = (sin, cos, center_y - sin * center_x - cos * center_y + shift_y)
-    transforms = tf.stack((*first_row, *second_row, zeros, zeros), axis=1)
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
-        transforms=transforms,
+        transforms=tf.stack((*first_row, *second_row, zeros, zeros), axis=1),
         output_shape=[height, width],
         fill_value=0.0,
         interpolation="BILINEAR",

@@ -1,194 +1,195 @@
-"""Evaluate a model. Every metric is also computed on held-out real images or on baselines as a reference."""
+"""Evaluate a model. Every metric is also computed on real images or on baselines as a reference."""
 
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
+from collections.abc import Sequence
 
 from tfgan_zoo.config import Experiment
 from tfgan_zoo.errors import UserError, check_choice
-from tfgan_zoo.evaluation.generation import METRICS, GenerationEvaluator
-from tfgan_zoo.evaluation.style import STYLIZATION_METRICS, StylizationEvaluator
-from tfgan_zoo.evaluation.translation import TRANSLATION_METRICS, TranslationEvaluator
-from tfgan_zoo.runs import best_epoch, is_run_directory, read_metrics
+from tfgan_zoo.evaluation.evaluator import EvaluationOptions
+from tfgan_zoo.evaluation.generation import GenerationEvaluator
+from tfgan_zoo.evaluation.style import StylizationEvaluator
+from tfgan_zoo.evaluation.translation import TranslationEvaluator
+from tfgan_zoo.files import write_text
+from tfgan_zoo.runs import EVALUATION, METRICS, best_epoch, is_run_directory, read_metrics
 from tfgan_zoo.saving.exported import load, load_experiment
 
-
-def evaluator_for(
-    experiment,
-    model,
-    samples=10_000,
-    seed=0,
-    network="auto",
-    importance_samples=200,
-    validate=False,
-):
-    """The `Evaluator` of an experiment, for translation its `fidelity.Fidelity`, for style its `style_scores.StyleScores`; all have names,
-    measure, settings and warnings.
-
-    `validate` is for choosing an epoch: of validation images where there are some, and without baselines.
-    """
-    if experiment.task == "translate":
-        return TranslationEvaluator(experiment, samples, seed, validate)
-    if experiment.task == "stylize":
-        return StylizationEvaluator(experiment, samples, seed, network, validate)
-    height, _, channels = model.image_shape
-    return GenerationEvaluator(
-        experiment.data, height, channels, samples, seed, network, importance_samples
-    )
+EVALUATORS = {  # by task
+    "generate": GenerationEvaluator,
+    "translate": TranslationEvaluator,
+    "stylize": StylizationEvaluator,
+}
+DEFAULT_METRIC = {  # by task: what a run is evaluated by if train.evaluate_metrics is empty
+    "generate": "frechet_distance",
+    "translate": "l1",
+    "stylize": "style",
+}
 
 
-def metric_names(task):
-    """What can be measured of models for a task (see `Experiment.task`)."""
-    return list(
-        {"generate": METRICS, "translate": TRANSLATION_METRICS, "stylize": STYLIZATION_METRICS}[
-            task
-        ]
-    )
-
-
-def better_direction(score, names, task="generate"):
-    """Whether a score is better "lower" or "higher".
-
-    Args:
-        score: its name.
-        names: the metrics that are measured.
-        task: what the model is for.
-
-    Raises:
-        UserError: none of the named metrics gives it.
-    """
-    if task == "stylize":
-        directions = {name: STYLIZATION_METRICS[name] for name in names}
-    elif task == "translate":
-        directions = {
-            name + end: way
-            for name, way in TRANSLATION_METRICS.items()
-            if name in names
-            for end in ("", "_yx")
-        }
-    else:
-        directions = {key: way for name in names for key, way in METRICS[name].better.items()}
-    check_choice("score", score, directions)
-    return directions[score]
+# --- evaluate a trained model
 
 
 def evaluate(
-    source,
-    *overrides,
-    metrics=None,
-    samples=10_000,
-    seed=0,
-    network="auto",
-    importance_samples=200,
-    output=None,
-):
-    """Measures a model and stores the scores.
+    source: str | os.PathLike,
+    *overrides: str,
+    metrics: Sequence[str] | None = None,
+    samples: int = 10_000,
+    seed: int = 0,
+    network: str = "auto",
+    importance_samples: int = 200,
+    output: str | os.PathLike | None = None,
+) -> dict:
+    """Evaluate a trained model and store the scores.
 
     Args:
-        source: a run directory (its last checkpoint), an exported SavedModel or a trained preset.
-        *overrides: strings `data.field=value`, e.g. where the data is on this machine.
-        metrics: names in METRICS; all that can be measured where missing.
-        samples, seed, network, importance_samples: see `Evaluator`.
-        output: the folder for the JSON file and the picture; RUN/evaluation, or evaluation/NAME for what is no run.
+        source: a run directory (its last checkpoint), an exported SavedModel or a pretrained
+            preset.
+        *overrides: strings `data.field=value`, for example the path of the data on this machine.
+        metrics: list of metrics, see `metric_names`; None: all that apply.
+        samples: number of generated images, or the maximum number of test images.
+        seed: decides the noise, the labels and every random choice.
+        network: feature network of the metrics: "auto", "digits", "inception" or the path of a
+            Keras model; for style, see `features.vgg.load_perceptual_network`.
+        importance_samples: draws of z per image for the likelihood.
+        output: folder for the JSON file and the image of the nearest training images; None:
+            RUN/evaluation, or evaluation/NAME for a source that is not a run directory.
 
     Returns:
-        A dict: preset, weights_sha256, step, settings, warnings, scores `{name: {value, real_reference, details}}`. The same is in the file
-        named by the settings, along with what was measured earlier with the same settings.
+        A dict: preset, weights_sha256, step, settings, warnings, and scores
+        `{name: {value, real_reference, baselines, details}}`. The JSON file contains the same, and
+        the scores that were computed earlier with the same settings.
 
     Raises:
-        UserError: a mistake that the message says how to mend.
+        UserError: an error that the user can correct.
     """
+    # Load the model and its experiment.
     if any(not override.startswith("data.") for override in overrides):
         raise UserError(
-            f"evaluate takes overrides of the data alone (data.field=value), received {' '.join(overrides)}"
+            "evaluate takes overrides of the data alone (data.field=value), "
+            f"got {' '.join(overrides)}."
         )
     model = load(source)
     experiment = load_experiment(source)
-    if experiment is None and not any(
-        override.startswith("data.dataset=") for override in overrides
-    ):
-        raise UserError(f"{source} does not say what it was trained on: add data.dataset=...")
-    if experiment is None and model.task != "generate":
-        raise UserError(
-            f"an exported model of images needs its experiment.json beside it, received {str(source)!r}"
-        )
-    experiment = (experiment or Experiment("", "", None)).override(*overrides)
-    evaluator = evaluator_for(experiment, model, samples, seed, network, importance_samples)
+    if experiment is None:
+        if EVALUATORS[model.task].needs_experiment:
+            raise UserError(
+                "an exported model of images needs its experiment.json in the same folder, "
+                f"got {str(source)!r}."
+            )
+        if not any(override.startswith("data.dataset=") for override in overrides):
+            raise UserError(f"{source} does not contain its data set's name: add data.dataset=...")
+        experiment = Experiment("", "", None)
+    experiment = experiment.override(*overrides)
+
+    # Compute the scores.
+    options = EvaluationOptions(samples, seed, network, importance_samples)
+    evaluator = EVALUATORS[model.task].create(experiment, model, options)
     names = evaluator.names(model, metrics)
-    about = {
+    record = {
         "preset": experiment.preset or None,
         "weights_sha256": model.weights_sha256(),
-        "step": int(model.step) if hasattr(model, "step") else None,
+        "step": int(model.step) if is_run_directory(source) else None,
         "settings": evaluator.settings(names),
         "warnings": evaluator.warnings(names),
     }
     folder = results_folder(source, output)
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"n{samples}_seed{seed}_{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]}"
-    scores = evaluator.measure(model, names, folder / f"{name}_nearest.png")
-    file = folder / f"{name}.json"
-    earlier = json.loads(file.read_text())["scores"] if file.is_file() else {}
-    result = {
-        **about,
-        "scores": {**earlier, **{key: dataclasses.asdict(score) for key, score in scores.items()}},
-    }
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
-    partial.replace(file)
-    return {**result, "scores": {key: result["scores"][key] for key in scores}}
+    digest = hashlib.sha256(json.dumps(record).encode()).hexdigest()
+    stem = f"n{samples}_seed{seed}_{digest[:8]}"
+    scores = evaluator.measure(model, names, folder / f"{stem}_nearest.png")
+    scores = {name: dataclasses.asdict(score) for name, score in scores.items()}
+
+    # Store them with earlier scores of the same settings.
+    file = folder / f"{stem}.json"
+    earlier = json.loads(file.read_text(encoding="utf-8"))["scores"] if file.is_file() else {}
+    stored = {**record, "scores": {**earlier, **scores}}
+    write_text(file, json.dumps(stored, indent=2, allow_nan=False))
+    return {**record, "scores": scores}
 
 
 def results_folder(source, output=None):
-    """Where the scores of a source are stored."""
+    """Return the folder in which `evaluate` stores the scores of a source."""
     path = pathlib.Path(source)
-    return pathlib.Path(
-        output
-        or (
-            path / "evaluation"
-            if is_run_directory(path)
-            else pathlib.Path("evaluation") / path.name
-        )
-    )
+    default = path / EVALUATION if is_run_directory(path) else pathlib.Path("evaluation", path.name)
+    return pathlib.Path(output or default)
 
 
-def metrics_of(experiment):
-    """The metrics that a run is measured with, as a list."""
-    if experiment.train.evaluate_metrics:
-        return experiment.train.evaluate_metrics.split(",")
-    return [{"generate": "frechet", "translate": "l1", "stylize": "style"}[experiment.task]]
+def evaluator_for(experiment, model, **options):
+    """Return the `Evaluator` for a model of an experiment.
+
+    Args:
+        experiment: an `Experiment`.
+        model: its model, or an exported one.
+        **options: fields of `EvaluationOptions`.
+    """
+    return EVALUATORS[experiment.task].create(experiment, model, EvaluationOptions(**options))
+
+
+def metric_names(task):
+    """Return the names of the metrics for models of a task."""
+    return list(EVALUATORS[task].metrics)
+
+
+# --- select the best epoch of a run
+
+
+def better_direction(score, names, task="generate"):
+    """Return whether "lower" or "higher" values of a score are better.
+
+    Args:
+        score: its name.
+        names: the metrics that are computed.
+        task: "generate", "translate" or "stylize".
+
+    Raises:
+        UserError: none of these metrics gives the score.
+    """
+    directions = EVALUATORS[task].directions(names)
+    check_choice("score", score, directions)
+    return directions[score]
+
+
+def run_metrics(experiment):
+    """Return the metrics that a run is evaluated by during training, as a list."""
+    requested = experiment.train.evaluate_metrics
+    return requested.split(",") if requested else [DEFAULT_METRIC[experiment.task]]
 
 
 def best_score(experiment):
-    """The column of metrics.csv by which the best epoch is chosen, and whether lower is better."""
+    """Return (column of metrics.csv that selects the best epoch, True if lower is better)."""
     best = experiment.train.best
-    return f"eval_{best}", better_direction(
-        best, metrics_of(experiment), experiment.task
-    ) == "lower"
+    direction = better_direction(best, run_metrics(experiment), experiment.task)
+    return f"eval_{best}", direction == "lower"
 
 
 def check_evaluation(experiment):
+    """Raise `UserError` for settings of the evaluation during training that do not fit together."""
     settings = experiment.train
-    for name in metrics_of(experiment):
+    for name in run_metrics(experiment):
         check_choice("train.evaluate_metrics", name, metric_names(experiment.task))
     if settings.best:
         best_score(experiment)
         if not settings.evaluate_every:
             raise UserError(
-                f"train.best needs train.evaluate_every, received best={settings.best!r} with evaluate_every=0"
+                "train.best needs train.evaluate_every, "
+                f"got train.best={settings.best} with train.evaluate_every=0."
             )
-    if settings.patience and (not settings.best or settings.strategy == "multiworker"):
+    if settings.patience and not settings.best:
+        raise UserError(f"train.patience needs train.best, got train.patience={settings.patience}.")
+    if settings.patience and settings.strategy == "multiworker":
         raise UserError(
-            f"train.patience needs train.best, and one worker that decides, received patience={settings.patience}"
+            "train.patience is not available with train.strategy=multiworker, "
+            f"got train.patience={settings.patience}."
         )
 
 
 def stopped_early(run, experiment):
-    """Whether the run has ended before its last epoch for want of improvement."""
-    settings = experiment.train
-    if not settings.patience or not (run / "metrics.csv").is_file():
+    """Return True if early stopping has ended the run."""
+    patience = experiment.train.patience
+    if not patience:
         return False
-    return (
-        best_epoch(read_metrics(run / "metrics.csv"), *best_score(experiment))[1]
-        >= settings.patience
-    )
+    _, evaluations_since = best_epoch(read_metrics(run / METRICS), *best_score(experiment))
+    return evaluations_since >= patience

@@ -8,14 +8,13 @@ Baselines: the content image, whose content error is 0, and the style image resi
 content's size, whose style error is close to 0.
 """
 
-import hashlib
-
 import numpy as np
 
 from tfgan_zoo.data import transforms
 from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.data.transforms import resize, resize_longer_side
 from tfgan_zoo.errors import check_at_least, check_choice
+from tfgan_zoo.evaluation.evaluator import Evaluator, images_sha256
 from tfgan_zoo.features.vgg import load_perceptual_network
 from tfgan_zoo.losses import gram_matrix, relative_error
 from tfgan_zoo.metrics import similarity
@@ -114,7 +113,7 @@ def style_network(name, pooling="max", width=32):
     return load_perceptual_network(name, layers, pooling, width if name == "random" else 64)
 
 
-class StylizationEvaluator:
+class StylizationEvaluator(Evaluator):
     """Metrics of stylization models on held-out contents, and styles if the model takes any.
 
     Args:
@@ -145,10 +144,7 @@ class StylizationEvaluator:
             check_choice("metric", name, STYLIZATION_METRICS)
         return list(requested or STYLIZATION_METRICS)
 
-    def score_names(self, model, names):
-        return list(names)
-
-    def measure(self, model, names, picture=None):
+    def measure(self, model, names, image_path=None):
         """Compute metrics: {name: `Score`}, means over the contents."""
         metrics_of_images = []
         for i in range(len(self.images)):
@@ -174,13 +170,12 @@ class StylizationEvaluator:
 
     def settings(self, names):
         """Return what the values of the metrics depend on, as a dict for JSON."""
-        digest = hashlib.sha256()
-        for i in range(len(self.images)):
-            for image in self.images.evaluation_images(i):
-                digest.update(np.ascontiguousarray(image))
+        images = (
+            image for i in range(len(self.images)) for image in self.images.evaluation_images(i)
+        )
         return {
             "data": self.images.description,
-            "images_sha256": digest.hexdigest(),
+            "images_sha256": images_sha256(images),
             "n_generated": len(self.images),
             "features": {
                 "network": self.extract_features.name,
@@ -188,6 +183,3 @@ class StylizationEvaluator:
             },
             "seed": self.seed,
         }
-
-    def warnings(self, names):
-        return []

@@ -1,15 +1,20 @@
-"""How near translations come to the truth, beside what simple ways reach that need no network.
+"""Paired metrics for image-to-image translation (L1, PSNR, SSIM), with trivial baselines.
 
-Truth is known for pairs, and for unpaired facades_synthetic, whose test shows both sides of the same facades. Where it is not, only
-the way there and back can be compared with where it began. Images of 16 bits are compared at 8.
+The true translation is known for pairs, and for unpaired facades_synthetic, whose test split shows
+both domains of the same facades. Without true translations, only the cycle x -> y -> x can be
+compared with its input. Images of 16 bits are compared at 8 bits.
 
-Baselines: `copy`, the input itself; `mean`, the mean image of the target domain; `colours`, each colour becomes the mean of what training
-pairs show in its place (the least squared error that one can reach pixel by pixel, but for `colour_table`'s rounding; it sees pairs,
-which CycleGAN does not); `histogram`, the input with the target domain's histogram in every channel.
+Baselines, which need no network:
+
+- `copy`: the input itself.
+- `mean`: the mean image of the target domain.
+- `colors`: each color is replaced by the mean color of the targets at the same pixels of training
+  pairs. Except for the rounding of `color_table`, this is the least squared error that a function
+  of single pixels can reach. It uses pairs, which CycleGAN does not.
+- `histogram`: the input with the histogram of the target domain in every channel.
 """
 
 import functools
-import hashlib
 
 import numpy as np
 
@@ -17,37 +22,40 @@ from tfgan_zoo.data import domains, facades, transforms
 from tfgan_zoo.data.color_transfer import histogram_matcher
 from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.evaluation.evaluator import Evaluator, images_sha256
 from tfgan_zoo.metrics import similarity
 from tfgan_zoo.metrics.score import Score
 
-BASELINE_IMAGES = 400  # training images that baselines are made from, at most
+BASELINE_IMAGES = 400  # maximum number of training images for the baselines
 
 
-def l1_255(truth, found):
-    """Mean absolute difference in levels of 255."""
-    return float(np.mean(np.abs(truth.astype(np.float64) - found)))
+def pair_l1(truth, translated):
+    """Return the mean absolute error of an image, in levels of 0 to 255."""
+    return float(np.mean(np.abs(truth.astype(np.float64) - translated)))
 
 
-def paired_psnr(truth, found):
-    return float(
-        np.mean(np.minimum(similarity.psnr(truth[None], found[None]), 100.0))
-    )  # infinite for equal images
+def pair_psnr(truth, translated):
+    """Return the PSNR of an image in dB, at most MAX_PSNR."""
+    psnr = similarity.psnr(truth[None], translated[None])
+    return float(np.mean(np.minimum(psnr, similarity.MAX_PSNR)))
 
 
-def paired_ssim(truth, found):
-    return float(np.mean(similarity.ssim(truth[None], found[None])))
+def pair_ssim(truth, translated):
+    """Return the SSIM of an image."""
+    return float(np.mean(similarity.ssim(truth[None], translated[None])))
 
 
-def pixel_accuracy(truth, found):
-    """The share of pixels whose nearest label colour is the right one."""
-    return float(np.mean(facades.nearest_classes(truth) == facades.nearest_classes(found)))
+def pair_label_accuracy(truth, translated):
+    """Return the fraction of pixels whose nearest label color is that of the true label map."""
+    labels, predicted = facades.nearest_classes(truth), facades.nearest_classes(translated)
+    return float(np.mean(labels == predicted))
 
 
-MEASURES = {
-    "l1": l1_255,
-    "psnr": paired_psnr,
-    "ssim": paired_ssim,
-    "label_accuracy": pixel_accuracy,
+PAIRED_METRICS = {
+    "l1": pair_l1,
+    "psnr": pair_psnr,
+    "ssim": pair_ssim,
+    "label_accuracy": pair_label_accuracy,
 }
 TRANSLATION_METRICS = {
     "l1": "lower",
@@ -59,18 +67,34 @@ TRANSLATION_METRICS = {
 DIRECTION_SUFFIX = {"xy": "", "yx": "_yx"}  # of a score's name
 
 
-class TranslationEvaluator:
-    """The held-out images with their truth, and the baselines, for any number of models.
+class TranslationEvaluator(Evaluator):
+    """Metrics of translation models on held-out images, with baselines.
+
+    One evaluator can measure any number of models.
 
     Args:
         experiment: an `Experiment` of a translation model.
-        samples: test images at most.
-        seed: of the model's noise, if it has any.
-        validate: whether to take validation images, and no baselines.
+        samples: maximum number of test images.
+        seed: seed of the noise of a stochastic model.
+        validate: if True, use validation images and compute no baselines.
 
     Raises:
-        UserError: no test images.
+        UserError: if there are no test images.
     """
+
+    metrics = TRANSLATION_METRICS
+
+    @classmethod
+    def create(cls, experiment, model, options):
+        return cls(experiment, options.samples, options.seed, options.validate)
+
+    @classmethod
+    def directions(cls, names):
+        return {
+            name + suffix: better
+            for name, better in super().directions(names).items()
+            for suffix in DIRECTION_SUFFIX.values()
+        }
 
     def __init__(self, experiment, samples=10_000, seed=0, validate=False):
         check_at_least(1, samples=samples)
@@ -78,146 +102,160 @@ class TranslationEvaluator:
         config = experiment.data
         if config.split != "train":
             raise UserError(
-                f"the test images must be ones that the model never saw, received data.split={config.split!r}"
+                "test images must be images that the model never saw, "
+                f"got data.split={config.split!r}. Leave out data.split."
             )
-        self.experiment, self.seed = experiment, seed
-        self.validate = validate
-        self.test = load_evaluation_images(
-            experiment, "val" if validate else "test", min(samples, config.limit or samples)
-        )
-        drawn = config.dataset == "facades_synthetic"
-        self.truth = self.test.paired or drawn
-        self.labels = (
-            ("x" if config.direction == "xy" else "y") if drawn else None
-        )  # the domain of label maps
-        self.made = {}  # simple ways by direction, when they have been needed
-        self.known = {}  # what they reach, by (direction, measure)
+        self.experiment, self.seed, self.validate = experiment, seed, validate
+        split = "val" if validate else "test"
+        limit = min(samples, config.limit or samples)
+        self.test = load_evaluation_images(experiment, split, limit)
+        synthetic = config.dataset == "facades_synthetic"
+        self.has_truth = self.test.paired or synthetic
+        self.label_domain = None  # the domain of label maps
+        if synthetic:
+            self.label_domain = "x" if config.direction == "xy" else "y"
+        self.baseline_cache = {}  # {direction: {baseline: function}}
+        self.score_cache = {}  # {(direction, metric): {baseline: value}}
 
-    def names(self, model, wanted=None):
-        """The measures that apply: those of the truth if it is known, and the way there and back of a model that knows both.
+    def names(self, model, requested=None):
+        """Return the metrics that apply to a model: all, or the requested ones.
+
+        Metrics of pairs need true translations; cycle_l1 needs a model with both directions.
 
         Raises:
-            UserError: one that does not apply, or none does.
+            UserError: if no metric or a requested one does not apply.
         """
-        possible = [
+        applicable = [
             name
-            for name in MEASURES
+            for name in PAIRED_METRICS
             if any(self.applies(name, direction) for direction in model.directions)
         ]
-        possible += ["cycle_l1"] if len(model.directions) == 2 else []
-        if not possible:
-            raise UserError("there is no truth to compare with, and no way back")
-        for name in wanted or []:
-            check_choice("metric", name, possible)
-        return list(wanted or possible)
+        if len(model.directions) == 2:
+            applicable.append("cycle_l1")
+        if not applicable:
+            raise UserError(
+                "no metric applies: there are no true translations to compare with, and the model "
+                "has no inverse direction for cycle_l1. Evaluate on pairs."
+            )
+        for name in requested or []:
+            check_choice("metric", name, applicable)
+        return list(requested or applicable)
 
     def applies(self, name, direction):
-        """Whether translations of a direction have such a score."""
-        return name == "cycle_l1" or (
-            self.truth and (name != "label_accuracy" or self.labels == direction[1])
-        )
+        """Return True if a metric applies to a direction."""
+        if name == "cycle_l1":
+            return True
+        return self.has_truth and (name != "label_accuracy" or self.label_domain == direction[1])
 
     def score_names(self, model, names):
-        """What `measure` will call the scores of these measures."""
+        """Return the names of the scores that `measure` returns for these metrics."""
         return [
-            name + DIRECTION_SUFFIX[way]
-            for way in model.directions
+            name + DIRECTION_SUFFIX[direction]
+            for direction in model.directions
             for name in names
-            if self.applies(name, way)
+            if self.applies(name, direction)
         ]
 
-    def measure(self, model, names, picture=None):
-        """The scores: of direction xy under the measure's name, of yx with _yx behind it."""
+    def measure(self, model, names, image_path=None):
+        """Compute the metrics of a model, averaged over the test images.
+
+        Args:
+            model: a translation model.
+            names: metrics, from `names`.
+            image_path: not used; other evaluators write an image there.
+
+        Returns:
+            {name: `Score`}; the names of scores of direction yx end with _yx.
+        """
         scores = {}
         for direction in model.directions:
             source, target = source_and_target(direction)
             values = {name: [] for name in names if self.applies(name, direction)}
-            for pair in images_of_side(self.test, source) if values else ():
-                found = model.translate(pair[source], direction, self.seed)
+            for pair in evaluation_pairs(self.test, source) if values else ():
+                translated = model.translate(pair[source], direction, self.seed)
                 for name in values:
                     if name == "cycle_l1":
-                        values[name].append(
-                            l1_255(pair[source], model.translate(found, direction[::-1], self.seed))
-                        )
+                        cycled = model.translate(translated, direction[::-1], self.seed)
+                        values[name].append(pair_l1(pair[source], cycled))
                     else:
-                        values[name].append(MEASURES[name](pair[target], found))
-            baselines = {} if self.validate else self.baselines(direction, values)
-            for name, each in values.items():
+                        values[name].append(PAIRED_METRICS[name](pair[target], translated))
+            baselines = {} if self.validate else self.baseline_scores(direction, values)
+            for name, numbers in values.items():
                 scores[name + DIRECTION_SUFFIX[direction]] = Score(
-                    float(np.mean(each)), baselines=baselines.get(name), details={"n": len(each)}
+                    float(np.mean(numbers)),
+                    baselines=baselines.get(name),
+                    details={"n": len(numbers)},
                 )
         return scores
 
-    def baselines(self, direction, names):
-        """What the simple ways reach: {measure: {way: number}}."""
+    def baseline_scores(self, direction, names):
+        """Return the scores of the baselines: {metric: {baseline: value}}."""
         source, target = source_and_target(direction)
-        names = [name for name in names if name in MEASURES]
-        missing = [name for name in names if (direction, name) not in self.known]
+        names = [name for name in names if name in PAIRED_METRICS]
+        missing = [name for name in names if (direction, name) not in self.score_cache]
         if missing:
-            values = {name: {way: [] for way in self.simple(direction)} for name in missing}
-            for pair in images_of_side(self.test, source):
-                for way, translate in self.simple(direction).items():
-                    found = translate(pair[source])
+            baselines = self.baselines(direction)
+            values = {name: {baseline: [] for baseline in baselines} for name in missing}
+            for pair in evaluation_pairs(self.test, source):
+                for baseline, translate in baselines.items():
+                    translated = translate(pair[source])
                     for name in missing:
-                        values[name][way].append(MEASURES[name](pair[target], found))
+                        score = PAIRED_METRICS[name](pair[target], translated)
+                        values[name][baseline].append(score)
             for name in missing:
-                self.known[direction, name] = {
-                    way: float(np.mean(each)) for way, each in values[name].items()
+                self.score_cache[direction, name] = {
+                    baseline: float(np.mean(numbers)) for baseline, numbers in values[name].items()
                 }
-        return {name: self.known[direction, name] for name in names}
+        return {name: self.score_cache[direction, name] for name in names}
 
-    def simple(self, direction):
-        """The simple ways of a direction as functions of an image: {name: function}."""
-        if direction in self.made:
-            return self.made[direction]
+    def baselines(self, direction):
+        """Return the baselines of a direction as functions of an image: {name: function}."""
+        if direction in self.baseline_cache:
+            return self.baseline_cache[direction]
         source, target = source_and_target(direction)
-        channels, wanted = self.test.channels[source], self.test.channels[target]
-        ways = {}
-        if channels == wanted or {channels, wanted} == {1, 3}:
-            ways["copy"] = lambda image: domains.convert_channels(image, wanted)
-        if self.test.size:  # images of one size
-            mean = mean_image(pair[target] for pair in images_of_side(self.training, target))
-            ways["mean"] = lambda image: mean
-        if channels <= 4:
-            ways["colours"] = colour_table(
-                (pair[source], pair[target]) for pair in images_of_side(self.pairs, source)
+        inputs, outputs = self.test.channels[source], self.test.channels[target]
+        baselines = {}
+        if inputs == outputs or {inputs, outputs} == {1, 3}:
+            baselines["copy"] = lambda image: domains.convert_channels(image, outputs)
+        if self.test.size:  # all images have one size
+            mean = mean_image(pair[target] for pair in evaluation_pairs(self.training, target))
+            baselines["mean"] = lambda image: mean
+        if inputs <= 4:
+            baselines["colors"] = color_table(
+                (pair[source], pair[target]) for pair in evaluation_pairs(self.pairs, source)
             )
-        if channels == wanted:
-            ways["histogram"] = histogram_matcher(
-                pair[target] for pair in images_of_side(self.training, target)
+        if inputs == outputs:
+            baselines["histogram"] = histogram_matcher(
+                pair[target] for pair in evaluation_pairs(self.training, target)
             )
-        self.made[direction] = ways
-        return ways
+        self.baseline_cache[direction] = baselines
+        return baselines
 
     @functools.cached_property
     def training(self):
-        """The training images that baselines are made from, as the model sees them."""
-        return load_evaluation_images(
-            self.experiment,
-            "train",
-            min(BASELINE_IMAGES, self.experiment.data.limit or BASELINE_IMAGES),
-        )
+        """Training images for the baselines, as the model sees them."""
+        limit = self.experiment.data.limit or BASELINE_IMAGES
+        return load_evaluation_images(self.experiment, "train", min(BASELINE_IMAGES, limit))
 
     @functools.cached_property
     def pairs(self):
-        """The same as pairs; of facades_synthetic those that a model of two heaps does not see."""
-        return (
-            self.training
-            if self.training.paired
-            else load_evaluation_images(self.experiment, "train", len(self.training), "pairs")
-        )
+        """The training images as pairs. A model of unpaired facades does not see these pairs."""
+        if self.training.paired:
+            return self.training
+        return load_evaluation_images(self.experiment, "train", len(self.training), "pairs")
 
     def settings(self, names):
-        """What the scores are measured with."""
-        training = [self.training] if self.truth else []
-        sha = hashlib.sha256()
-        for images in (self.test, *training):
-            for i in range(len(images)):
-                for image in images.evaluation_images(i):
-                    sha.update(np.ascontiguousarray(image))
+        """Return the settings that the scores depend on, as a JSON-serializable dict."""
+        training = [self.training] if self.has_truth else []
+        images = (
+            image
+            for data in (self.test, *training)
+            for i in range(len(data))
+            for image in data.evaluation_images(i)
+        )
         return {
             "data": self.test.description,
-            "images_sha256": sha.hexdigest(),
+            "images_sha256": images_sha256(images),
             "direction": self.experiment.data.direction,
             "n_generated": len(self.test),
             "n_training_for_baselines": sum(map(len, training)),
@@ -225,82 +263,84 @@ class TranslationEvaluator:
         }
 
     def warnings(self, names):
-        found = []
+        """Return warnings about the reliability of the scores, as a list of sentences."""
+        warnings = []
         if len(self.test) < 50:
-            found.append(
-                f"{len(self.test)} test images are few: expect the scores to change by some percent with others"
+            warnings.append(
+                f"{len(self.test)} test images are few: "
+                "expect the scores to change by some percent with other images"
             )
-        if not self.truth:
-            found.append(
-                "there are no pairs to compare with: cycle_l1 says how well the way back is known, and is 0 for a mere copy"
+        if not self.has_truth:
+            warnings.append(
+                "there are no pairs to compare with: cycle_l1 measures the inverse mapping only, "
+                "and is 0 for a model that copies its input"
             )
-        return found
+        return warnings
 
 
 def source_and_target(direction):
-    """Where input and truth of a direction are in a pair (x, y)."""
+    """Return the positions of the input and of the truth of a direction in a pair (x, y)."""
     return (0, 1) if direction == "xy" else (1, 0)
 
 
-def images_of_side(data, side):
-    """Every image of one side of `Domains` once, in its pair (x, y), each uint8 (h, w, c)."""
-    for i in range(
-        len(data.sources[0 if data.paired else side])
-    ):  # of two heaps the smaller one would begin again
+def evaluation_pairs(data, side):
+    """Yield every image of one side of `Domains` once, in its pair (x, y) of uint8 (h, w, c)."""
+    # len(data) is that of the larger domain, which would repeat images of the smaller one.
+    for i in range(len(data.sources[0 if data.paired else side])):
         yield tuple(
             transforms.to_uint8(transforms.to_float(image)).numpy()
             for image in data.evaluation_images(i)
         )
 
 
-# --- the simple ways
+# --- Baselines
 
 
 def mean_image(images):
-    """The mean of images of one shape: uint8."""
+    """Return the mean of images of one shape, as uint8."""
     total, count = 0.0, 0
     for image in images:
         total, count = total + image, count + 1
     return np.round(total / count).astype(np.uint8)
 
 
-def colour_table(pairs, levels=16):
-    """A function that gives each colour the mean colour that the targets show in its place.
+def color_table(pairs, levels=16):
+    """Return a function that maps each color to the mean color of the targets at the same pixels.
 
     Args:
-        pairs: of uint8 images (h, w, c), (h, w, c').
-        levels: of each channel that are told apart; a colour that was never seen takes the nearest one that was.
+        pairs: iterable of uint8 images (h, w, c), (h, w, c').
+        levels: number of levels per channel that are distinguished. A color that does not occur
+            in the pairs is treated as the nearest color that does.
 
     Returns:
         A function, uint8 (h, w, c) -> uint8 (h, w, c').
     """
 
-    def rounded(image):
-        """The number of each pixel's colour, (h * w,)."""
-        return np.ravel_multi_index(
-            np.moveaxis(image.astype(np.int64) * levels // 256, -1, 0), (levels,) * image.shape[-1]
-        ).ravel()
+    def color_indices(image):
+        """Return the index of each pixel's rounded color, (h * w,)."""
+        channels = np.moveaxis(image.astype(np.int64) * levels // 256, -1, 0)
+        return np.ravel_multi_index(channels, (levels,) * image.shape[-1]).ravel()
 
+    # Sum the target colors of each input color.
     counts, sums = 0, 0.0
     for image, target in pairs:
-        colours, cells = rounded(image), levels ** image.shape[-1]
-        counts = counts + np.bincount(colours, minlength=cells)
+        indices, num_colors = color_indices(image), levels ** image.shape[-1]
+        counts = counts + np.bincount(indices, minlength=num_colors)
+        channels = np.moveaxis(target, -1, 0)
         sums = sums + np.stack(
-            [np.bincount(colours, channel.ravel(), cells) for channel in np.moveaxis(target, -1, 0)]
+            [np.bincount(indices, channel.ravel(), num_colors) for channel in channels]
         )
     shape = (levels,) * image.shape[-1]
     seen = np.flatnonzero(counts)
-    places, means = (
-        np.stack(np.unravel_index(seen, shape)),
-        np.round(sums[:, seen] / counts[seen]).astype(np.uint8),
-    )
+    seen_colors = np.stack(np.unravel_index(seen, shape))
+    means = np.round(sums[:, seen] / counts[seen]).astype(np.uint8)
 
     def translate(image):
-        wanted, where = np.unique(rounded(image), return_inverse=True)
+        indices, inverse = np.unique(color_indices(image), return_inverse=True)
         nearest = [
-            np.argmin(np.sum((places - place[:, None]) ** 2, axis=0))
-            for place in np.stack(np.unravel_index(wanted, shape), 1)
+            np.argmin(np.sum((seen_colors - color[:, None]) ** 2, axis=0))
+            for color in np.stack(np.unravel_index(indices, shape), 1)
         ]
-        return means[:, nearest][:, where].T.reshape((*image.shape[:2], -1))
+        return means[:, nearest][:, inverse].T.reshape((*image.shape[:2], -1))
 
     return translate

@@ -1,1 +1,1 @@
-"""Use a trained model on images: translate, stylize, interpolate."""
+"""Apply trained models: translate and stylize image files, interpolate in latent space."""

@@ -1,4 +1,4 @@
-"""Picture files in, picture files out, one after another: which files, where to, and what may go wrong with one of many."""
+"""Convert image files to image files: find inputs, choose outputs, read, convert and write."""
 
 import concurrent.futures
 import contextlib
@@ -6,7 +6,6 @@ import glob
 import itertools
 import os
 import pathlib
-import threading
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +13,7 @@ from PIL import Image
 
 from tfgan_zoo.data import image_folder
 from tfgan_zoo.errors import UserError, first_line
+from tfgan_zoo.files import atomic_write
 
 IMAGE_FORMATS = {
     ".png": "PNG",
@@ -24,170 +24,234 @@ IMAGE_FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-LARGE_IMAGE = 2**26  # numbers of a picture; 22 megapixels of colours
+READABLE_SUFFIXES = (*image_folder.SUFFIXES, ".npy")
+LARGE_IMAGE = 2**26  # values of an image (22 megapixels of RGB) that is alone in memory
 
 
-def convert_images(sources, output, suffixes, read, make, smaller, overwrite=False, progress=None):
-    """Makes a picture of every picture.
+def convert_images(
+    sources, output, suffixes, read, convert, memory_advice, overwrite=False, progress=None
+):
+    """Convert image files one after another.
 
     Args:
-        sources, output: see `plan`.
-        suffixes: those that may be written, the first one in place of others.
-        read: (path, path to write) -> what `make` takes.
-        make: (what was read, path to write) -> uint8 or uint16 (h, w, c) to write, and a dict of what to say about it.
-        smaller: what to choose where memory does not suffice.
-        overwrite: whether files that are already there may be replaced.
-        progress: a function (number done, number of all, path), called before each picture.
+        sources: paths, folders or glob patterns; see `plan_jobs`.
+        output: a file or a folder; see `plan_jobs`.
+        suffixes: suffixes that may be written; the first one replaces any other.
+        read: function (input path, output path) -> the input of `convert`, an array (h, w, c).
+        convert: function (array, output path) -> (uint8 or uint16 array (h, w, c), details). The
+            dict `details` is added to the image's record; `"finished": False` in it means that the
+            user interrupted the conversion, so no further image is started.
+        memory_advice: what to choose if memory does not suffice, for the error message.
+        overwrite: whether existing files may be replaced.
+        progress: function (number of images done, number of images, input path), called before
+            each image.
 
     Returns:
-        (done, failed): lists of dicts, [{input, output, width, height, ...}], and [{input, error}] of files that cannot be read, held in
-        memory or held by their format.
+        (converted, failed). converted is a list of records {input, output, width, height, ...},
+        failed a list of {input, error} for images that cannot be read, do not fit into memory or
+        do not fit into their file format.
 
     Raises:
-        UserError: no pictures, or an output that is already there or cannot be written.
+        UserError: if there are no images, an output exists, or an output cannot be written.
     """
     jobs = plan_jobs(sources, pathlib.Path(output), suffixes)
     check_targets([target for _, target in jobs], overwrite)
-    done, failed = {}, {}  # by number
+    return ImageConverter(jobs, read, convert, memory_advice, output).run(progress)
+
+
+class ImageConverter:
+    """Convert a list of image files; read ahead and write behind.
+
+    While one image is converted, one thread reads the next image and another thread writes the
+    previous one. An image of more than LARGE_IMAGE values is alone in memory. A failure of one
+    image is recorded and the other images are converted. A disk error stops the conversion.
+
+    Args:
+        jobs: list of (input path, output path).
+        read, convert, memory_advice, output: see `convert_images`.
+    """
+
+    def __init__(self, jobs, read, convert, memory_advice, output):
+        self.jobs, self.read, self.convert = jobs, read, convert
+        self.memory_advice, self.output = memory_advice, output
+        self.converted, self.failed = {}, {}  # records by job number, since writing is behind
+        self.reading = self.writing = None  # futures
+
+    def run(self, progress=None):
+        """Convert all images; return (converted, failed), records in the order of the jobs."""
+        with (
+            concurrent.futures.ThreadPoolExecutor(1) as self.reader,
+            concurrent.futures.ThreadPoolExecutor(1) as self.writer,
+        ):
+            self.start_reading(0)
+            self.writing = self.writer.submit(lambda: None)
+            try:
+                for number, (source, _) in enumerate(self.jobs):
+                    if progress:
+                        progress(number, len(self.jobs), source)
+                    if not self.run_job(number):
+                        break
+            finally:
+                self.finish_writing()
+        return tuple(
+            [records[number] for number in sorted(records)]
+            for records in (self.converted, self.failed)
+        )
+
+    def run_job(self, number):
+        """Convert one image and start to write it; return False if the user interrupted it."""
+        image = self.finish_reading(number)
+        large = image is not None and image.size > LARGE_IMAGE
+        if large or self.writing.done():
+            self.finish_writing()  # raises disk errors of the previous image
+        if not large:
+            self.start_reading(number + 1)
+
+        result, details = None, {}
+        if image is not None:
+            size = image.shape[:2]
+            with self.record_failure(number, size):
+                result, details = self.convert(image, self.jobs[number][1])
+        del image
+
+        self.finish_writing()  # at most one image waits to be written
+        if result is not None:
+            self.writing = self.writer.submit(self.write, number, size, result, details)
+            del result
+        if details.get("finished") is False:
+            return False
+        if large:
+            self.finish_writing()
+            self.start_reading(number + 1)
+        return True
+
+    def start_reading(self, number):
+        if number < len(self.jobs):
+            self.reading = self.reader.submit(self.read, *self.jobs[number])
+
+    def finish_reading(self, number):
+        """Return the image that was read, or record the failure and return None."""
+        try:
+            return self.reading.result()
+        except Exception as error:  # broken files cause many kinds of exceptions
+            reason = first_line(error)
+            if isinstance(error, MemoryError):
+                reason = "the image needs more memory than is available"
+            self.add_failure(number, reason)
+        finally:
+            self.reading = None  # the future must not keep the image in memory
+
+    def write(self, number, size, image, details):
+        source, target = self.jobs[number]
+        with self.record_failure(number, size):
+            write_image(image, target)
+            record = {"input": str(source), "output": str(target)}
+            self.converted[number] = {**record, "width": size[1], "height": size[0], **details}
+
+    def finish_writing(self):
+        self.writing.result()
 
     @contextlib.contextmanager
-    def noted(number, height, width):
-        """What goes wrong with one picture is told in the end, but that a disk is full or closed ends it all."""
-        source, target = jobs[number]
+    def record_failure(self, number, size):
+        """Record the failure of one image and continue; raise `UserError` for disk errors."""
+        height, width = size
         try:
             yield
         except (MemoryError, tf.errors.ResourceExhaustedError):
-            reason = f"{width}x{height} pixels need more memory than there is: choose {smaller}"
-            failed[number] = {"input": str(source), "error": reason}
+            self.add_failure(
+                number,
+                f"{width}x{height} pixels need more memory than is available: "
+                f"choose {self.memory_advice}",
+            )
         except (FormatError, UserError) as error:
-            failed[number] = {"input": str(source), "error": str(error)}
+            self.add_failure(number, str(error))
         except OSError as error:
-            kept = f"{len(done)} of {len(jobs)} are done and kept"
             raise UserError(
-                f"{target} cannot be written ({error.strerror}), {kept}, received -o {output}"
+                f"{self.jobs[number][1]} cannot be written ({error.strerror}), "
+                f"got -o {self.output}. "
+                f"{len(self.converted)} of {len(self.jobs)} images are done and kept."
             ) from None
 
-    def finish(number, height, width, made, told):
-        source, target = jobs[number]
-        with noted(number, height, width):
-            write_image(made, target)
-            done[number] = {
-                "input": str(source),
-                "output": str(target),
-                "width": width,
-                "height": height,
-                **told,
-            }
-
-    def begin(number):
-        return reader.submit(read, *jobs[number]) if number < len(jobs) else None
-
-    with (
-        concurrent.futures.ThreadPoolExecutor(1) as reader,
-        concurrent.futures.ThreadPoolExecutor(1) as writer,
-    ):
-        reading, writing = begin(0), writer.submit(lambda: None)
-        try:
-            for number, (source, target) in enumerate(jobs):
-                if progress:
-                    progress(number, len(jobs), source)
-                image = None
-                try:
-                    image = reading.result()
-                except Exception as error:  # broken files make readers raise all sorts of things
-                    reason = (
-                        "its pixels need more memory than there is"
-                        if isinstance(error, MemoryError)
-                        else first_line(error)
-                    )
-                    failed[number] = {"input": str(source), "error": reason}
-                reading = None
-                # The next picture is read and the last one written while this one is made, but large ones are in memory alone.
-                large = image is not None and image.size > LARGE_IMAGE
-                if large or writing.done():
-                    writing.result()
-                if not large:
-                    reading = begin(number + 1)
-                made = None
-                if image is not None:
-                    (height, width), told = image.shape[:2], {}
-                    with noted(number, height, width):
-                        made, told = make(image, target)
-                image = None
-                writing.result()  # at most one picture waits to be written
-                if made is not None:
-                    writing = writer.submit(finish, number, height, width, made, told)
-                    if told.get("finished") is False:  # stopped by Ctrl-C: the others are not begun
-                        break
-                if large:
-                    made = None
-                    writing.result()
-                    reading = begin(number + 1)
-        finally:
-            writing.result()
-    return [done[number] for number in sorted(done)], [failed[number] for number in sorted(failed)]
+    def add_failure(self, number, reason):
+        self.failed[number] = {"input": str(self.jobs[number][0]), "error": reason}
 
 
 def suffixes_for_channels(channels):
-    """The suffixes of files that can hold so many channels, the first one being the one to choose."""
+    """Return the suffixes of files that can hold images of `channels` channels, default first."""
     if channels in (1, 3):
         return (*IMAGE_FORMATS, ".npy")
     return (".png", ".webp", ".tif", ".tiff", ".npy") if channels == 4 else (".npy",)
 
 
 def holds_16_bits(path, channels):
-    return path.suffix.lower() in (
-        (".npy", ".png", ".tif", ".tiff") if channels == 1 else (".npy",)
-    )
+    """Return True if a file with the suffix of `path` can hold 16 bits per channel."""
+    suffixes = (".npy", ".png", ".tif", ".tiff") if channels == 1 else (".npy",)
+    return path.suffix.lower() in suffixes
 
 
 def plan_jobs(sources, output, suffixes):
-    """The pairs (file to read, file to write).
+    """Choose an output file for every input file.
 
     Args:
-        sources: paths of pictures (or .npy arrays), folders (with their sub-folders) or glob patterns.
-        output: for one picture a file or a folder; for several a folder, in which names and sub-folders are kept. What is within it is
-            no input. A name whose suffix cannot hold the result, such as .gif, gets the first one that can.
-        suffixes: those that may be written, the first one in place of others.
+        sources: paths of images (or .npy arrays), folders (with their subfolders) or glob patterns.
+        output: for one image a file or a folder, for several images a folder, in which names and
+            subfolders are kept. Files inside of the output folder are not used as inputs. A name
+            whose suffix cannot hold the result, such as .gif, gets the first suffix that can.
+        suffixes: suffixes that may be written; the first one replaces any other.
+
+    Returns:
+        A list of (input path, output path).
 
     Raises:
-        UserError: no files, two inputs for one output, or an output that would replace an input.
+        UserError: if there are no files, two inputs have the same output, or an output would
+            replace an input.
     """
-    found = [pair for source in sources for pair in find_files(str(source), output)]
-    single = len(found) == 1 and output.suffix.lower() in suffixes and not output.is_dir()
-    known = {*image_folder.SUFFIXES, ".npy"}
-    if (
-        not single
-        and not output.is_dir()
-        and (output.suffix.lower() in known if len(found) > 1 else output.suffix)
-    ):
-        wanted = (
-            "a folder"
-            if len(found) > 1
-            else f"a folder that is there or has no dot, or a file ({', '.join(suffixes)})"
-        )
-        raise UserError(
-            f"the output of {len(found)} picture{'s'[: len(found) > 1]} must be {wanted}, received -o {output}"
-        )
-    inputs, jobs = {os.path.realpath(source) for source, _ in found}, {}
-    for source, name in found:
+    inputs = [pair for source in sources for pair in find_files(str(source), output)]
+    to_file = len(inputs) == 1 and output.suffix.lower() in suffixes and not output.is_dir()
+    if not to_file:
+        check_output_folder(output, len(inputs), suffixes)
+    input_paths, jobs = {os.path.realpath(source) for source, _ in inputs}, {}
+    for source, name in inputs:
         name = name if name.suffix.lower() in suffixes else name.with_suffix(suffixes[0])
-        target = output if single else output / name
-        if os.path.realpath(target) in inputs:
+        target = output if to_file else output / name
+        if os.path.realpath(target) in input_paths:
             raise UserError(
-                f"{target} is an input, which its translation would replace: choose another output, received -o {output}"
+                f"{target} is an input, and its result would replace it, got -o {output}. "
+                "Choose another output."
             )
         if not os.path.samefile(jobs.setdefault(target, source), source):
             raise UserError(
-                f"{jobs[target]} and {source} would both become {target}: make them in two calls, into two outputs"
+                f"{jobs[target]} and {source} have the same output {target}. "
+                "Convert them in two calls, with two outputs."
             )
     return [(source, target) for target, source in jobs.items()]
 
 
-def find_files(source, output):
-    """The files that a source names, each with its name in the output: that within the folder, or within the fixed part of a pattern.
+def check_output_folder(output, num_images, suffixes):
+    """Raise `UserError` if `output` looks like a file name where a folder is needed."""
+    if output.is_dir():
+        return
+    if num_images > 1 and output.suffix.lower() in READABLE_SUFFIXES:
+        raise UserError(f"the output of {num_images} images must be a folder, got -o {output}.")
+    if num_images == 1 and output.suffix:
+        raise UserError(
+            "the output of 1 image must be a file with a supported suffix "
+            f"({', '.join(suffixes)}), an existing folder, or a folder without a dot in its name, "
+            f"got -o {output}."
+        )
 
-    Whatever lies in the output is left out, lest what was made is taken for an input the next time.
+
+def find_files(source, output):
+    """List the files that a source names, each with its name in the output.
+
+    The name is relative to the folder, or to the part of a pattern before the first wildcard.
+    Files inside of the output are left out, so that results are not inputs of the next call.
+
+    Returns:
+        A list of (path, relative path).
+
+    Raises:
+        UserError: if there are no files.
     """
     path = pathlib.Path(source)
     if path.is_file():
@@ -195,79 +259,81 @@ def find_files(source, output):
     if path.is_dir():
         root, files = path, image_folder.list_images(path)
     else:
-        root = pathlib.Path(
-            *itertools.takewhile(lambda part: not set(part) & set("*?["), path.parts)
-        )
-        files = [pathlib.Path(match) for match in sorted(glob.glob(source, recursive=True))]
+        fixed = itertools.takewhile(lambda part: not set(part) & set("*?["), path.parts)
+        root = pathlib.Path(*fixed)
+        matches = map(pathlib.Path, sorted(glob.glob(source, recursive=True)))
         files = [
-            file
-            for file in files
-            if file.is_file() and file.suffix.lower() in (*image_folder.SUFFIXES, ".npy")
+            file for file in matches if file.is_file() and file.suffix.lower() in READABLE_SUFFIXES
         ]
-    made = output.resolve()
-    if root.resolve() in made.parents:
-        files = [
-            file
-            for file in files
-            if made not in ((place := file.parent.resolve()) / file.name, place, *place.parents)
-        ]
+    output = output.resolve()
+    if root.resolve() in output.parents:
+        files = [file for file in files if not is_inside(file, output)]
     if not files:
         raise UserError(
-            f"there is no such picture, folder or pattern with pictures (outside of the output), received {source!r}"
+            "no such image, folder with images or pattern that matches images (outside of the "
+            f"output), got {source!r}."
         )
     return [(file, file.relative_to(root)) for file in files]
 
 
+def is_inside(file, output):
+    """Return True if `file` is the resolved path `output` or in that folder."""
+    folder = file.parent.resolve()  # the file itself may be a link
+    return output in (folder / file.name, folder, *folder.parents)
+
+
 def check_targets(targets, overwrite):
-    """Raises `UserError` for outputs that are already there or cannot be written, as far as one can know before the work."""
-    taken = [target for target in targets if os.path.lexists(target)]
-    if taken and not overwrite:
+    """Check before the conversion that the outputs can be written.
+
+    Raises:
+        UserError: if an output exists, or its folder cannot be written to.
+    """
+    existing = [target for target in targets if os.path.lexists(target)]
+    if existing and not overwrite:
         raise UserError(
-            f"{taken[0]} is already there ({len(taken)} of {len(targets)} outputs): choose another output, or --overwrite"
+            f"{existing[0]} already exists ({len(existing)} of {len(targets)} outputs do). "
+            "Choose another output, or pass --overwrite."
         )
-    for target in taken:
+    for target in existing:
         if target.is_dir():
-            raise UserError(f"{target} is a folder, where a file must go: choose another output")
+            raise UserError(f"{target} is a folder, but must be a file. Choose another output.")
     for folder in {target.parent for target in targets}:
-        there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            raise UserError(
-                f"the output must go into a folder that can be written to, received {there}"
-            )
+        parents = (folder, *folder.parents)
+        parent = next(place for place in parents if os.path.lexists(place))
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise UserError(f"the output must be in a writable folder, got {parent}.")
 
 
 class FormatError(Exception):
-    """A picture that its file format cannot hold."""
+    """An image that its file format cannot hold."""
 
 
 def write_image(image, path):
-    """Writes a file, and its folder, whole or not at all.
+    """Write an image file atomically; create missing parent folders.
+
+    Args:
+        image: uint8 or uint16 array (h, w, c).
+        path: the file; its suffix is .npy or one of IMAGE_FORMATS.
 
     Raises:
-        UnfitError: more pixels than the format can hold.
-        OSError: of the disk.
+        FormatError: if the format cannot hold an image of this size.
+        OSError: if the disk cannot be written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(
-        f".{os.getpid()}.{threading.get_ident()}.partial"
-    )  # short: the name itself may be as long as the disk allows
+    suffix = path.suffix.lower()
     try:
-        with partial.open("wb") as file:
-            if path.suffix.lower() == ".npy":
+        with atomic_write(path) as partial, partial.open("wb") as file:
+            if suffix == ".npy":
                 np.save(file, image)
             else:
+                options = {"quality": 95} if suffix in (".jpg", ".jpeg", ".webp") else {}
                 picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-                kind = IMAGE_FORMATS[path.suffix.lower()]
-                picture.save(
-                    file, format=kind, **({"quality": 95} if kind in ("JPEG", "WEBP") else {})
-                )
-        partial.replace(path)
+                picture.save(file, format=IMAGE_FORMATS[suffix], **options)
     except (OSError, ValueError) as error:
-        if getattr(error, "errno", None) is None:  # Pillow's own, not the disk's
-            height, width = image.shape[:2]
-            raise FormatError(
-                f"{width}x{height} pixels do not fit into {path.name} ({error}): choose an output with .png"
-            ) from None
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # an error of the disk; Pillow's own errors have no errno
+        height, width = image.shape[:2]
+        raise FormatError(
+            f"{width}x{height} pixels do not fit into {path.name} ({error}): "
+            "choose an output with .png"
+        ) from None

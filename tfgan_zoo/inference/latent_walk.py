@@ -1,4 +1,4 @@
-"""Pictures of what a model has learnt: walks through its latent space, and reconstructions. Each gives uint8 images, row after row."""
+"""Latent interpolations, traversals and reconstructions as uint8 images, row after row."""
 
 import numpy as np
 import tensorflow as tf
@@ -12,40 +12,33 @@ from tfgan_zoo.saving.exported import load_experiment
 
 
 def latent_walk(model, path="spherical", rows=8, steps=10, seed=0, labels=None):
-    """A walk through the latent space in every row.
+    """Generate images along paths through the latent space, one path per row.
 
     Args:
         model: a `LatentModel` or an exported one.
-        path: spherical or linear, from one draw of z to another; traversal, one latent dimension a row from -3 to 3, those that change
-            the image most, the others fixed; manifold, for 2-D codes: the whole plane, by quantiles of N(0, 1).
-        rows, steps: of the picture.
-        seed: of the draws.
-        labels: for a conditional model one label, or two: then z stays, and the condition goes from one to the other. Where missing,
-            every row has a class of its own.
+        path: "spherical" or "linear" interpolation between two random codes per row; "traversal",
+            one latent dimension per row from -3 to 3, for the dimensions that change the image
+            most; or "manifold", for 2-D codes the whole plane at quantiles of N(0, 1).
+        rows: number of rows.
+        steps: number of images per row.
+        seed: seed of the random codes.
+        labels: for a conditional model one label, or two labels to interpolate the condition with
+            fixed codes. By default row i has class i.
 
     Returns:
-        uint8 (rows * steps, h, w, c).
+        uint8 array (rows * steps, h, w, c).
 
     Raises:
-        UserError: labels that do not fit, or a manifold of another dimension.
+        UserError: if the labels do not fit the model or the path, or "manifold" is used with codes
+            of another dimension than 2.
     """
     check_choice("path", path, LATENT_PATHS)
     if labels is not None and len(labels) > 2:
-        raise UserError(
-            f"a walk takes one label, or goes from one to another, received labels={list(labels)}"
-        )
+        raise UserError(f"labels must be one or two labels, got labels={list(labels)}.")
     if labels is not None and len(labels) == 2:
         if path in ("traversal", "manifold"):
-            raise UserError(f"a {path} takes one label, received labels={list(labels)}")
-        z = np.repeat(model.latent(rows, seed), steps, axis=0)
-        first, last = (
-            condition_inputs(np.full(rows, label), rows, model.classes)[0] for label in labels
-        )
-        share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-        return model.generate(
-            z,
-            np.concatenate([(1 - share) * a + share * b for a, b in zip(first, last, strict=True)]),
-        )
+            raise UserError(f"a {path} takes one label, got labels={list(labels)}.")
+        return interpolate_labels(model, rows, steps, seed, labels)
     if path == "traversal":
         z = traverse(model, rows, steps, seed, labels)
     elif path == "manifold":
@@ -57,45 +50,68 @@ def latent_walk(model, path="spherical", rows=8, steps=10, seed=0, labels=None):
     return model.generate(z, None if labels is None else np.resize(labels, len(z)))
 
 
-def interpolate(ends, steps, path):
-    """From the first half of the codes to the second, `steps` each: (2 rows, d) -> (rows * steps, d).
+def interpolate_labels(model, rows, steps, seed, labels):
+    """Generate images whose condition changes linearly between two labels, at fixed codes."""
+    z = np.repeat(model.latent(rows, seed), steps, axis=0)
+    first, last = (
+        condition_inputs(np.full(rows, label), rows, model.classes)[0] for label in labels
+    )
+    t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+    conditions = [(1 - t) * a + t * b for a, b in zip(first, last, strict=True)]
+    return model.generate(z, np.concatenate(conditions))
 
-    Spherical: sin((1 - t) a) / sin a * first + sin(t a) / sin a * last, a the angle between them (Shoemake 1985), which keeps the length
-    that a Gaussian code is expected to have; linear codes in between are shorter.
+
+def interpolate(ends, steps, path):
+    """Interpolate from each code of the first half to one of the second half.
+
+    Spherical interpolation is sin((1 - t) a) / sin(a) * first + sin(t a) / sin(a) * last, where a
+    is the angle between the codes (Shoemake 1985). It keeps the norm that is expected of a Gaussian
+    code. Linear interpolation passes through codes with smaller norms.
+
+    Args:
+        ends: array (2 rows, d).
+        steps: number of codes per row.
+        path: "spherical" or "linear".
+
+    Returns:
+        Array (rows * steps, d).
     """
     first, last = np.split(ends, 2)
     t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
     if path == "linear":
         return np.concatenate([(1 - t) * a + t * b for a, b in zip(first, last, strict=True)])
-    cosine = np.sum(first * last, axis=1) / (
-        np.linalg.norm(first, axis=1) * np.linalg.norm(last, axis=1)
-    )
-    angles = np.arccos(np.clip(cosine, -1, 1))
-    walks = []
+    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(last, axis=1)
+    angles = np.arccos(np.clip(np.sum(first * last, axis=1) / norms, -1, 1))
+    rows = []
     for a, b, angle in zip(first, last, angles, strict=True):
-        if (
-            np.sin(angle) < 1e-3
-        ):  # the codes point the same way or opposite ways: there is no one circle between them
-            walks.append((1 - t) * a + t * b)
+        if np.sin(angle) < 1e-3:  # parallel codes: no unique great circle connects them
+            rows.append((1 - t) * a + t * b)
         else:
-            walks.append((np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle))
-    return np.concatenate(walks).astype(np.float32)
+            rows.append((np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle))
+    return np.concatenate(rows).astype(np.float32)
 
 
 def traverse(model, rows, steps, seed, labels):
-    """Codes in which one dimension moves from -3 to 3, the `rows` ones that move the image most: (rows * steps, d)."""
+    """Return codes in which one dimension per row goes from -3 to 3: (rows * steps, d).
+
+    The rows are the dimensions that change the image most, sorted by that change.
+    """
     base = np.asarray(model.latent(1, seed))
     dimensions = base.shape[1]
     if rows > dimensions:
-        raise UserError(f"the code has {dimensions} dimensions, received rows={rows}")
+        raise UserError(f"rows must be at most the code's {dimensions} dimensions, got {rows}.")
+
+    # Measure how much each dimension changes the image.
     ends = np.repeat(base, 2 * dimensions, axis=0)
     for i in range(dimensions):
         ends[2 * i : 2 * i + 2, i] = (-3, 3)
-    label = (
-        None if not model.classes else np.full(2 * dimensions, 0 if labels is None else labels[0])
-    )
+    label = None
+    if model.classes:
+        label = np.full(2 * dimensions, 0 if labels is None else labels[0])
     images = model.generate(ends, label).astype(np.float32)
     change = np.abs(images[::2] - images[1::2]).mean(axis=(1, 2, 3))
+
+    # Vary the dimensions with the largest changes.
     z = np.repeat(base, rows * steps, axis=0)
     for row, i in enumerate(np.argsort(-change)[:rows]):
         z[row * steps : (row + 1) * steps, i] = np.linspace(-3, 3, steps)
@@ -103,57 +119,75 @@ def traverse(model, rows, steps, seed, labels):
 
 
 def manifold(model, steps):
-    """The plane of a 2-D code at the quantiles of N(0, 1): (steps * steps, 2), steps, steps."""
-    if model.latent(1, 0).shape[1] != 2:
-        raise UserError(
-            f"the manifold is for codes of 2 dimensions, received model.latent_dim={model.latent(1, 0).shape[1]}"
-        )
+    """Return a grid of 2-D codes at quantiles of N(0, 1): (steps * steps, 2), rows, columns."""
+    latent_dim = model.latent(1, 0).shape[1]
+    if latent_dim != 2:
+        raise UserError(f"path manifold needs codes of 2 dimensions, got latent_dim={latent_dim}.")
     quantiles = tf.math.ndtri(np.linspace(0.02, 0.98, steps)).numpy().astype(np.float32)
-    across, down = np.meshgrid(quantiles, -quantiles)
-    return np.stack([across.ravel(), down.ravel()], axis=1), steps, steps
+    horizontal, vertical = np.meshgrid(quantiles, -quantiles)
+    return np.stack([horizontal.ravel(), vertical.ravel()], axis=1), steps, steps
 
 
 def check_encoder(model):
+    """Raise `UserError` unless the model encodes images."""
     if not model.encodes:
         raise UserError(
-            "this model does not encode images: reconstructions are for auto-encoders such as VAE"
+            "this model does not encode images. Choose an autoencoder such as vae_mnist."
         )
 
 
 def reconstruct(model, images, labels=None, columns=16):
-    """Every image above its reconstruction: uint8 (n, h, w, c) -> uint8, rows of originals and of reconstructions in turn."""
+    """Arrange images and their reconstructions in a grid, each image above its reconstruction.
+
+    Args:
+        model: a model that encodes images.
+        images: uint8 (n, h, w, c).
+        labels: condition of the images, for a conditional model.
+        columns: number of columns of the grid. The last row is filled with white images.
+
+    Returns:
+        uint8 (m, h, w, c), alternating rows of originals and of reconstructions.
+    """
     check_encoder(model)
-    again = model.reconstruct(images, labels)
-    blank = np.full((-len(images) % columns, *images.shape[1:]), 255, np.uint8)
+    shape = images.shape[1:]
+    blank = np.full((-len(images) % columns, *shape), 255, np.uint8)
     rows = [
-        np.concatenate([part, blank]).reshape(-1, columns, *images.shape[1:])
-        for part in (images, again)
+        np.concatenate([part, blank]).reshape(-1, columns, *shape)
+        for part in (images, model.reconstruct(images, labels))
     ]
-    return np.stack(rows, axis=1).reshape(-1, *images.shape[1:])
+    return np.stack(rows, axis=1).reshape(-1, *shape)
 
 
 def reconstruction_images(source, model, paths, n, seed, overrides=()):
-    """Images to reconstruct: the given files, or n of the data set that the model was trained on (of its test split, if there is one).
+    """Load images to reconstruct: image files, or random images of the model's data set.
+
+    Args:
+        source: run directory, SavedModel or pretrained preset that `model` was loaded from.
+        model: a model that encodes images.
+        paths: image files; if empty, images of the data set are used (of its test split, if any).
+        n: number of images of the data set.
+        seed: seed of their choice.
+        overrides: strings `data.field=value`.
 
     Returns:
-        uint8 (n, h, w, c), labels (n,) or None.
+        uint8 images (n, h, w, c), and their labels (n,) or None.
+
+    Raises:
+        UserError: if a file cannot be read, or the data set is unknown or not in memory.
     """
     size, _, channels = model.image_shape
     if paths:
         try:
-            return np.stack(
-                [image_folder.decode_square(path, size, channels) for path in paths]
-            ), None
+            images = [image_folder.decode_square(path, size, channels) for path in paths]
         except (OSError, ValueError, SyntaxError) as error:
             raise UserError(f"not an image that can be read: {error}") from None
+        return np.stack(images), None
     experiment = load_experiment(source)
     if experiment is None:
-        raise UserError(f"{source} does not say what it was trained on: give image files")
-    config = experiment.override(
-        *overrides, *(["data.split=test"] if experiment.data.dataset in WITH_TEST_SPLIT else [])
-    ).data
-    images = load_images(config, size, channels)
-    if images.images is None:
-        raise UserError("the data set is not in memory: give image files")
-    chosen = np.random.default_rng(seed).permutation(len(images))[:n]
-    return images.images[chosen], images.labels[chosen] if model.classes else None
+        raise UserError(f"the data set of {source} is not known. Pass image files.")
+    split = ["data.split=test"] if experiment.data.dataset in WITH_TEST_SPLIT else []
+    data = load_images(experiment.override(*overrides, *split).data, size, channels)
+    if data.images is None:
+        raise UserError(f"the data set {data.name} does not fit into memory. Pass image files.")
+    chosen = np.random.default_rng(seed).permutation(len(data))[:n]
+    return data.images[chosen], data.labels[chosen] if model.classes else None

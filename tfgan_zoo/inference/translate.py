@@ -1,8 +1,9 @@
-"""translate(model, sources, output): picture files in, translated picture files of the same sizes out.
+"""Translate image files with a trained model.
 
-An image larger than a tile is translated in tiles that overlap and fade into each other: what the network needs does not grow with the
-image, which itself must fit in memory, once as it is and once translated. Where the network normalises each image by its own
-statistics, a tile's are those of the tile: colours may drift from one to the next.
+An image larger than a tile is translated in overlapping tiles that are blended. The memory for the
+network is then independent of the image size; only the image and its translation must fit into
+memory. If the network normalizes with the statistics of each image, these are the statistics of
+each tile, so colors may drift between tiles.
 """
 
 import numpy as np
@@ -27,58 +28,59 @@ def translate(
     overwrite=False,
     progress=None,
 ):
-    """Translates pictures, one after another.
+    """Translate image files one after another.
 
     Args:
-        model: a translation model, or an exported one.
-        sources: paths of pictures (or .npy arrays), folders (with their sub-folders) or glob patterns.
-        output: for one picture a file or a folder; for several a folder, in which names and sub-folders are kept. What is within it is
-            no input. A name whose suffix cannot hold the result, such as .gif, gets .png, or .npy if it is no picture.
+        model: a `TranslationModel` or an `ExportedTranslator`.
+        sources: paths of images (or .npy arrays), folders (with their subfolders) or glob patterns.
+        output: for one image a file or a folder, for several images a folder, in which names and
+            subfolders are kept. Files inside of it are not used as inputs. A name whose suffix
+            cannot hold the result, such as .gif, gets .png, or .npy if it is not an image.
         direction: "xy" or "yx".
-        seed: of the noise, if the model has any.
-        tile: pixels; images of more than tile x tile are translated in tiles. 0: always at once.
-        overlap: pixels over which neighbouring tiles fade into each other.
-        compare: whether the file shows input and output side by side, as a picture of 8 bits.
-        overwrite: whether files that are already there may be replaced.
-        progress: a function (number done, number of all, path), called before each picture.
+        seed: seed of the noise of a stochastic model, from 0 to 2^31 - 1.
+        tile: images of more than tile x tile pixels are translated in tiles; 0: never.
+        overlap: number of pixels over which neighboring tiles are blended, less than `tile`.
+        compare: if True, the file shows input and output side by side, with 8 bits per channel.
+        overwrite: if True, existing files may be replaced.
+        progress: function (number of images done, number of images, path), called before each
+            image.
 
     Returns:
-        A dict: translated [{input, output, width, height}], failed [{input, error}] of files that cannot be read, held in memory or
-        held by their format.
+        A dict with two lists: translated [{input, output, width, height}], and failed
+        [{input, error}] for images that cannot be read, do not fit into memory or do not fit into
+        their file format.
 
     Raises:
-        UserError: nothing to translate, an output that is already there or cannot be written, or a direction that the model lacks.
+        UserError: if there are no images, an output exists or cannot be written, or the model does
+            not have the direction.
     """
-    channels = model.channels(direction)  # refuses a direction that the model does not have
+    channels = model.channels(direction)  # also checks the direction
     check_at_least(0, seed=seed, tile=tile, overlap=overlap)
     if seed >= 2**31:
-        raise UserError(f"a seed must be below 2^31, received seed={seed}")
+        raise UserError(f"seed must be below 2^31, got {seed}.")
     if tile and tile <= overlap:
-        raise UserError(
-            f"a tile must be larger than the overlap, received tile={tile} and overlap={overlap}"
-        )
+        raise UserError(f"tile must be larger than overlap, got tile={tile} and overlap={overlap}.")
+    keep_16_bits = not isinstance(model, ExportedTranslator)  # exported models take uint8 only
 
     def read(source, target):
         image = image_folder.read_image(source, channels[0])
-        # an exported model knows 8 bits alone
-        deep = image_files.holds_16_bits(target, channels[1]) and not isinstance(
-            model, ExportedTranslator
-        )
-        return image if deep else image_folder.to_8_bits(image)
+        if keep_16_bits and image_files.holds_16_bits(target, channels[1]):
+            return image
+        return image_folder.to_8_bits(image)
 
-    def make(image, target):
-        out = apply_in_tiles(
+    def convert(image, target):
+        translated = apply_in_tiles(
             lambda part: model.translate(part, direction, seed), image, tile, overlap
         )
-        return np.concatenate(pad_to_common_size([image, out]), axis=1) if compare else out, {}
+        if compare:
+            translated = np.concatenate(pad_to_common_size([image, translated]), axis=1)
+        return translated, {}
 
-    suffixes = (
-        tuple(image_files.IMAGE_FORMATS)
-        if compare
-        else image_files.suffixes_for_channels(channels[1])
-    )
-    smaller = f"a tile below {tile}" if tile else "tiles"
+    suffixes = image_files.suffixes_for_channels(channels[1])
+    if compare:
+        suffixes = tuple(image_files.IMAGE_FORMATS)
+    memory_advice = f"a tile below {tile}" if tile else "tiles"
     translated, failed = image_files.convert_images(
-        sources, output, suffixes, read, make, smaller, overwrite, progress
+        sources, output, suffixes, read, convert, memory_advice, overwrite, progress
     )
     return {"translated": translated, "failed": failed}

@@ -1,4 +1,4 @@
-"""The yardsticks: one short file a metric, around pure functions of features, probabilities, labels or images."""
+"""Evaluation metrics: pure functions of features, probabilities, labels or images, one per file."""
 
 from tfgan_zoo.metrics.classes import class_histogram, kl_divergence, label_accuracy
 from tfgan_zoo.metrics.classifier_score import classifier_score
@@ -6,25 +6,21 @@ from tfgan_zoo.metrics.frechet import frechet_distance
 from tfgan_zoo.metrics.kernel import kernel_distance
 from tfgan_zoo.metrics.likelihood import importance_weighted_nll
 from tfgan_zoo.metrics.memorization import nearest_images
-from tfgan_zoo.metrics.modes import gaussian_modes, grid_centers, ring_centers, stacked_modes
+from tfgan_zoo.metrics.modes import stacked_modes
 from tfgan_zoo.metrics.neighbors import precision_recall_density_coverage
-from tfgan_zoo.metrics.similarity import ms_ssim, psnr, ssim
+from tfgan_zoo.metrics.similarity import psnr, ssim
 
 __all__ = [
     "class_histogram",
     "classifier_score",
     "frechet_distance",
-    "gaussian_modes",
-    "grid_centers",
     "importance_weighted_nll",
     "kernel_distance",
     "kl_divergence",
     "label_accuracy",
-    "ms_ssim",
     "nearest_images",
     "precision_recall_density_coverage",
     "psnr",
-    "ring_centers",
     "ssim",
     "stacked_modes",
 ]

@@ -1,4 +1,4 @@
-"""Kernel distance (KID) between two sets of features.
+"""Kernel distance between two sets of features. With Inception's features it is the KID.
 
 Reference: Binkowski et al. 2018, Demystifying MMD GANs, arXiv 1801.01401, section 4.
 """
@@ -9,48 +9,50 @@ from tfgan_zoo.errors import UserError
 
 
 def kernel_distance(real, fake, block=1000, seed=0):
-    """The squared maximum mean discrepancy for the kernel (x.y / d + 1)^3, unbiased, so it may be slightly negative.
+    """Estimate the squared maximum mean discrepancy for the kernel (x.y / d + 1)^3.
 
-    Both sets are shuffled by the seed and cut into equally many disjoint blocks, so many that the larger set's have at most `block` rows
-    (unless the smaller set has too few for two each); the estimate is the mean over
-    blocks, its standard error the blocks' (n - 1) deviation over the root of their number.
+    The estimate is unbiased, so it can be slightly negative. Both sets are shuffled and split into
+    the same number of disjoint blocks. The blocks of the larger set have at most `block` rows,
+    unless the smaller set has too few rows for two in each block. The estimate is the mean over the
+    blocks. Its standard error is the sample standard deviation over the blocks, divided by the
+    square root of their number.
 
     Args:
-        real, fake: features (n, d) and (m, d); n and m may differ, at least 2.
-        block: rows in a block.
-        seed: of the shuffle.
+        real: features (n, d), n at least 2.
+        fake: features (m, d), m at least 2.
+        block: maximum number of rows in a block.
+        seed: seed of the shuffle.
 
     Returns:
-        (mean, standard error; None for a single block).
+        (mean, standard error); the standard error is None for a single block.
 
     Raises:
         UserError: fewer than 2 rows.
     """
     real, fake = np.asarray(real), np.asarray(fake)
-    if min(len(real), len(fake)) < 2:
+    smaller, larger = sorted((len(real), len(fake)))
+    if smaller < 2:
         raise UserError(
-            f"the kernel distance needs at least 2 rows on either side, received {len(real)} and {len(fake)}"
+            f"the kernel distance needs at least 2 rows per set, got {len(real)} and {len(fake)}."
         )
-    blocks = -(-max(len(real), len(fake)) // block)
-    blocks = max(1, min(blocks, min(len(real), len(fake)) // 2))
+    blocks = max(1, min(-(-larger // block), smaller // 2))
     generator = np.random.default_rng(seed)
-    parts = [
-        np.array_split(features[generator.permutation(len(features))], blocks)
-        for features in (real, fake)
-    ]
-    estimates = [squared_mmd(*pair) for pair in zip(*parts, strict=True)]
+    real_blocks = np.array_split(real[generator.permutation(len(real))], blocks)
+    fake_blocks = np.array_split(fake[generator.permutation(len(fake))], blocks)
+    estimates = [squared_mmd(x, y) for x, y in zip(real_blocks, fake_blocks, strict=True)]
     error = float(np.std(estimates, ddof=1) / np.sqrt(blocks)) if blocks > 1 else None
     return float(np.mean(estimates)), error
 
 
 def squared_mmd(x, y):
-    """mean k(x, x') + mean k(y, y') - 2 mean k(x, y), the first two over distinct rows."""
+    """Compute mean k(x, x') + mean k(y, y') - 2 mean k(x, y), the first two over distinct rows."""
     x, y = x.astype(np.float64), y.astype(np.float64)
-    n, m, d = len(x), len(y), x.shape[1]
-    kernel_xx, kernel_yy, kernel_xy = (
-        (a @ b.T / d + 1.0) ** 3 for a, b in ((x, x), (y, y), (x, y))
-    )
-    within = (kernel_xx.sum() - np.trace(kernel_xx)) / (n * (n - 1)) + (
-        kernel_yy.sum() - np.trace(kernel_yy)
-    ) / (m * (m - 1))
-    return within - 2.0 * kernel_xy.mean()
+    n, m = len(x), len(y)
+
+    def kernel(a, b):
+        return (a @ b.T / a.shape[1] + 1.0) ** 3
+
+    k_xx, k_yy, k_xy = kernel(x, x), kernel(y, y), kernel(x, y)
+    within_x = (k_xx.sum() - np.trace(k_xx)) / (n * (n - 1))
+    within_y = (k_yy.sum() - np.trace(k_yy)) / (m * (m - 1))
+    return within_x + within_y - 2.0 * k_xy.mean()

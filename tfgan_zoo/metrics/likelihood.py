@@ -1,13 +1,16 @@
-"""The likelihood of images under a model with a latent code, by importance sampling.
+"""Log likelihood of images under a model with a latent code, by importance sampling.
 
 Reference: Burda et al. 2015, Importance Weighted Autoencoders, arXiv 1509.00519, equation 8.
 """
 
 import numpy as np
+from scipy.special import logsumexp
 
 
 def importance_weighted_nll(log_weights):
-    """-log(mean_k w_k), w = p(x, z) / q(z | x): an upper bound of -log p(x) that falls to it as k grows.
+    """Compute -log(mean_k w_k), w = p(x, z) / q(z | x).
+
+    It is an upper bound of -log p(x) that approaches it as k grows.
 
     Args:
         log_weights: (k, n), in nats.
@@ -20,5 +23,4 @@ def importance_weighted_nll(log_weights):
         array([0.693147])
     """
     log_weights = np.asarray(log_weights, np.float64)
-    largest = log_weights.max(axis=0)
-    return -(largest + np.log(np.mean(np.exp(log_weights - largest), axis=0)))
+    return np.log(len(log_weights)) - logsumexp(log_weights, axis=0)

@@ -1,32 +1,41 @@
-"""Has the model learnt its training images by heart? Their distance to generated images, against that to real images it never saw."""
+"""Memorization test: distances of images to their nearest training images.
+
+Compare the distances of generated images with those of held-out images.
+"""
 
 import numpy as np
+from sklearn.metrics.pairwise import euclidean_distances
 
 
 def nearest_images(images, training, skip_self=False, chunk=2048):
-    """The nearest training image of every image, by Euclidean distance over pixels in [0, 1].
+    """Find the nearest training image of each image, by Euclidean distance of pixels in [0, 1].
 
     Args:
         images: uint8 (n, h, w, c).
         training: uint8 (m, h, w, c).
-        skip_self: the images are the first n of the training images themselves: look for the nearest other one.
-        chunk: training images at a time; changes nothing else.
+        skip_self: the images are the first n training images; find the nearest other one.
+        chunk: number of training images that are held as floats at once; it changes no result.
 
     Returns:
-        (distances float64 (n,), indices (n,)).
+        (distances float64 (n,), indices int64 (n,)).
     """
-    x = images.reshape(len(images), -1).astype(np.float32) / 255.0
-    best, index = np.full(len(x), np.inf), np.zeros(len(x), np.int64)
+    x = as_rows(images)
+    rows = np.arange(len(x))
+    smallest, index = np.full(len(x), np.inf), np.zeros(len(x), np.int64)
     for begin in range(0, len(training), chunk):
-        y = training[begin : begin + chunk].reshape(-1, x.shape[1]).astype(np.float32) / 255.0
-        squared = np.sum(x**2, axis=1)[:, None] + np.sum(y**2, axis=1) - 2.0 * (x @ y.T)
+        squared = euclidean_distances(x, as_rows(training[begin : begin + chunk]), squared=True)
         if skip_self:
-            own = np.arange(begin, min(begin + len(y), len(x)))
-            squared[own, own - begin] = np.inf
-        closest = squared.argmin(axis=1)
-        found = squared[np.arange(len(x)), closest]
-        better = found < best
-        best[better], index[better] = found[better], begin + closest[better]
-    # the expansion above loses digits for near copies: the distance itself is computed once more, exactly
+            same = np.arange(begin, min(begin + squared.shape[1], len(x)))
+            squared[same, same - begin] = np.inf
+        column = squared.argmin(axis=1)
+        distance = squared[rows, column]
+        nearer = distance < smallest
+        smallest[nearer], index[nearer] = distance[nearer], begin + column[nearer]
+    # The squared distances lose digits for near copies: recompute the smallest ones exactly.
     difference = images.astype(np.float64) - training[index]
-    return np.sqrt(np.sum(difference.reshape(len(images), -1) ** 2, axis=1)) / 255.0, index
+    return np.sqrt(np.sum(difference.reshape(len(x), -1) ** 2, axis=1)) / 255.0, index
+
+
+def as_rows(images):
+    """Return uint8 images (n, h, w, c) as float64 (n, h * w * c) in [0, 1]."""
+    return images.reshape(len(images), -1) / 255.0

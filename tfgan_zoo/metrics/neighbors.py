@@ -1,28 +1,38 @@
-"""Precision, recall, density and coverage: how many generated images are like real ones, and how many kinds of real ones are generated.
+"""Precision, recall, density and coverage from the nearest neighbors of features.
 
-References: Kynkaanniemi et al. 2019, Improved Precision and Recall Metric, arXiv 1904.06991; Naeem et al. 2020, Reliable Fidelity and
-Diversity Metrics, arXiv 2002.09797.
+Precision and density measure how many generated images are similar to real ones. Recall and
+coverage measure how much of the variety of the real images is generated.
+
+References: Kynkaanniemi et al. 2019, Improved Precision and Recall Metric, arXiv 1904.06991; Naeem
+et al. 2020, Reliable Fidelity and Diversity Metrics, arXiv 2002.09797.
 """
 
 import numpy as np
+from sklearn.metrics import pairwise_distances_chunked
 
 from tfgan_zoo.errors import UserError
 
 
-def precision_recall_density_coverage(real, fake, k=5, chunk=250):
-    """Scores from balls around every image, each as large as the distance to its k-th neighbour (itself not counted) in its own set.
+def precision_recall_density_coverage(real, fake, k=5, memory_mib=64):
+    """Compute four scores from a ball around each image.
 
-        precision   fakes inside the ball of any real image
-        recall      reals inside the ball of any fake image
-        density     mean over fakes of the number of real balls it is in, over k (may exceed 1)
-        coverage    reals whose own ball has a fake in it; 1 - 2^-k for two samples of one distribution
+    The radius of a ball is the distance to the k-th nearest neighbor in the image's own set, the
+    image itself not counted.
 
-    "Inside" includes the border (<=), so that repeated points count as found.
+        precision   fraction of fakes that are inside the ball of any real image
+        recall      fraction of reals that are inside the ball of any fake image
+        density     mean over the fakes of the number of real balls that contain it, divided by k
+                    (can exceed 1)
+        coverage    fraction of reals whose ball contains a fake; 1 - 2^-k for two samples of one
+                    distribution
+
+    The boundary counts as inside (<=), so that repeated points count as covered.
 
     Args:
-        real, fake: features (n, d) and (m, d), more than k rows each.
-        k: which neighbour.
-        chunk: rows of distances in memory at once; changes nothing else.
+        real: features (n, d), more than k rows.
+        fake: features (m, d), more than k rows.
+        k: rank of the neighbor that defines the radius.
+        memory_mib: memory for the distances that are held at once, in MiB; it changes no score.
 
     Returns:
         A dict of four floats.
@@ -33,37 +43,40 @@ def precision_recall_density_coverage(real, fake, k=5, chunk=250):
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     if min(len(real), len(fake)) <= k:
         raise UserError(
-            f"neighbour scores with k={k} need more than {k} rows on either side, received {len(real)} and {len(fake)}"
+            f"precision and recall with k={k} need more than {k} rows per set, "
+            f"got {len(real)} and {len(fake)}."
         )
-    real_radii, fake_radii = radii(real, k, chunk), radii(fake, k, chunk)
-    inside_real = np.zeros(len(fake))  # for every fake: in how many real balls
-    inside_fake = np.zeros(len(real), bool)
-    covered = np.zeros(len(real), bool)
-    for i in range(0, len(real), chunk):
-        rows = slice(i, i + chunk)
-        distances = squared_distances(real[rows], fake)
-        in_real_ball = distances <= real_radii[rows, None]
-        inside_real += in_real_ball.sum(axis=0)
-        covered[rows] = in_real_ball.any(axis=1)
-        inside_fake[rows] = (distances <= fake_radii).any(axis=1)
+    real_radii, fake_radii = squared_radii(real, k, memory_mib), squared_radii(fake, k, memory_mib)
+    balls_of_fake = np.zeros(len(fake), int)  # number of real balls that contain the fake
+
+    def compare(distances, start):
+        in_real_ball = distances <= real_radii[start : start + len(distances), None]
+        balls_of_fake[:] += in_real_ball.sum(axis=0)
+        return in_real_ball.any(axis=1), (distances <= fake_radii).any(axis=1)
+
+    chunks = squared_distances(real, fake, memory_mib, compare)
+    covered, in_fake_ball = map(np.concatenate, zip(*chunks, strict=True))
     return {
-        "precision": float(np.mean(inside_real > 0)),
-        "recall": float(np.mean(inside_fake)),
-        "density": float(np.mean(inside_real) / k),
+        "precision": float(np.mean(balls_of_fake > 0)),
+        "recall": float(np.mean(in_fake_ball)),
+        "density": float(np.mean(balls_of_fake) / k),
         "coverage": float(np.mean(covered)),
     }
 
 
-def radii(points, k, chunk):
-    """The squared distance of every point to its k-th neighbour, itself not counted, and a rounding error more."""
-    parts = []
-    for i in range(0, len(points), chunk):
-        distances = squared_distances(points[i : i + chunk], points)
-        parts.append(
-            np.partition(distances, k, axis=1)[:, k].copy()
-        )  # a view would keep all distances in memory
-    return np.concatenate(parts) + 1e-12 * np.max(np.sum(points**2, axis=1))
+def squared_radii(points, k, memory_mib=64):
+    """Return the squared distance of each point to its k-th neighbor, plus the rounding error."""
+
+    def kth_smallest(distances, start):
+        # The point itself has rank 0. A view would keep all distances in memory.
+        return np.partition(distances, k, axis=1)[:, k].copy()
+
+    chunks = squared_distances(points, points, memory_mib, kth_smallest)
+    return np.concatenate(list(chunks)) + 1e-12 * np.max(np.sum(points**2, axis=1))
 
 
-def squared_distances(x, y):
-    return np.maximum(np.sum(x**2, axis=1)[:, None] + np.sum(y**2, axis=1) - 2.0 * (x @ y.T), 0.0)
+def squared_distances(x, y, memory_mib, reduce):
+    """Yield `reduce(squared distances of some rows of x to all of y, first row)` in order."""
+    return pairwise_distances_chunked(
+        x, y, reduce_func=reduce, working_memory=memory_mib, metric="euclidean", squared=True
+    )

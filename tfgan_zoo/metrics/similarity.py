@@ -1,30 +1,48 @@
-"""How alike two images are, pixel for pixel: PSNR, SSIM and MS-SSIM of pairs, by TensorFlow's functions."""
+"""Pixelwise similarity of image pairs: PSNR and SSIM, computed by TensorFlow."""
 
 import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.errors import UserError
 
+MAX_PSNR = 100.0  # dB, reported for equal images instead of infinity
+
 
 def psnr(a, b):
-    """Peak signal-to-noise ratio of pairs of uint8 images, 10 log10(255^2 / mean squared error) in dB: (n, h, w, c) -> (n,)."""
+    """Compute the peak signal-to-noise ratio of image pairs, 10 log10(255^2 / MSE), in dB.
+
+    Args:
+        a: uint8 (n, h, w, c).
+        b: uint8 (n, h, w, c).
+
+    Returns:
+        float32 (n,); infinite for equal images.
+    """
     return tf.image.psnr(*as_image_pairs(a, b, 1), max_val=255.0).numpy()
 
 
 def ssim(a, b):
-    """Structural similarity of pairs of uint8 images, 11x11 Gaussian window of 1.5 pixels: (n, h, w, c) -> (n,).
+    """Compute the structural similarity of image pairs, with an 11x11 Gaussian window (sigma 1.5).
 
-    Reference: Wang et al. 2004, Image Quality Assessment: From Error Visibility to Structural Similarity.
+    Reference: Wang et al. 2004, Image Quality Assessment: From Error Visibility to Structural
+    Similarity.
+
+    Args:
+        a: uint8 (n, h, w, c).
+        b: uint8 (n, h, w, c).
+
+    Returns:
+        float32 (n,), at most 1.
     """
     return tf.image.ssim(*as_image_pairs(a, b, 11), max_val=255.0).numpy()
 
 
-def ms_ssim(a, b):
-    """SSIM over 5 scales, for images of at least 176 pixels (Wang et al. 2003): (n, h, w, c) -> (n,)."""
-    return tf.image.ssim_multiscale(*as_image_pairs(a, b, 176), max_val=255.0).numpy()
-
-
 def as_image_pairs(a, b, minimum):
+    """Return two batches of uint8 images as float32 tensors.
+
+    Raises:
+        UserError: not uint8, different shapes, or sides shorter than `minimum` pixels.
+    """
     a, b = np.asarray(a), np.asarray(b)
     if (
         a.shape != b.shape
@@ -33,8 +51,8 @@ def as_image_pairs(a, b, minimum):
         or a.dtype != np.uint8
         or b.dtype != np.uint8
     ):
-        shapes = f"{a.dtype} {a.shape} and {b.dtype} {b.shape}"
         raise UserError(
-            f"two batches of uint8 images of one shape, of at least {minimum} pixels, are needed, received {shapes}"
+            f"two batches of uint8 images of one shape, of at least {minimum} pixels, are needed, "
+            f"got {a.dtype} {a.shape} and {b.dtype} {b.shape}."
         )
     return tf.cast(a, tf.float32), tf.cast(b, tf.float32)

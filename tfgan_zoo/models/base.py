@@ -170,6 +170,10 @@ class ZooModel(ReplicatedModel):
     def check_epochs(self, epochs):
         """Raise `UserError` if the model's schedule does not allow this number of epochs."""
 
+    def epochs_warning(self, epochs):
+        """Return a sentence about a number of epochs that is too small for the schedule, or None."""
+        return None
+
     def diagnose(self, losses):
         """Detect training failures, such as mode collapse, from the mean losses of an epoch.
 

@@ -95,11 +95,20 @@ def convolution(x, width, kernel_size, norm):
     return batch_norm()(x) if norm == "batch" else x
 
 
-# --- the blocks of Pix2Pix and CycleGAN, with the authors' padding: their weights fit (see torch_weights.py)
+# --- Blocks of Pix2Pix and CycleGAN. The padding is that of the authors' PyTorch code, so that
+# their weights can be imported (see saving/torch_weights.py).
+
+# Receptive field of a PatchGAN logit in pixels: number of its stride-2 convolutions.
+RECEPTIVE_FIELDS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
 
 
 def norm_layer(kind, at_test="running"):
-    """A norm for one image at a time: "instance", without parameters; or "batch" (see `BatchNormalization` for `at_test`)."""
+    """Return a normalization layer that suits batches of one image.
+
+    Args:
+        kind: "instance", without weights; or "batch".
+        at_test: the statistics of batch norm at test time; see `BatchNormalization`.
+    """
     if kind == "instance":
         return InstanceNormalization()
     gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
@@ -107,123 +116,128 @@ def norm_layer(kind, at_test="running"):
 
 
 def downsample(width, use_bias=True):
-    """A 4x4 convolution: (n, h, w, c) -> (n, h / 2, w / 2, width), h and w even."""
+    """Return a 4x4 convolution with stride 2: (n, h, w, c) -> (n, h / 2, w / 2, width)."""
     return dcgan_init(keras.layers.Conv2D, width, 4, strides=2, padding="same", use_bias=use_bias)
 
 
 def pad_then_conv(x, layer, size, padding=keras.layers.ZeroPadding2D):
-    """A convolution without padding of its own, after `size` pixels on every side."""
+    """Apply `padding` by `size` pixels on every side, then a convolution without padding."""
     return layer(padding(size)(x))
 
 
 def upsample(x, width, kernel_size, upsampling, use_bias=True):
-    """(n, h, w, c) -> (n, 2 h, 2 w, width) by a transposed convolution of 3x3 or 4x4, or by "resize": nearest neighbours, then 3x3.
+    """Double the height and width: (n, h, w, c) -> (n, 2 h, 2 w, width).
 
-    The second has no checkerboard pattern to begin with (Odena et al. 2016, Deconvolution and Checkerboard Artifacts).
+    Args:
+        x: the input.
+        width: number of output channels.
+        kernel_size: 3 or 4, of a transposed convolution.
+        upsampling: "transposed" convolution; or "resize", which is nearest-neighbor upsampling
+            followed by a 3x3 convolution and avoids checkerboard artifacts (Odena et al. 2016,
+            Deconvolution and Checkerboard Artifacts).
+        use_bias: whether the convolution has a bias.
     """
     if upsampling == "resize":
         x = keras.layers.UpSampling2D(2)(x)
-        return pad_then_conv(
-            x, dcgan_init(keras.layers.Conv2D, width, 3, use_bias=use_bias), 1, ReflectionPadding
-        )
-    if kernel_size == 4:
-        return dcgan_init(
-            keras.layers.Conv2DTranspose, width, 4, strides=2, padding="same", use_bias=use_bias
-        )(x)
-    return dcgan_init(UpsamplingConv2DTranspose, width, use_bias=use_bias)(x)
+        convolution = dcgan_init(keras.layers.Conv2D, width, 3, use_bias=use_bias)
+        return pad_then_conv(x, convolution, 1, ReflectionPadding)
+    if kernel_size == 3:
+        return dcgan_init(UpsamplingConv2DTranspose, width, use_bias=use_bias)(x)
+    options = {"strides": 2, "padding": "same", "use_bias": use_bias}
+    return dcgan_init(keras.layers.Conv2DTranspose, width, 4, **options)(x)
 
 
-RECEPTIVE_FIELDS = {
-    1: 0,
-    16: 1,
-    34: 2,
-    70: 3,
-    142: 4,
-    286: 5,
-}  # pixels that a logit of the PatchGAN sees: its convolutions of stride 2
-
-
-def patch_discriminator(channels, width, receptive_field, norm_kind, name, slope=0.2):
-    """PatchGAN: image (n, h, w, channels) in [-1, 1] -> a logit for every patch, (n, h', w', 1); 256 pixels and field 70: 30x30.
+def patch_discriminator(channels, width, receptive_field, norm, name, slope=0.2):
+    """Build a PatchGAN discriminator (Isola et al. 2016, arXiv 1611.07004, section 6.1.2).
 
     Args:
-        channels: of the input, a condition's included.
+        channels: channels of the input, those of a condition included.
         width: channels of the first convolution.
         receptive_field: 1 (PixelGAN), 16, 34, 70, 142 or 286 pixels.
-        norm_kind: "batch" or "instance".
-        name: of the network.
-        slope: of the leaky ReLUs.
+        norm: "batch" or "instance".
+        name: name of the network.
+        slope: negative slope of the leaky ReLUs.
 
     Returns:
-        A built `keras.Model` for any image size.
-
-    Reference:
-        Isola et al. 2016, Image-to-Image Translation with Conditional Adversarial Networks, arXiv 1611.07004, section 6.1.2.
+        A `keras.Model` for images of any size: (n, h, w, channels) in [-1, 1] -> one logit per
+        patch (n, h', w', 1). Shapes in the comments are for 256 pixels, width 64 and
+        receptive_field 70.
     """
     check_choice("receptive_field", receptive_field, RECEPTIVE_FIELDS)
-    biased = norm_kind == "instance"  # batch norm has a bias of its own
-    layers = RECEPTIVE_FIELDS[receptive_field]
+    use_bias = norm == "instance"  # batch norm has its own bias
+    strides = RECEPTIVE_FIELDS[receptive_field]
 
     image = keras.Input((None, None, channels), name="image")
-    if not layers:  # 1x1 convolutions only
-        x = keras.layers.LeakyReLU(slope)(dcgan_init(keras.layers.Conv2D, width, 1)(image))
-        x = norm_layer(norm_kind)(dcgan_init(keras.layers.Conv2D, 2 * width, 1, use_bias=biased)(x))
-        x = dcgan_init(keras.layers.Conv2D, 1, 1, use_bias=biased)(keras.layers.LeakyReLU(slope)(x))
+    if strides == 0:  # PixelGAN: 1x1 convolutions only
+        x = dcgan_init(keras.layers.Conv2D, width, 1)(image)  # (n, 256, 256, 64)
+        x = keras.layers.LeakyReLU(slope)(x)
+        norm_of_hidden = norm_layer(norm)
+        x = dcgan_init(keras.layers.Conv2D, 2 * width, 1, use_bias=use_bias)(x)
+        x = norm_of_hidden(x)  # (n, 256, 256, 128)
+        x = keras.layers.LeakyReLU(slope)(x)
+        x = dcgan_init(keras.layers.Conv2D, 1, 1, use_bias=use_bias)(x)  # (n, 256, 256, 1)
     else:
-        x = keras.layers.LeakyReLU(slope)(downsample(width)(image))  # (n, 128, 128, 64), no norm
-        for layer in range(1, layers):
-            x = norm_layer(norm_kind)(
-                downsample(width * min(2**layer, 8), biased)(x)
-            )  # (n, 64, 64, 128), (n, 32, 32, 256)
+        widths = [width * min(2**level, 8) for level in range(strides + 1)]
+        x = downsample(width)(image)  # (n, 128, 128, 64), no norm
+        x = keras.layers.LeakyReLU(slope)(x)
+        for level in range(1, strides):  # (n, 64, 64, 128), (n, 32, 32, 256)
+            x = norm_layer(norm)(downsample(widths[level], use_bias)(x))
             x = keras.layers.LeakyReLU(slope)(x)
-        last = dcgan_init(keras.layers.Conv2D, width * min(2**layers, 8), 4, use_bias=biased)
-        x = keras.layers.LeakyReLU(slope)(
-            norm_layer(norm_kind)(pad_then_conv(x, last, 1))
-        )  # (n, 31, 31, 512)
+        last = dcgan_init(keras.layers.Conv2D, widths[-1], 4, use_bias=use_bias)
+        x = norm_layer(norm)(pad_then_conv(x, last, 1))  # (n, 31, 31, 512)
+        x = keras.layers.LeakyReLU(slope)(x)
         x = pad_then_conv(x, dcgan_init(keras.layers.Conv2D, 1, 4), 1)  # (n, 30, 30, 1)
     logits = keras.layers.Activation("linear", dtype="float32", name="logits")(x)
     return keras.Model(image, logits, name=name)
 
 
+def convolution_block(x, width, kernel_size, config, strides=1):
+    """Padding, convolution and norm of a ResNet generator, without an activation.
+
+    Convolutions with stride 1 are padded by reflection, the others with zeros, to keep the size.
+    """
+    padding = ReflectionPadding if strides == 1 else keras.layers.ZeroPadding2D
+    options = {"strides": strides, "use_bias": config.norm == "instance"}
+    convolution = dcgan_init(keras.layers.Conv2D, width, kernel_size, **options)
+    x = pad_then_conv(x, convolution, kernel_size // 2, padding)
+    return norm_layer(config.norm, config.test_norm)(x)
+
+
+def residual_block(x, width, config):
+    """Residual block of a ResNet generator: (n, h, w, width) -> the same shape."""
+    y = keras.layers.ReLU()(convolution_block(x, width, 3, config))
+    y = convolution_block(y, width, 3, config)
+    return keras.layers.Add()([x, y])
+
+
 def resnet_generator(config, channels=None, name="generator"):
-    """(n, h, w, c) -> (n, h, w, c') in [-1, 1]: two halvings, residual blocks, two doublings (section 7.2), h and w multiples of 4.
+    """Build the ResNet generator of CycleGAN (Zhu et al. 2017, arXiv 1703.10593, section 7.2).
 
     Args:
         config: a `CycleGANConfig`.
-        channels: of input and output; the config's x and y where missing.
-        name: of the network.
+        channels: (input channels, output channels); by default those of x and y.
+        name: name of the network.
 
     Returns:
-        A built `keras.Model` for any image size.
+        A `keras.Model`, (n, h, w, c) -> (n, h, w, c'), both in [-1, 1]. h and w must be multiples
+        of 4. Shapes in the comments are for 256 pixels and width 64.
     """
     inputs, outputs = channels or (config.x_channels, config.y_channels)
-    biased = config.norm == "instance"  # batch norm has a bias of its own
-
-    def normed(x):
-        return norm_layer(config.norm, config.test_norm)(x)
-
-    def convolution(width, size, strides=1):
-        return dcgan_init(keras.layers.Conv2D, width, size, strides=strides, use_bias=biased)
-
-    def residual(x):
-        y = keras.layers.ReLU()(
-            normed(pad_then_conv(x, convolution(4 * config.width, 3), 1, ReflectionPadding))
-        )
-        y = normed(pad_then_conv(y, convolution(4 * config.width, 3), 1, ReflectionPadding))
-        return keras.layers.Add()([x, y])
+    width, use_bias = config.width, config.norm == "instance"  # batch norm has its own bias
 
     image = keras.Input((None, None, inputs), name="image")
-    x = keras.layers.ReLU()(
-        normed(pad_then_conv(image, convolution(config.width, 7), 3, ReflectionPadding))
-    )  # (n, 256, 256, 64)
-    for width in (2 * config.width, 4 * config.width):  # (n, 128, 128, 128), (n, 64, 64, 256)
-        x = keras.layers.ReLU()(normed(pad_then_conv(x, convolution(width, 3, strides=2), 1)))
+    x = convolution_block(image, width, 7, config)  # (n, 256, 256, 64)
+    x = keras.layers.ReLU()(x)
+    for channels in (2 * width, 4 * width):  # (n, 128, 128, 128), (n, 64, 64, 256)
+        x = convolution_block(x, channels, 3, config, strides=2)
+        x = keras.layers.ReLU()(x)
     for _ in range(config.blocks):  # (n, 64, 64, 256)
-        x = residual(x)
-    for width in (2 * config.width, config.width):  # (n, 128, 128, 128), (n, 256, 256, 64)
-        x = keras.layers.ReLU()(normed(upsample(x, width, 3, config.upsampling, biased)))
-    x = pad_then_conv(
-        x, dcgan_init(keras.layers.Conv2D, outputs, 7), 3, ReflectionPadding
-    )  # (n, 256, 256, 3)
-    out = keras.layers.Activation("tanh", dtype="float32")(x)
-    return keras.Model(image, out, name=name)
+        x = residual_block(x, 4 * width, config)
+    for channels in (2 * width, width):  # (n, 128, 128, 128), (n, 256, 256, 64)
+        x = upsample(x, channels, 3, config.upsampling, use_bias)
+        x = norm_layer(config.norm, config.test_norm)(x)
+        x = keras.layers.ReLU()(x)
+    last = dcgan_init(keras.layers.Conv2D, outputs, 7)
+    x = pad_then_conv(x, last, 3, ReflectionPadding)  # (n, 256, 256, 3)
+    y = keras.layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model(image, y, name=name)

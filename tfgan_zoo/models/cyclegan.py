@@ -1,21 +1,27 @@
-"""CycleGAN: learns from two heaps of images, without pairs, what an image of one looks like in the other: paintings from photographs.
+"""CycleGAN: unpaired image-to-image translation between two domains, such as photos and paintings.
 
-Paper: Zhu, Park, Isola, Efros, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", 2017, arXiv 1703.10593.
+Paper: Zhu, Park, Isola, Efros, "Unpaired Image-to-Image Translation using Cycle-Consistent
+Adversarial Networks", 2017, arXiv 1703.10593.
 
-    D_y: min  (E (D_y(y) - 1)^2 + E D_y(G(x))^2) / 2            and so D_x, with F(y)
-    G, F: min E (D_y(G(x)) - 1)^2 + E (D_x(F(y)) - 1)^2
-            + 10 (E |F(G(x)) - x| + E |G(F(y)) - y|)            there and back
-            + 5  (E |G(y) - y| + E |F(x) - x|)                  what is there already stays (section 5.2, "photo generation")
+    D_y:  min  (E (D_y(y) - 1)^2 + E D_y(G(x))^2) / 2             and D_x likewise, with F(y)
+    G, F: min  E (D_y(G(x)) - 1)^2 + E (D_x(F(y)) - 1)^2          adversarial
+               + 10 (E |F(G(x)) - x| + E |G(F(y)) - y|)           cycle consistency
+               + 5  (E |G(y) - y| + E |F(x) - x|)                 identity (section 5.2)
 
-Step: one step of both generators and one of both discriminators from the same point, which is the authors' order: their discriminators
-see the images from before the generators' step, through a history of 50.
+Step: one step of both generators and one of both discriminators from the same point. This equals
+the authors' order: their discriminators see images from before the generators' step, through a
+history of 50 generated images.
 
-Deviations from the paper: the identity loss is on unless `identity_weight` is 0, as in the authors' code (the paper has it for paintings
-alone). Under instance norm, translation and identity are one pass of a generator, and real and old images one of
-a discriminator: the same numbers (a test compares), in 4 passes of generators where there are 6 terms.
+Deviations from the paper:
 
-Presets: cyclegan_facades_synthetic (embedded data, 45 min on two cores: mean error 17.0 of 255, the best simple way has 20.1),
-cyclegan_folder_256 and cyclegan_horse2zebra (the paper's form).
+- The identity loss is on unless `identity_weight=0`, as in the authors' code. The paper uses it for
+  paintings only ("photo generation from paintings").
+- With instance norm, the translation and the identity mapping share one pass of a generator, and
+  real and generated images share one pass of a discriminator. The numbers are the same (tested),
+  with 4 generator passes for 6 terms.
+
+Presets: cyclegan_facades_synthetic (built-in data, 45 min on 2 CPU cores: L1 error 17.0 of 255,
+best baseline 20.1), cyclegan_folder_256 and cyclegan_horse2zebra (the paper's settings).
 """
 
 import dataclasses
@@ -33,40 +39,42 @@ from tfgan_zoo.models.translation import TranslationConfig, TranslationModel
 
 @dataclasses.dataclass(frozen=True)
 class CycleGANConfig(TranslationConfig):
+    """Configuration of `CycleGAN`."""
+
     blocks: int = 9  # residual blocks of a generator: 9 for 256 pixels, 6 for 128 (section 7.2)
     cycle_weight: float = 10.0  # lambda (equation 3)
-    identity_weight: float = 0.5  # times the cycle weight (section 5.2); 0: none
-    pool_size: int = 50  # images in the history (section 4)
+    identity_weight: float = 0.5  # relative to cycle_weight (section 5.2); 0: no identity loss
+    pool_size: int = 50  # generated images in the history (section 4)
 
     data_kind = "domains"
     multiple = 4
-    smallest = 8  # a quarter of it is mirrored by a pixel
+    smallest = 8  # feature maps are 4 times smaller and are padded by reflection of 1 pixel
 
     def __post_init__(self):
         check_at_least(1, blocks=self.blocks)
-        check_at_least(
-            0,
-            cycle_weight=self.cycle_weight,
-            identity_weight=self.identity_weight,
-            pool_size=self.pool_size,
-        )
+        check_at_least(0, cycle_weight=self.cycle_weight, identity_weight=self.identity_weight)
+        check_at_least(0, pool_size=self.pool_size)
         if self.identity_weight and self.x_channels != self.y_channels:
             raise UserError(
-                "the identity loss needs domains of equal channels: set model.identity_weight=0, received "
-                f"x_channels={self.x_channels} and y_channels={self.y_channels}"
+                "the identity loss needs domains with equal channels, got "
+                f"x_channels={self.x_channels} and y_channels={self.y_channels}. "
+                "Set model.identity_weight=0."
             )
         super().__post_init__()
 
 
 class ImagePool(keras.layers.Layer):
-    """A history of generated images: D sees old ones among the new (Shrivastava et al. 2017, arXiv 1612.07828, section 2.3).
+    """History of generated images for the discriminator (Shrivastava et al. 2017, section 2.3).
 
-    Until `size` images are stored a new one is stored and returned. Then with probability 1/2 it is returned as it is, else a random stored
-    one is returned in its place, and it takes that one's place. Images of a batch come one after another. Each replica has its own
-    history; the first one's is saved with the model, for all.
+    While fewer than `size` images are stored, each new image is stored and returned. After that,
+    each new image is returned with probability 1/2. Otherwise a random stored image is returned and
+    the new image replaces it. The images of a batch are processed one after another. Each replica
+    has its own history. The history of the first replica is saved with the model, for all replicas.
+
+    Reference: arXiv 1612.07828.
 
     Args:
-        size: images; 0: every image is returned as it is.
+        size: number of images to store; 0: every image is returned unchanged.
         image_shape: (h, w, c), all known.
     """
 
@@ -74,53 +82,62 @@ class ImagePool(keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.size = size
         if size:
-            self.stored = replica_state(
-                "stored", (size + 1, *image_shape), "float32"
-            )  # the last place is for what is not kept
+            # The last slot receives the images that are not stored.
+            self.stored = replica_state("stored", (size + 1, *image_shape), "float32")
             self.count = replica_state("count", (), "int32")
         self.built = True
 
     def call(self, images, draws):
-        """images (n, h, w, c), draws (n, 2) uniform in [0, 1): whether to swap, and with which place -> (n, h, w, c)."""
+        """Store new images and return new or stored ones.
+
+        Args:
+            images: float tensor (n, h, w, c), the new images.
+            draws: float tensor (n, 2), uniform in [0, 1). The first draw decides whether an image
+                is swapped, the second with which slot.
+
+        Returns:
+            Images (n, h, w, c) for the discriminator.
+        """
         if not self.size:
             return images
         n = batch_size_of(images)
         stored, count = tf.convert_to_tensor(self.stored), tf.convert_to_tensor(self.count)
-        place = count + tf.range(n)
-        filling = place < self.size
+
+        # Choose a slot for each image.
+        slot = count + tf.range(n)
+        filling = slot < self.size
         swapping = tf.logical_and(~filling, draws[:, 0] < 0.5)
-        place = tf.where(filling, place, tf.cast(draws[:, 1] * self.size, tf.int32))
+        slot = tf.where(filling, slot, tf.cast(draws[:, 1] * self.size, tf.int32))
         writing = tf.logical_or(filling, swapping)
-        # An image may find in its place one of its own batch: the last that was put there before it.
+
+        # Read the slots. An image must see what earlier images of this batch have written.
         order = tf.range(n)
-        same = (place[:, None] == place[None, :]) & writing[None, :]
-        latest = tf.reduce_max(
-            tf.where(same & (order[None, :] < order[:, None]), order[None, :], -1), axis=1
-        )
-        found = tf.where(
-            per_image(latest >= 0),
-            tf.gather(images, tf.maximum(latest, 0)),
-            tf.gather(stored, place),
-        )
-        kept = writing & ~tf.reduce_any(
-            same & (order[None, :] > order[:, None]), axis=1
-        )  # nobody after it takes its place
-        target = tf.where(kept, place, self.size)[:, None]
-        self.stored.assign(
-            tf.tensor_scatter_nd_update(stored, target, tf.where(per_image(kept), images, 0.0))
-        )
+        same_slot = (slot[:, None] == slot[None, :]) & writing[None, :]
+        earlier = same_slot & (order[None, :] < order[:, None])
+        latest = tf.reduce_max(tf.where(earlier, order[None, :], -1), axis=1)
+        from_batch, from_store = tf.gather(images, tf.maximum(latest, 0)), tf.gather(stored, slot)
+        previous = tf.where(per_image(latest >= 0), from_batch, from_store)
+
+        # Write the slots. Of several images with one slot, only the last is stored.
+        later = same_slot & (order[None, :] > order[:, None])
+        storing = writing & ~tf.reduce_any(later, axis=1)
+        target = tf.where(storing, slot, self.size)[:, None]
+        values = tf.where(per_image(storing), images, 0.0)
+        self.stored.assign(tf.tensor_scatter_nd_update(stored, target, values))
         self.count.assign(count + tf.reduce_sum(tf.cast(filling, tf.int32)))
-        return tf.where(per_image(swapping), found, images)
+        return tf.where(per_image(swapping), previous, images)
 
 
 def per_image(flags):
-    """A flag for each image, (n,) -> (n, 1, 1, 1)."""
+    """Reshape one flag per image to broadcast over images: (n,) -> (n, 1, 1, 1)."""
     return flags[:, None, None, None]
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class CycleGAN(TranslationModel):
-    """Cycle-consistent adversarial networks for images without pairs (Zhu et al. 2017, arXiv 1703.10593).
+    """Cycle-consistent GAN for unpaired translation (Zhu et al. 2017, arXiv 1703.10593).
+
+    The networks are named as in the paper: G translates x to y, F translates y to x.
 
     Example:
         >>> model = CycleGAN(CycleGANConfig(image_size=32, blocks=1, width=4))
@@ -133,18 +150,13 @@ class CycleGAN(TranslationModel):
 
     def build_networks(self):
         c = self.config
-        x, y = c.x_channels, c.y_channels
-        self.g, self.f = (
-            resnet_generator(c, (x, y), "g"),
-            resnet_generator(c, (y, x), "f"),
-        )  # x -> y, y -> x
-        self.d_x, self.d_y = (
-            patch_discriminator(n, c.width, c.receptive_field, c.norm, f"d_{name}")
-            for n, name in ((x, "x"), (y, "y"))
-        )
-        self.pool_x, self.pool_y = (
-            ImagePool(c.pool_size, (c.image_size, c.image_size, n)) for n in (x, y)
-        )
+        x, y, size = c.x_channels, c.y_channels, c.image_size
+        self.g = resnet_generator(c, (x, y), "g")
+        self.f = resnet_generator(c, (y, x), "f")
+        self.d_x = patch_discriminator(x, c.width, c.receptive_field, c.norm, "d_x")
+        self.d_y = patch_discriminator(y, c.width, c.receptive_field, c.norm, "d_y")
+        self.pool_x = ImagePool(c.pool_size, (size, size, x))
+        self.pool_y = ImagePool(c.pool_size, (size, size, y))
 
     def players(self):
         return {"generator": [self.g, self.f], "discriminator": [self.d_x, self.d_y]}
@@ -152,34 +164,34 @@ class CycleGAN(TranslationModel):
     def compute_losses(self, batch):
         config, criterion = self.config, CRITERIA[self.config.objective]
         x, y = batch
+
+        # Generators: adversarial, cycle-consistency and identity losses.
         if config.identity_weight:
             fake_y, same_y = self.passes(self.g, x, y)  # G(x), G(y)
             fake_x, same_x = self.passes(self.f, y, x)  # F(y), F(x)
             identity = absolute_error(same_y, y) + absolute_error(same_x, x)
         else:
             fake_y, fake_x, identity = self.g(x, training=True), self.f(y, training=True), 0.0
-        again_x, again_y = (
-            self.f(fake_y, training=True),
-            self.g(fake_x, training=True),
-        )  # F(G(x)), G(F(y))
-        cycle = absolute_error(again_x, x) + absolute_error(again_y, y)
-        adversarial = criterion(self.d_y(fake_y, training=True), 1.0) + criterion(
-            self.d_x(fake_x, training=True), 1.0
-        )
+        cycled_x = self.f(fake_y, training=True)  # F(G(x))
+        cycled_y = self.g(fake_x, training=True)  # G(F(y))
+        cycle = absolute_error(cycled_x, x) + absolute_error(cycled_y, y)
+        fake_y_logits = self.d_y(fake_y, training=True)  # D_y(G(x))
+        fake_x_logits = self.d_x(fake_x, training=True)  # D_x(F(y))
+        adversarial = criterion(fake_y_logits, 1.0) + criterion(fake_x_logits, 1.0)
 
-        old_y = self.pool_y(
-            tf.stop_gradient(fake_y), self.noise((batch_size_of(x), 2), "pool y", "uniform")
-        )
-        old_x = self.pool_x(
-            tf.stop_gradient(fake_x), self.noise((batch_size_of(y), 2), "pool x", "uniform")
-        )
+        # Discriminators: real images and images from the history.
+        draws_y = self.noise((batch_size_of(x), 2), "pool y", "uniform")
+        draws_x = self.noise((batch_size_of(y), 2), "pool x", "uniform")
+        old_y = self.pool_y(tf.stop_gradient(fake_y), draws_y)
+        old_x = self.pool_x(tf.stop_gradient(fake_x), draws_x)
         real_y_logits, old_y_logits = self.passes(self.d_y, y, old_y)
         real_x_logits, old_x_logits = self.passes(self.d_x, x, old_x)
         d_y = (criterion(real_y_logits, 1.0) + criterion(old_y_logits, 0.0)) / 2.0
         d_x = (criterion(real_x_logits, 1.0) + criterion(old_x_logits, 0.0)) / 2.0
+
+        similarity = cycle + config.identity_weight * identity
         return {
-            "generator": adversarial
-            + config.cycle_weight * (cycle + config.identity_weight * identity),
+            "generator": adversarial + config.cycle_weight * similarity,
             "discriminator": d_x + d_y,
             "adversarial": adversarial,
             "cycle": cycle,
@@ -187,12 +199,16 @@ class CycleGAN(TranslationModel):
         }
 
     def passes(self, network, *batches):
-        """The network on each batch: in one pass where the norm treats every image alone, so that the result is the same."""
+        """Apply a network to several batches of equal size.
+
+        With instance norm, which treats every image alone, one pass over all batches gives the
+        same result and is faster. With batch norm each batch has its own pass.
+        """
         if self.config.norm != "instance":
             return [network(batch, training=True) for batch in batches]
         return tf.split(network(tf.concat(batches, 0), training=True), len(batches))
 
-    def generator_of(self, direction, seed=0):
+    def generator_of(self, direction):
         return self.g if direction == "xy" else self.f
 
     def evaluation_columns(self, x, y, seed):

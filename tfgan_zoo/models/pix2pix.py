@@ -1,19 +1,29 @@
-"""Pix2Pix: learns from pairs what an image looks like in another domain: photographs from label maps, maps from aerial photographs.
+"""Pix2Pix: image-to-image translation learned from pairs, such as photographs from label maps.
 
-Paper: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks", 2016, arXiv 1611.07004.
+Paper: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks",
+2016, arXiv 1611.07004.
 
-    D: min  (E ce(D(x, y), 1) + E ce(D(x, G(x)), 0)) / 2         ce: cross-entropy of logits; half, to slow D down
+    D: min  (E ce(D(x, y), 1) + E ce(D(x, G(x)), 0)) / 2
     G: min  E ce(D(x, G(x)), 1) + 100 E |y - G(x)|
 
-Step: one step of D and one of G, both from the same point and over the same G(x), whose noise is dropout.
+ce is the cross-entropy of logits. The factor 1/2 slows down D. The noise of G is dropout.
 
-Deviations from the paper: D and G step together (the authors' code asks the new D about G(x), for one more pass of D); no norm where
-the U-Net is 1x1 (the authors' erratum: with one image a batch, batch norm would erase it), dropout behind the blocks after the innermost
-one (none with 5 halvings), and a learning rate that falls in the second half (all as in the authors' code); at test time dropout is off
-unless `test_dropout`, and batch norm takes each image's own statistics (see translation.py).
+Step: one step of D and one of G, both from the same point and with the same G(x).
 
-Presets: pix2pix_facades_synthetic (embedded data, 15 min on two cores: mean error 11.4 of 255, the best simple way has 20.3),
-pix2pix_folder_128, pix2pix_folder_256 (the paper's form), and pix2pix_tutorial_128 to compare with.
+Deviations from the paper:
+
+- D and G step together. The authors' code evaluates the updated D on G(x) again for the loss of G,
+  which costs one more pass of D.
+- No norm where the U-Net's feature map is 1x1: with one image per batch, batch norm would erase it
+  (the authors' erratum).
+- Dropout in the decoder blocks after the innermost one, which leaves none for `downs=5`, and a
+  learning rate that decays in the second half of the training. Both as in the authors' code.
+- At test time dropout is off unless `test_dropout` is set, and batch norm uses the statistics of
+  each image (see translation.py).
+
+Presets: pix2pix_facades_synthetic (built-in data, 15 min on 2 CPU cores: L1 error 11.4 of 255, best
+baseline 20.3), pix2pix_folder_128, pix2pix_folder_256 (the paper's settings), and
+pix2pix_tutorial_128 for comparison with the TensorFlow tutorial.
 """
 
 import dataclasses
@@ -25,27 +35,25 @@ from tfgan_zoo.errors import check_at_least
 from tfgan_zoo.layers import Dropout
 from tfgan_zoo.losses import CRITERIA, absolute_error
 from tfgan_zoo.models.blocks import downsample, norm_layer, patch_discriminator, upsample
-from tfgan_zoo.models.latent import sample_latent
-from tfgan_zoo.models.replicated import batch_size_of
 from tfgan_zoo.models.translation import TranslationConfig, TranslationModel
 
 
 @dataclasses.dataclass(frozen=True)
 class Pix2PixConfig(TranslationConfig):
-    norm: str = "batch"  # or instance; the same thing for one image a batch, but for the parameters
+    """Configuration of `Pix2Pix`."""
+
+    norm: str = "batch"  # or instance; for one image per batch they differ in their weights only
     objective: str = "cross_entropy"  # or least_squares
-    downs: int = 8  # halvings of the U-Net: 8 for 256 pixels, 7 for 128, 6 for 64 (section 6.1.1)
+    downs: int = 8  # stride-2 convolutions: 8 for 256 pixels, 7 for 128 (section 6.1.1)
     dropout: float = 0.5  # of the inner decoder blocks, the paper's noise (section 3.2)
-    latent_dim: int = (
-        0  # of z ~ N(0, I), beside dropout: constant planes beside x; 0: none, as in the paper
-    )
-    test_dropout: bool = False  # whether dropout is on at test time too, drawn by a seed
+    test_dropout: bool = False  # True: dropout is on at test time too, with masks from a seed
     l1_weight: float = 100.0  # lambda (section 3.3)
-    discriminator_weight: float = 0.5  # of D's loss, "which slows down the rate at which D learns relative to G" (section 3.3)
-    slope: float = 0.2  # of the leaky ReLUs below 0 (section 6.1)
-    bottleneck_norm: bool = False  # a norm at the U-Net's innermost, too; with 1x1 pixels and one image a batch it erases everything
+    discriminator_weight: float = 0.5  # of D's loss, to slow down D relative to G (section 3.3)
+    slope: float = 0.2  # negative slope of the leaky ReLUs (section 6.1)
+    bottleneck_norm: bool = False  # True: norm at the innermost map too (see Deviations)
 
     data_kind = "pairs"
+    retired_fields = (("latent_dim", 0),)  # z as input planes, which no preset used
 
     @property
     def multiple(self):
@@ -53,50 +61,58 @@ class Pix2PixConfig(TranslationConfig):
 
     def __post_init__(self):
         check_at_least(5, downs=self.downs)
-        check_at_least(0, latent_dim=self.latent_dim, l1_weight=self.l1_weight)
+        check_at_least(0, l1_weight=self.l1_weight)
         check_at_least(0, discriminator_weight=self.discriminator_weight, slope=self.slope)
         super().__post_init__()
 
 
 def generator(config):
-    """x (n, h, w, x_channels) -> y (n, h, w, y_channels) in [-1, 1]: a U-Net (section 6.1.1), h and w multiples of 2^downs.
+    """Build the U-Net generator G (section 6.1.1).
 
     Args:
-        config: a `Pix2PixConfig`; with a latent_dim, z follows x in the input's channels.
+        config: a `Pix2PixConfig`.
 
     Returns:
-        A built `keras.Model` for any image size.
+        A `keras.Model`, x (n, h, w, x_channels) -> y (n, h, w, y_channels), both in [-1, 1].
+        h and w must be multiples of 2^downs. Shapes in the comments are for the default config.
     """
-    biased = config.norm == "instance"  # batch norm has a bias of its own
-    widths = [
-        config.width * min(2**level, 8) for level in range(config.downs)
-    ]  # 64, 128, 256, 512, 512 ...
+    use_bias = config.norm == "instance"  # batch norm has its own bias
+    widths = [config.width * min(2**level, 8) for level in range(config.downs)]
+    innermost = config.downs - 1
 
-    image = keras.Input((None, None, config.x_channels + config.latent_dim), name="x")
-    x, skips = image, []
-    for level, width in enumerate(widths):
-        x = downsample(width, biased)(
-            keras.layers.LeakyReLU(config.slope)(x) if level else x
-        )  # (n, 128, 128, 64), (n, 64, 64, 128) ... (n, 1, 1, 512)
-        if 0 < level < config.downs - 1 or (level and config.bottleneck_norm):
+    image = keras.Input((None, None, config.x_channels), name="x")
+    x = downsample(config.width, use_bias)(image)  # (n, 128, 128, 64)
+    skips = [x]
+    for level in range(1, config.downs):  # (n, 64, 64, 128) ... (n, 1, 1, 512)
+        x = keras.layers.LeakyReLU(config.slope)(x)
+        x = downsample(widths[level], use_bias)(x)
+        if level < innermost or config.bottleneck_norm:
             x = norm_layer(config.norm, config.test_norm)(x)
         skips.append(x)
+
     x = keras.layers.ReLU()(skips.pop())
-    for level in range(config.downs - 1, 0, -1):
-        x = upsample(
-            x, widths[level - 1], 4, config.upsampling, biased
-        )  # (n, 2, 2, 512) ... (n, 128, 128, 64)
+    for level in range(innermost, 0, -1):  # (n, 2, 2, 1024) ... (n, 128, 128, 128)
+        x = upsample(x, widths[level - 1], 4, config.upsampling, use_bias)
         x = norm_layer(config.norm, config.test_norm)(x)
-        if 4 <= level < config.downs - 1:
+        if 4 <= level < innermost:
             x = Dropout(config.dropout, seed=level)(x)
         x = keras.layers.ReLU()(keras.layers.Concatenate()([skips.pop(), x]))
+
     x = upsample(x, config.y_channels, 4, config.upsampling)  # (n, 256, 256, 3)
     y = keras.layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(image, y, name="generator")
 
 
 def discriminator(config):
-    """(x, y) as channels (n, h, w, x_channels + y_channels) -> logits of patches (n, h', w', 1); see `patch_discriminator`."""
+    """Build the conditional PatchGAN discriminator D; see `patch_discriminator`.
+
+    Args:
+        config: a `Pix2PixConfig`.
+
+    Returns:
+        A `keras.Model`, the channels of x and of y (n, h, w, x_channels + y_channels) -> logits of
+        patches (n, h', w', 1).
+    """
     channels = config.x_channels + config.y_channels
     return patch_discriminator(
         channels, config.width, config.receptive_field, config.norm, "discriminator", config.slope
@@ -105,7 +121,7 @@ def discriminator(config):
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class Pix2Pix(TranslationModel):
-    """Conditional adversarial networks for pairs of images (Isola et al. 2016, arXiv 1611.07004).
+    """Conditional GAN for paired image-to-image translation (Isola et al. 2016, arXiv 1611.07004).
 
     Example:
         >>> model = Pix2Pix(Pix2PixConfig(image_size=32, downs=5, width=4))
@@ -124,42 +140,25 @@ class Pix2Pix(TranslationModel):
 
     @property
     def stochastic(self):
-        drops = self.config.test_dropout and self.config.dropout and self.config.downs > 5
-        return bool(drops or self.config.latent_dim)
+        return bool(self.config.test_dropout and self.config.dropout and self.config.downs > 5)
 
     def compute_losses(self, batch):
+        config, criterion = self.config, CRITERIA[self.config.objective]
         x, y = batch
-        criterion = CRITERIA[self.config.objective]
-        fake = self.generator(
-            self.with_noise(x, self.noise((batch_size_of(x), self.config.latent_dim), "z")),
-            training=True,
-        )  # G(x)
+        fake = self.generator(x, training=True)  # G(x)
         real_logits = self.discriminator(tf.concat([x, y], -1), training=True)  # D(x, y)
         fake_logits = self.discriminator(tf.concat([x, fake], -1), training=True)  # D(x, G(x))
+        real_loss, fake_loss = criterion(real_logits, 1.0), criterion(fake_logits, 0.0)
         adversarial, l1 = criterion(fake_logits, 1.0), absolute_error(y, fake)
         return {
-            "discriminator": self.config.discriminator_weight
-            * (criterion(real_logits, 1.0) + criterion(fake_logits, 0.0)),
-            "generator": adversarial + self.config.l1_weight * l1,
+            "discriminator": config.discriminator_weight * (real_loss + fake_loss),
+            "generator": adversarial + config.l1_weight * l1,
             "adversarial": adversarial,
             "l1": l1,
         }
 
-    def with_noise(self, x, z):
-        """x with z as planes beside it: (n, h, w, c), (n, latent_dim) -> (n, h, w, c + latent_dim)."""
-        if not self.config.latent_dim:
-            return x
-        planes = tf.broadcast_to(
-            z[:, None, None, :], (*tf.unstack(tf.shape(x)[:3]), self.config.latent_dim)
-        )
-        return tf.concat([x, tf.cast(planes, x.dtype)], -1)
-
-    def generator_of(self, direction, seed=0):
-        def generate(x, training):
-            z = sample_latent(batch_size_of(x), self.config.latent_dim, seed)
-            return self.generator(self.with_noise(x, z), training=training)
-
-        return generate
+    def generator_of(self, direction):
+        return self.generator
 
     def evaluation_columns(self, x, y, seed):
         return [x, self.translate(x, seed=seed), y]

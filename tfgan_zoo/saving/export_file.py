@@ -107,8 +107,8 @@ def translation_functions(model, format, size, direction):
     if model.stochastic:
         raise UserError(
             f"{format} has no random numbers from a seed, which this model draws at test time: "
-            "export a SavedModel, or if it uses model.test_dropout without model.latent_dim, set "
-            "it to false in the run's experiment.json: no weight depends on it."
+            "export a SavedModel, or set model.test_dropout to false in the run's experiment.json "
+            "(no weight depends on it)."
         )
     if not size and format == "tflite":
         size = (config.image_size, config.image_size)

@@ -1,4 +1,8 @@
-"""What happens around the steps of a run: progress, files, checkpoints, and the alarms. Only the chief has those that write."""
+"""Keras callbacks of a run: progress lines, files, checkpoints and health checks.
+
+Only the chief of a cluster has the callbacks that write files. Their order matters, see
+`train.chief_callbacks`.
+"""
 
 import csv
 import math
@@ -9,70 +13,90 @@ import time
 import keras
 import numpy as np
 
-from tfgan_zoo.runs import best_epoch, format_duration, log, read_metrics
+from tfgan_zoo.files import atomic_write
+from tfgan_zoo.runs import (
+    BEST,
+    EXPERIMENT,
+    METRICS,
+    best_epoch,
+    format_duration,
+    log,
+    read_metrics,
+)
 from tfgan_zoo.visualize import save_grid
+
+LOG_INTERVAL = 3.0  # minimum number of seconds between two progress lines
+REFRESH_INTERVAL = 0.5  # seconds between updates of the line on a terminal
+CLEAR_LINE = "\r\033[K"
 
 
 class UnhealthyError(RuntimeError):
-    """Training was stopped because a loss is NaN or infinite."""
+    """Training was stopped because a loss or a weight is NaN or infinite."""
 
 
 class Progress(keras.callbacks.Callback):
-    """Lines on stderr with the losses, images/s and the time left, one an epoch but at most one in 3 seconds; on a terminal the last
-    line also moves within the epoch."""
+    """Print losses, images/s and the remaining time on stderr.
+
+    There is one line per epoch, but at most one in 3 seconds. On a terminal the last line is also
+    updated within the epoch. At the end of an epoch, seconds and images_per_second are added to the
+    logs.
+
+    Args:
+        steps: steps per epoch.
+        batch_size: images per step.
+        epochs: number of the last epoch.
+    """
 
     def __init__(self, steps, batch_size, epochs):
         super().__init__()
         self.steps, self.batch_size, self.epochs = steps, batch_size, epochs
 
     def on_train_begin(self, logs=None):
-        self.done, self.measured, self.said = 0, None, 0.0
+        self.done, self.speed_start, self.last_log = 0, None, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch, self.epoch_begin, self.shown = epoch, time.time(), time.time()
+        self.epoch, self.epoch_begin, self.last_refresh = epoch, time.time(), time.time()
 
     def on_train_batch_end(self, batch, logs=None):
         self.done += self.model.steps_per_execution
-        if self.measured is None:  # the first call builds the graph and tells nothing about speed
-            self.measured = (time.time(), self.done)
-        if sys.stderr.isatty() and time.time() - self.shown > 0.5:
-            self.shown = time.time()
-            print(
-                f"\r\033[K{self.line(logs, batch + 1)}  step {batch + 1}/{self.steps}",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
+        if self.speed_start is None:
+            # Measure the speed after the first call, which builds the graph.
+            self.speed_start = (time.time(), self.done)
+        if sys.stderr.isatty() and time.time() - self.last_refresh > REFRESH_INTERVAL:
+            self.last_refresh = time.time()
+            line = f"{CLEAR_LINE}{self.line(logs, batch + 1)}  step {batch + 1}/{self.steps}"
+            print(line, end="", file=sys.stderr, flush=True)
 
     def on_epoch_end(self, epoch, logs=None):
         logs["seconds"] = time.time() - self.epoch_begin
         logs["images_per_second"] = self.steps * self.batch_size / logs["seconds"]
-        if time.time() - self.said > 3 or epoch + 1 == self.epochs:
-            self.said = time.time()
-            log(("\r\033[K" if sys.stderr.isatty() else "") + self.line(logs, self.steps))
+        if time.time() - self.last_log > LOG_INTERVAL or epoch + 1 == self.epochs:
+            self.last_log = time.time()
+            log((CLEAR_LINE if sys.stderr.isatty() else "") + self.line(logs, self.steps))
 
     def line(self, logs, step):
-        start, first = self.measured
-        rate = (self.done - first) / max(time.time() - start, 1e-9)  # steps a second
-        left = (self.epochs - self.epoch) * self.steps - step
+        """Return the line after `step` steps of the epoch."""
+        start, first = self.speed_start
+        steps_per_second = (self.done - first) / max(time.time() - start, 1e-9)
+        remaining = (self.epochs - self.epoch) * self.steps - step
         losses = "  ".join(
             f"{name} {value:.3f}"
             for name, value in logs.items()
             if name not in ("seconds", "images_per_second")
         )
-        speed = (
-            f"{rate * self.batch_size:,.0f} images/s  {format_duration(left / rate)} left"
-            if rate
-            else ""
-        )
+        speed = ""
+        if steps_per_second:
+            images_per_second = steps_per_second * self.batch_size
+            left = format_duration(remaining / steps_per_second)
+            speed = f"{images_per_second:,.0f} images/s  {left} left"
         return f"epoch {self.epoch + 1}/{self.epochs}  {losses}  {speed}"
 
 
 class HealthGuard(keras.callbacks.Callback):
-    """Stops at the first loss that is NaN or infinite, before anything of it is saved.
+    """Stop training at the first loss that is NaN or infinite, before anything is saved.
 
     Raises:
-        UnhealthyError: names the loss and the step.
+        UnhealthyError: the message names the loss and the step.
     """
 
     def on_train_batch_end(self, batch, logs=None):
@@ -83,31 +107,37 @@ class HealthGuard(keras.callbacks.Callback):
 
 
 class FailureWarnings(keras.callbacks.Callback):
-    """Says what the model finds wrong with an epoch (`ZooModel.diagnose`), each kind of trouble once."""
+    """Print each training failure that `ZooModel.diagnose` detects, once per kind of failure."""
 
     def __init__(self):
         super().__init__()
-        self.said = set()
+        self.reported = set()
 
     def on_epoch_end(self, epoch, logs=None):
         for kind, warning in self.model.diagnose(logs).items():
-            if kind not in self.said:
-                self.said.add(kind)
+            if kind not in self.reported:
+                self.reported.add(kind)
                 log(f"warning: {warning}")
 
 
 class Samples(keras.callbacks.Callback):
-    """Writes samples/epoch_0001.png ..., the same noise in every epoch, or the same images to translate (`fixed_images`)."""
+    """Write sample grids from the same input in every epoch: epoch_0001.png ...
+
+    Args:
+        folder: the folder to write to.
+        settings: a `TrainConfig`: sample_every, sample_count, epochs and seed.
+        fixed_images: images to translate or stylize, see `load_evaluation_images`; None for models
+            that generate images from noise.
+    """
 
     def __init__(self, folder, settings, fixed_images):
         super().__init__()
         self.folder, self.settings, self.fixed_images = folder, settings, fixed_images
 
     def on_epoch_end(self, epoch, logs=None):
-        self.epoch, self.written = (
-            epoch + 1,
-            (epoch + 1) % self.settings.sample_every == 0 or epoch + 1 == self.settings.epochs,
-        )
+        self.epoch = epoch + 1
+        is_last = self.epoch == self.settings.epochs
+        self.written = self.epoch % self.settings.sample_every == 0 or is_last
         if self.written:
             self.write()
 
@@ -116,6 +146,7 @@ class Samples(keras.callbacks.Callback):
             self.write()
 
     def write(self):
+        """Write the grid of the current epoch."""
         images, columns = self.model.sample_grid(
             self.settings.sample_count, self.settings.seed, self.fixed_images
         )
@@ -123,7 +154,14 @@ class Samples(keras.callbacks.Callback):
 
 
 class Evaluation(keras.callbacks.Callback):
-    """Measures the model every few epochs and after the last one; the scores join the epoch's row as eval_<score>."""
+    """Evaluate the model every few epochs and after the last one; add eval_<score> to the logs.
+
+    Args:
+        evaluator: an `Evaluator`.
+        metrics: names of metrics.
+        every: epochs between evaluations.
+        epochs: number of the last epoch.
+    """
 
     def __init__(self, evaluator, metrics, every, epochs):
         super().__init__()
@@ -133,27 +171,59 @@ class Evaluation(keras.callbacks.Callback):
         if (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs:
             scores = self.evaluator.measure(self.model, self.metrics)
             logs.update({f"eval_{name}": score.value for name, score in scores.items()})
-            log(
-                f"epoch {epoch + 1}  "
-                + "  ".join(format_score(name, score) for name, score in scores.items())
-            )
+            formatted = (format_score(name, score) for name, score in scores.items())
+            log(f"epoch {epoch + 1}  {'  '.join(formatted)}")
 
 
 def format_score(name, score):
-    return f"{name} {score.value:.4g}" + (
-        "" if score.real_reference is None else f" (real {score.real_reference:.4g})"
-    )
+    """Return "name value (real value)"."""
+    reference = score.real_reference
+    return f"{name} {score.value:.4g}" + ("" if reference is None else f" (real {reference:.4g})")
+
+
+class MetricsCSV(keras.callbacks.Callback):
+    """Append one row per epoch to metrics.csv. A resumed run drops the rows after its checkpoint.
+
+    Args:
+        path: the file.
+        first_epoch: number of finished epochs.
+    """
+
+    def __init__(self, path, first_epoch):
+        super().__init__()
+        self.path = path
+        rows = [row for row in read_metrics(path) if int(row["epoch"]) <= first_epoch]
+        if rows:
+            self.write(rows)
+        else:
+            path.unlink(missing_ok=True)
+
+    def write(self, rows):
+        """Write all rows; columns that appear later, such as scores, are empty in earlier rows."""
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        with (
+            atomic_write(self.path) as partial,
+            partial.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, fieldnames=columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = {name: f"{float(value):.6g}" for name, value in logs.items()}
+        row = {"epoch": epoch + 1, "step": int(self.model.step.numpy()), **values}
+        self.write([*read_metrics(self.path), row])
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Keeps the epoch with the best score in a run directory of its own, and stops when it has not been beaten for long.
+    """Keep the epoch with the best score in a run directory of its own; stop early if configured.
 
     Args:
         score: a column of metrics.csv.
-        lower: whether lower is better.
-        patience: evaluations without a better one before training stops; 0: never.
-        checkpoint: a `tf.train.Checkpoint`.
-        manager: a `tf.train.CheckpointManager` in <folder>/checkpoints.
+        lower: True if lower is better.
+        patience: number of evaluations without improvement after which training stops; 0: never.
+        checkpoint: a `tf.train.Checkpoint` with an `epoch` variable.
+        manager: a `tf.train.CheckpointManager` in RUN/best/checkpoints.
         run: the run directory.
     """
 
@@ -165,62 +235,34 @@ class KeepBest(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if self.score not in logs:
             return
-        best, since = best_epoch(read_metrics(self.run / "metrics.csv"), self.score, self.lower)
+        best, evaluations_since = best_epoch(
+            read_metrics(self.run / METRICS), self.score, self.lower
+        )
         if best == epoch + 1:
             self.checkpoint.epoch.assign(epoch + 1)
             self.manager.save(checkpoint_number=epoch + 1)
-            for name in ("experiment.json", "metrics.csv"):
-                shutil.copy(self.run / name, self.run / "best" / name)
-        elif self.patience and since >= self.patience:
+            for name in (EXPERIMENT, METRICS):
+                shutil.copy(self.run / name, self.run / BEST / name)
+        elif self.patience and evaluations_since >= self.patience:
             log(
-                f"stopping: {self.score} has been best after epoch {best}, {since} evaluations ago (kept in {self.run / 'best'})"
+                f"stopping early: the best {self.score} is from epoch {best}, "
+                f"{evaluations_since} evaluations ago (kept in {self.run / BEST})"
             )
             self.model.stop_training = True
 
 
-class MetricsCSV(keras.callbacks.Callback):
-    """Appends a row an epoch to metrics.csv; a resumed run drops the rows after its checkpoint."""
-
-    def __init__(self, path, first_epoch):
-        super().__init__()
-        self.path = path
-        rows = (
-            [row for row in read_metrics(path) if int(row["epoch"]) <= first_epoch]
-            if path.exists()
-            else []
-        )
-        if rows:
-            self.write(rows)
-        else:
-            path.unlink(missing_ok=True)
-
-    def write(self, rows):
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(
-                file, fieldnames=list(dict.fromkeys(name for row in rows for name in row))
-            )  # scores come later
-            writer.writeheader()
-            writer.writerows(rows)
-        partial.replace(self.path)
-
-    def on_epoch_end(self, epoch, logs=None):
-        row = {
-            "epoch": epoch + 1,
-            "step": int(self.model.step.numpy()),
-            **{k: f"{float(v):.6g}" for k, v in logs.items()},
-        }
-        self.write([*(read_metrics(self.path) if self.path.exists() else []), row])
-
-
 class Checkpoints(keras.callbacks.Callback):
-    """Saves everything that a run needs to go on, after the epoch's other files are written.
+    """Save everything that a resumed run needs, after the other files of the epoch are written.
 
-    TensorFlow writes a checkpoint under a temporary name and then renames its state file, so that a kill leaves the previous one usable.
+    TensorFlow writes a checkpoint under a temporary name and then renames its state file. If the
+    process is killed meanwhile, the previous checkpoint stays valid.
 
     Args:
         checkpoint: a `tf.train.Checkpoint` with an `epoch` variable.
         manager: its `tf.train.CheckpointManager`.
+
+    Raises:
+        UnhealthyError: a weight is NaN or infinite.
     """
 
     def __init__(self, checkpoint, manager):
@@ -228,10 +270,11 @@ class Checkpoints(keras.callbacks.Callback):
         self.checkpoint, self.manager = checkpoint, manager
 
     def on_epoch_end(self, epoch, logs=None):
-        bad = [w.path for w in self.model.weights if not np.isfinite(w.numpy()).all()]
-        if bad:
-            raise UnhealthyError(
-                f"the weight {bad[0]} became NaN or infinite by step {int(self.model.step.numpy())}"
-            )
+        for weight in self.model.weights:
+            if not np.isfinite(weight.numpy()).all():
+                step = int(self.model.step.numpy())
+                raise UnhealthyError(
+                    f"the weight {weight.path} became NaN or infinite by step {step}"
+                )
         self.checkpoint.epoch.assign(epoch + 1)
         self.manager.save(checkpoint_number=epoch + 1)

@@ -1,30 +1,38 @@
-"""From the name of a strategy to devices: the only place of the zoo that knows them."""
+"""Device strategies: the devices, the data set of each replica, and the chief of a cluster."""
 
 import os
 import platform
 
+import keras
 import tensorflow as tf
 
 from tfgan_zoo.errors import UserError, first_line
 
+TF_CONFIG_EXAMPLE = (
+    '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+)
+
 
 def make_strategy(name="auto", replicas=0):
-    """The `tf.distribute.Strategy` for `train.strategy` and `train.replicas`. Call it before TensorFlow touches a device.
+    """Create the `tf.distribute.Strategy` for train.strategy and train.replicas.
+
+    Call it before TensorFlow uses a device.
 
     Args:
-        name: "auto" (a TPU if there is one, else all GPUs, else the CPU), "cpu", "mirrored", "multiworker" (the cluster of TF_CONFIG)
-            or "tpu".
-        replicas: for "mirrored": how many devices, 0 for all; on a machine without GPUs so many logical CPUs.
+        name: "auto" (a TPU if there is one, otherwise all GPUs, otherwise the CPU), "cpu",
+            "mirrored", "multiworker" (the cluster of TF_CONFIG) or "tpu".
+        replicas: number of devices for "mirrored"; 0: all. Without GPUs they are logical CPUs.
 
     Raises:
-        UserError: the devices are not there.
+        UserError: the devices do not exist.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if name == "auto":
         name = "tpu" if has_tpu() else "mirrored" if len(gpus) > 1 or replicas > 1 else "default"
     if replicas and name != "mirrored":
         raise UserError(
-            f"train.replicas is for train.strategy=mirrored, received replicas={replicas} with strategy={name}"
+            "train.replicas needs train.strategy=mirrored, "
+            f"got replicas={replicas} with strategy={name}."
         )
     if name == "default":
         return tf.distribute.get_strategy()
@@ -37,37 +45,40 @@ def make_strategy(name="auto", replicas=0):
     if name == "multiworker":
         if "TF_CONFIG" not in os.environ:
             raise UserError(
-                "train.strategy=multiworker needs the environment variable TF_CONFIG, e.g. "
-                '\'{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}\', received TF_CONFIG=None'
+                "train.strategy=multiworker needs the environment variable TF_CONFIG, for example "
+                f"'{TF_CONFIG_EXAMPLE}'."
             )
         return tf.distribute.MultiWorkerMirroredStrategy()
     return tpu_strategy()
 
 
 def mirrored_devices(gpus, replicas):
+    """Return the names of the devices for a mirrored strategy; create logical CPUs if needed."""
     if gpus:
         if replicas > len(gpus):
-            raise UserError(f"there are {len(gpus)} GPUs, received train.replicas={replicas}")
+            raise UserError(f"there are {len(gpus)} GPUs, got train.replicas={replicas}.")
         return [f"/gpu:{i}" for i in range(replicas or len(gpus))]
     count = replicas or 1
     cpu = tf.config.list_physical_devices("CPU")[0]
+    devices = [tf.config.LogicalDeviceConfiguration()] * count
     try:
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * count
-        )
-    except RuntimeError:  # too late to change it; enough may be there already
+        tf.config.set_logical_device_configuration(cpu, devices)
+    except RuntimeError:  # too late to change it, but there may already be enough
         if len(tf.config.list_logical_devices("CPU")) < count:
             raise UserError(
-                f"TensorFlow already uses the CPU as one device: ask for replicas first thing in the process, received replicas={count}"
+                "TensorFlow already uses the CPU as one device: request replicas before anything "
+                f"else in the process, got replicas={count}."
             ) from None
     return [f"/cpu:{i}" for i in range(count)]
 
 
 def reduce_on_cpu():
+    """Return cross-device operations that sum on the first CPU."""
     return tf.distribute.ReductionToOneDevice(reduce_to_device="/cpu:0")
 
 
 def has_tpu():
+    """Return True if this machine has a TPU."""
     return bool(
         os.environ.get("TPU_NAME")
         or os.environ.get("TPU_ACCELERATOR_TYPE")
@@ -76,71 +87,68 @@ def has_tpu():
 
 
 def tpu_strategy():
-    """A strategy for the TPU of this machine (Colab, Kaggle, a TPU VM), the form that these document since 2025."""
+    """Create a strategy for the TPU of this machine (Colab, Kaggle, a TPU VM).
+
+    Raises:
+        UserError: no TPU, or a TensorFlow without TPU support.
+    """
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError) as error:
         raise UserError(
-            f"no TPU could be initialised; it needs tensorflow-tpu in place of tensorflow (see the README), received: {first_line(error)}"
+            "no TPU could be initialized: it needs tensorflow-tpu instead of tensorflow (see the "
+            f"README), got: {first_line(error)}"
         ) from error
     return tf.distribute.TPUStrategy(resolver)
 
 
 def is_chief(strategy):
-    """Whether this process writes files: true except for the other workers of a cluster."""
-    resolver = (
-        strategy.cluster_resolver
-        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        else None
-    )
-    return (
-        resolver is None
-        or not resolver.task_type
-        or (resolver.task_type in ("chief", "worker") and first_of_cluster(resolver))
-    )
-
-
-def first_of_cluster(resolver):
-    return resolver.task_type == "chief" or (
-        resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs
-    )
+    """Return True if this process writes files: all but the other workers of a cluster."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return True
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type or resolver.task_type == "chief":
+        return True
+    has_chief = "chief" in resolver.cluster_spec().jobs
+    return resolver.task_type == "worker" and resolver.task_id == 0 and not has_chief
 
 
 def distribute_dataset(strategy, make_dataset):
-    """The data set that `fit` takes under a strategy.
+    """Create the data set that `fit` takes under a strategy.
 
     Args:
         strategy: a `tf.distribute.Strategy`.
-        make_dataset: a function `(shard, shards) -> tf.data.Dataset` of the shard's part of every global batch.
+        make_dataset: function (shard, shards) -> `tf.data.Dataset` of a part of each global batch.
+
+    Returns:
+        A `tf.data.Dataset`, or a distributed data set if there are several replicas.
     """
     if strategy.num_replicas_in_sync == 1 and not isinstance(strategy, tf.distribute.TPUStrategy):
         return make_dataset(0, 1)
 
     def worker_dataset(context):
-        """This worker's replicas take turns: replica r of the cluster reads part r of each global batch."""
+        """Interleave the parts of this worker's replicas: replica r of the cluster reads part r."""
         replicas = strategy.num_replicas_in_sync // context.num_input_pipelines
         first = context.input_pipeline_id * replicas
         parts = [make_dataset(first + i, strategy.num_replicas_in_sync) for i in range(replicas)]
-        return (
-            parts[0]
-            if replicas == 1
-            else tf.data.Dataset.choose_from_datasets(
-                parts, tf.data.Dataset.range(replicas).repeat()
-            )
-        )
+        if replicas == 1:
+            return parts[0]
+        order = tf.data.Dataset.range(replicas).repeat()
+        return tf.data.Dataset.choose_from_datasets(parts, order)
 
     return strategy.distribute_datasets_from_function(worker_dataset)
 
 
 def describe_machine():
-    """One line about where this runs, for model cards."""
-    import keras
-
+    """Return one line about devices and versions, for model cards."""
     gpus = [
         tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
         for gpu in tf.config.list_physical_devices("GPU")
     ]
     devices = ", ".join(gpus) or f"{os.cpu_count()} {platform.machine()} CPU cores"
-    return f"{devices}, {platform.system()}, Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}"
+    return (
+        f"{devices}, {platform.system()}, Python {platform.python_version()}, "
+        f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
+    )

@@ -1,7 +1,11 @@
-"""From an experiment to data, model, steps and batches."""
+"""Prepare an experiment for training: data, model, steps and batches.
+
+Training, `tfgan-zoo train --dry-run`, the benchmark and the notebooks all use `prepare`.
+"""
 
 import dataclasses
 import math
+import typing
 
 import tensorflow as tf
 
@@ -11,58 +15,144 @@ from tfgan_zoo.data import pipeline
 from tfgan_zoo.data.datasets import load_for_experiment
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.evaluation import check_evaluation
+from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.runs import build_model, is_run_directory, read_experiment
+from tfgan_zoo.training import distribute
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """An experiment with its data and its compiled model."""
+
+    experiment: Experiment
+    strategy: tf.distribute.Strategy
+    data: typing.Any  # ImageData, or Domains for pairs and unpaired images
+    model: ZooModel
+    batch_size: int  # images per training step, over all replicas
+    steps_per_epoch: int
+
+    def batches(self, first_epoch=0, shard=0, shards=1):
+        """Return an endless `tf.data.Dataset` of batches; see `pipeline.batches`.
+
+        Args:
+            first_epoch: epoch to start at; 0 is the first.
+            shard: which part of each global batch to return.
+            shards: number of parts.
+        """
+        return pipeline.batches(
+            self.data,
+            self.experiment.data,
+            self.experiment.train.seed,
+            self.batch_size,
+            first_epoch,
+            steps_per_epoch=self.steps_per_epoch,
+            shard=shard,
+            shards=shards,
+            labels=self.model.needs_labels,
+        )
+
+    def dataset(self, first_epoch=0):
+        """Return the batches as `fit` takes them under the strategy."""
+        return distribute.distribute_dataset(
+            self.strategy, lambda shard, shards: self.batches(first_epoch, shard, shards)
+        )
+
+
+def prepare(
+    experiment: Experiment,
+    strategy: tf.distribute.Strategy | None = None,
+    data: typing.Any = None,
+) -> Prepared:
+    """Load the data, build the model and count the steps of an experiment.
+
+    Args:
+        experiment: an `Experiment`.
+        strategy: a `tf.distribute.Strategy`; None: the current one.
+        data: the data, if it is already loaded; None: load it.
+
+    Returns:
+        `Prepared`.
+
+    Raises:
+        UserError: data, model, batch size and epochs that do not fit together.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    replicas = strategy.num_replicas_in_sync
+    if experiment.data.batch_size % replicas:
+        raise UserError(
+            f"data.batch_size must be a multiple of the {replicas} replicas, "
+            f"got {experiment.data.batch_size}. To train on one device, set "
+            "train.strategy=mirrored train.replicas=1."
+        )
+    data = load_for_experiment(experiment) if data is None else data
+    model = build_model(experiment, strategy)
+    model.check_epochs(experiment.train.epochs)
+    check_labels(data, model)
+    batch_size = experiment.data.batch_size * model.batches_per_step
+    steps = experiment.train.steps_per_epoch or pipeline.steps_per_epoch(data, batch_size)
+    return Prepared(experiment, strategy, data, model, batch_size, steps)
 
 
 def describe(source, *overrides):
-    """What `train` would do, without training: experiment, data, steps and parameters."""
+    """Return what `train` would do, without training.
+
+    Args:
+        source: as for `train`.
+        *overrides: strings `section.field=value`.
+
+    Returns:
+        A dict for JSON: experiment, data, steps_per_epoch, and parameters by player.
+    """
     experiment = resolve_experiment(source, *overrides)
     check_evaluation(experiment)
-    images = load_for_experiment(experiment)
-    model = build_model(experiment, tf.distribute.get_strategy())
-    model.check_epochs(experiment.train.epochs)
-    check_labels(images, model)
-    steps = experiment.train.steps_per_epoch or pipeline.steps_per_epoch(
-        images, experiment.data.batch_size * model.batches_per_step
-    )
+    prepared = prepare(experiment)
     parameters = {
-        name: sum(math.prod(v.shape) for v in variables)
-        for name, variables in model.player_variables().items()
+        name: sum(math.prod(variable.shape) for variable in variables)
+        for name, variables in prepared.model.player_variables().items()
     }
     return {
         "experiment": dataclasses.asdict(experiment),
-        "data": images.description,
-        "steps_per_epoch": steps,
+        "data": prepared.data.description,
+        "steps_per_epoch": prepared.steps_per_epoch,
         "parameters": parameters,
     }
 
 
 def resolve_experiment(source, *overrides):
-    """The experiment that a preset's name, an `Experiment` or a run directory stands for."""
-    if not isinstance(source, Experiment):
-        source = (
-            read_experiment(source) if is_run_directory(source) else presets.experiment(str(source))
-        )
-    source.check_trains()
-    return source.override(*overrides)
+    """Return the `Experiment` of a preset's name, a run directory, or an `Experiment` itself.
+
+    Raises:
+        UserError: an unknown preset or override, or a model that is not trained.
+    """
+    if isinstance(source, Experiment):
+        experiment = source
+    elif is_run_directory(source):
+        experiment = read_experiment(source)
+    else:
+        experiment = presets.experiment(str(source))
+    experiment.check_trains()
+    return experiment.override(*overrides)
 
 
-def check_labels(images, model):
-    """Refuses to train a conditional model on images without labels, or on more classes than it has."""
+def check_labels(data, model):
+    """Raise `UserError` unless the data has the labels that a conditional model needs."""
     if not model.needs_labels:
         return
-    if images.labels is None:
+    if data.labels is None:
         raise UserError(
-            f"{type(model).__name__} needs labels, which {images.name} lacks: put its pictures into one sub-folder a class, or add a "
-            "labels.csv"
+            f"{type(model).__name__} needs labels, which {data.name} lacks: put the images of "
+            "each class into a subfolder of its own, or add a labels.csv."
         )
-    vectors, wanted = images.labels.ndim == 2, model.config.condition
-    if vectors != (wanted == "vector"):
-        kind = "vectors" if vectors else "classes"
+    vectors, condition = data.labels.ndim == 2, model.config.condition
+    if vectors != (condition == "vector"):
+        kind, setting = ("vectors", "vector") if vectors else ("classes", "label")
         raise UserError(
-            f"{images.name} has {kind}: use model.condition={'vector' if vectors else 'label'}, received condition={wanted}"
+            f"{data.name} has {kind}: use model.condition={setting}, "
+            f"got model.condition={condition}."
         )
-    if len(images.classes) > model.classes or (vectors and len(images.classes) < model.classes):
+    count = len(data.classes)
+    if count > model.classes or (vectors and count < model.classes):
         raise UserError(
-            f"{images.name} has {len(images.classes)} {'columns' if vectors else 'classes'}, received classes={model.classes}"
+            f"{data.name} has {count} {'columns' if vectors else 'classes'}, "
+            f"got model.classes={model.classes}."
         )

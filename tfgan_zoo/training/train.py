@@ -1,9 +1,9 @@
-"""train(experiment, run_dir): from an experiment to a run directory, the only caller of `fit`. Started again, it goes on."""
+"""Train an experiment in a run directory, or resume a run."""
 
+import contextlib
 import json
-import math
+import os
 import pathlib
-import shutil
 import tempfile
 import time
 
@@ -12,20 +12,29 @@ import tensorflow as tf
 
 from tfgan_zoo import presets
 from tfgan_zoo.config import Experiment
-from tfgan_zoo.data import pipeline
-from tfgan_zoo.data.datasets import load_evaluation_images, load_for_experiment
+from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.errors import UserError, check_choice
 from tfgan_zoo.evaluation import (
     best_score,
     check_evaluation,
     evaluator_for,
-    metrics_of,
+    run_metrics,
     stopped_early,
 )
-from tfgan_zoo.files import write_text
+from tfgan_zoo.files import atomic_write, write_text
 from tfgan_zoo.runs import (
+    ANIMATION,
+    BEST,
+    CHECKPOINTS,
+    CURVES,
+    EXPERIMENT,
+    KERAS_MODEL,
+    METRICS,
+    RESULT,
+    SAMPLES,
+    SAVED_MODEL,
+    TENSORBOARD,
     best_epoch,
-    build_model,
     format_duration,
     is_run_directory,
     log,
@@ -34,278 +43,339 @@ from tfgan_zoo.runs import (
 )
 from tfgan_zoo.saving.saved_model import export
 from tfgan_zoo.training import callbacks, distribute
-from tfgan_zoo.training.prepare import check_labels, resolve_experiment
+from tfgan_zoo.training.prepare import prepare, resolve_experiment
 from tfgan_zoo.visualize import save_animation, save_curves
 
 
-def train(source, *overrides, run_dir=None):
-    """Trains a preset, or goes on with a run.
+def train(
+    source: str | os.PathLike | Experiment,
+    *overrides: str,
+    run_dir: str | os.PathLike | None = None,
+) -> dict:
+    """Train a preset, or resume a run.
 
-    The run directory holds experiment.json, metrics.csv, samples/, checkpoints/, model.keras, saved_model/ (with a model card),
-    losses.png, samples.gif and result.json; with train.best also best/, a run directory of the best epoch. Killed at any moment and started
-    again, it loses at most the epoch at work, and on CPU it ends with the very weights of a run that was never interrupted.
+    The files of the run directory are listed in `tfgan_zoo.runs`. A run can be killed at any
+    moment and resumed. At most the unfinished epoch is lost. On CPU the final weights are bit for
+    bit those of an uninterrupted run.
 
     Args:
-        source: the name of a preset, an `Experiment`, or an existing run directory to go on with.
+        source: name of a preset, an `Experiment`, or a run directory to resume.
         *overrides: strings `section.field=value`.
-        run_dir: where everything goes; runs/<preset> where it is missing.
+        run_dir: the run directory; None: runs/<preset>, or `source` if it is a run directory.
 
     Returns:
-        A dict: run_dir, preset, epochs, seconds (of training), metrics (means over the last epoch), weights_sha256, machine.
+        A dict: run_dir, preset, epochs, seconds (training time), metrics (means over the last
+        epoch), best_epoch (with train.best), weights_sha256, data, machine. In a cluster only the
+        chief returns all of it.
 
     Raises:
-        UserError: a mistake that the message says how to mend.
-        callbacks.UnhealthyError: a loss became NaN or infinite; the last healthy checkpoint is kept.
+        UserError: an error that the user can correct.
+        callbacks.UnhealthyError: a loss or a weight became NaN or infinite. The last healthy
+            checkpoint is kept.
     """
+    # 1. Resolve the experiment and check what can be checked before anything is loaded.
     experiment = resolve_experiment(source, *overrides)
-    if run_dir is None and not isinstance(source, Experiment) and is_run_directory(source):
-        run_dir = source
-    run = pathlib.Path(run_dir or pathlib.Path("runs") / experiment.preset)
-    settings = experiment.train
+    run = run_directory(source, experiment, run_dir)
     check_same_experiment(run, experiment)
-    strategy = distribute.make_strategy(settings.strategy, settings.replicas)
-    chief = distribute.is_chief(strategy)
-    replicas = strategy.num_replicas_in_sync
-    if experiment.data.batch_size % replicas:
-        raise UserError(
-            f"data.batch_size must be a multiple of the {replicas} replicas, received batch_size={experiment.data.batch_size} "
-            "(or train on one device, with train.strategy=mirrored train.replicas=1)"
-        )
-    if settings.tensorboard:
-        check_tensorboard()
     check_evaluation(experiment)
+    check_tensorboard(experiment)
 
-    images = load_for_experiment(experiment)
-    model = build_model(experiment, strategy)
-    model.check_epochs(settings.epochs)
-    check_labels(images, model)
-    batch_size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, batch_size)
-    if model.steps_per_execution != math.gcd(steps, model.steps_per_execution):
-        model.steps_per_execution = max(
-            n for n in range(1, settings.steps_per_execution + 1) if steps % n == 0
-        )
-        log(
-            f"train.steps_per_execution={settings.steps_per_execution} does not divide {steps} steps: using {model.steps_per_execution}"
-        )
+    # 2. Prepare devices, data, model and steps.
+    settings = experiment.train
+    strategy = distribute.make_strategy(settings.strategy, settings.replicas)
+    prepared = prepare(experiment, strategy)
+    model = prepared.model
+    set_steps_per_execution(model, prepared.steps_per_epoch)
 
+    # 3. Restore the latest checkpoint.
     checkpoint = tf.train.Checkpoint(model=model, epoch=tf.Variable(0, dtype=tf.int64))
-    manager = tf.train.CheckpointManager(checkpoint, str(run / "checkpoints"), max_to_keep=2)
+    manager = tf.train.CheckpointManager(checkpoint, str(run / CHECKPOINTS), max_to_keep=2)
     if manager.latest_checkpoint:
         checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
     first_epoch = int(checkpoint.epoch.numpy())
 
-    if chief:
-        evaluations = evaluation_callbacks(
-            experiment, model
-        )  # before anything is written: they may refuse
-        fixed_images = (
-            None
-            if experiment.task == "generate"
-            else load_evaluation_images(experiment, "val", settings.sample_count)
-        )
-        write_text(run / "experiment.json", experiment.to_json())
-        (run / "samples").mkdir(exist_ok=True)
-        changed = (
-            experiment.differences(presets.experiment(experiment.preset))
-            if experiment.preset in presets.PRESETS
-            else {}
-        )
-        log(
-            f"{experiment.preset}{''.join(f' {name}={mine}' for name, (mine, _) in changed.items())}"
-        )
-        log(
-            f"{images.description}; {steps} steps of {batch_size} an epoch; {distribute.describe_machine()}"
-        )
-        if (
-            experiment.task == "translate"
-            and settings.epochs < experiment.model.constant_epochs + experiment.model.decay_epochs
-        ):
-            log(
-                "the learning rate will not have fallen to its end: see model.constant_epochs and model.decay_epochs"
-            )
-        done = stopped_early(run, experiment)
-        going_on = f"{'stopped early' if done else 'going on'} after epoch {first_epoch}"
-        log(f"{going_on if first_epoch else 'starting'} in {run}")
-        watchers = [
-            callbacks.HealthGuard(),
-            callbacks.Progress(steps, batch_size, settings.epochs),
-            callbacks.FailureWarnings(),
-            callbacks.Samples(run / "samples", settings, fixed_images),
-            *evaluations,
-            callbacks.MetricsCSV(run / "metrics.csv", first_epoch),
-        ]
-        if settings.best:
-            keeper = tf.train.CheckpointManager(
-                checkpoint, str(run / "best" / "checkpoints"), max_to_keep=1
-            )
-            watchers.append(
-                callbacks.KeepBest(
-                    *best_score(experiment), settings.patience, checkpoint, keeper, run
-                )
-            )
-        if settings.tensorboard:
-            watchers.append(
-                keras.callbacks.TensorBoard(str(run / "tensorboard"), write_graph=False)
-            )
-        watchers.append(callbacks.Checkpoints(checkpoint, manager))
-    else:
-        # TensorFlow wants every worker to take part in saving; only the chief's files are kept.
-        folder = tempfile.mkdtemp(prefix="tfgan-zoo-worker-")
-        worker_manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
-        watchers = [callbacks.HealthGuard(), callbacks.Checkpoints(checkpoint, worker_manager)]
+    with contextlib.ExitStack() as stack:
+        # 4. Create the callbacks. Only the chief writes files.
+        chief = distribute.is_chief(strategy)
+        if chief:
+            run_callbacks = chief_callbacks(prepared, run, checkpoint, manager, first_epoch)
+            begin_run(prepared, run, first_epoch)
+        else:
+            # TensorFlow requires every worker to take part in saving. Discard the worker's files.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tfgan-zoo-worker-"))
+            discarded = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
+            run_callbacks = [
+                callbacks.HealthGuard(),
+                callbacks.Checkpoints(checkpoint, discarded),
+            ]
 
-    if first_epoch < settings.epochs and not stopped_early(run, experiment):
-        dataset = distribute.distribute_dataset(
-            strategy,
-            lambda shard, shards: pipeline.batches(
-                images,
-                experiment.data,
-                settings.seed,
-                batch_size,
-                first_epoch,
-                steps_per_epoch=steps,
-                shard=shard,
-                shards=shards,
-                labels=model.needs_labels,
-            ),
-        )
-        try:
-            model.fit(
-                dataset,
-                epochs=settings.epochs,
-                initial_epoch=first_epoch,
-                steps_per_epoch=steps,
-                callbacks=watchers,
-                shuffle=False,
-                verbose=0,
-            )
-        except KeyboardInterrupt:
-            done = int(checkpoint.epoch.numpy())
-            log(
-                f"\nstopped; {done} of {settings.epochs} epochs are saved. To go on: tfgan-zoo train {run}"
-            )
-            raise
-        except callbacks.UnhealthyError as error:
-            kept = manager.latest_checkpoint or "none: no epoch was finished"
-            raise callbacks.UnhealthyError(
-                f"{error}; the last healthy checkpoint is {kept}"
-            ) from None
-        finally:
-            if not chief:
-                shutil.rmtree(folder, ignore_errors=True)
-    if not chief:
-        return {
-            "run_dir": str(run),
-            "preset": experiment.preset,
-            "epochs": settings.epochs,
-            "weights_sha256": model.weights_sha256(),
-        }
-    return write_results(run, experiment, model, images)
+        # 5. Fit and finish.
+        if first_epoch < settings.epochs and not stopped_early(run, experiment):
+            fit(prepared, run, run_callbacks, first_epoch, checkpoint, manager)
+    return finish(prepared, run) if chief else worker_result(prepared, run)
 
 
-def write_results(run, experiment, model, images):
-    """Writes what a finished run ends with, and says where it is."""
-    begin = time.time()
-    rows = read_metrics(run / "metrics.csv")
-    partial = run / "partial.keras"
-    model.save(partial)
-    partial.replace(run / "model.keras")
-    save_curves(rows, run / "losses.png", experiment.preset)
-    save_animation(sorted((run / "samples").glob("epoch_*.png")), run / "samples.gif")
-    result = {
-        "run_dir": str(run),
-        "preset": experiment.preset,
-        "epochs": int(rows[-1]["epoch"]),
-        "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
-        "metrics": {
-            name: float(value)
-            for name, value in rows[-1].items()
-            if value and name not in ("epoch", "seconds")
-        },
-        **(
-            {"best_epoch": best_epoch(rows, *best_score(experiment))[0]}
-            if experiment.train.best
-            else {}
-        ),
-        "weights_sha256": model.weights_sha256(),
-        "data": images.description,
-        "machine": distribute.describe_machine(),
-    }
-    write_text(run / "result.json", json.dumps(result, indent=2))
-    export(run, run / "saved_model", replace=True)
-    log(
-        f"trained {result['epochs']} epochs in {format_duration(result['seconds'])}, finished in {time.time() - begin:.0f} s more"
-    )
-    return result
+# --- 1. resolve and check
 
 
-def summary(result):
-    """Where everything of a finished run is, for people."""
-    run = pathlib.Path(result["run_dir"])
-    samples = sorted((run / "samples").glob("epoch_*.png"))[-1]
-    experiment = read_experiment(run)
-    style = " --style PAINTING" if experiment.data_kind == "domains" else ""
-    use = {
-        "generate": f"sample {run} -n 100 --seed 1 -o more.png",
-        "translate": f"translate {run} PICTURE -o translated.png",
-        "stylize": f"stylize PICTURE --preset {run}{style} -o stylized.png",
-    }[experiment.task]
-    return "\n".join(
-        [
-            f"samples      {samples}   (all epochs: {run / 'samples.gif'})",
-            f"losses       {run / 'losses.png'}, {run / 'metrics.csv'}",
-            f"SavedModel   {run / 'saved_model'}   (model card: {run / 'saved_model' / 'README.md'})",
-            f"Keras model  {run / 'model.keras'}",
-            f"more images  tfgan-zoo {use}",
-        ]
-    )
+def run_directory(source, experiment, run_dir):
+    """Return the path of the run directory."""
+    if run_dir is None and not isinstance(source, Experiment) and is_run_directory(source):
+        return pathlib.Path(source)
+    return pathlib.Path(run_dir or pathlib.Path("runs", experiment.preset))
 
 
 def check_same_experiment(run, experiment):
-    """Refuses to mix two experiments in one run directory; only more epochs and another patience are welcome."""
-    if not (run / "experiment.json").is_file():
+    """Raise `UserError` if the run directory holds another experiment.
+
+    More epochs and another patience are allowed.
+    """
+    if not (run / EXPERIMENT).is_file():
         if run.is_dir() and any(run.iterdir()):
             raise UserError(f"{run} has files but no experiment.json: choose another --run-dir")
         return
     before = read_experiment(run)
-    different = experiment.differences(before)
-    if (
-        different.keys() <= {"train.epochs", "train.patience"}
-        and experiment.train.epochs >= before.train.epochs
-    ):
+    differences = experiment.differences(before)
+    allowed = differences.keys() <= {"train.epochs", "train.patience"}
+    if allowed and experiment.train.epochs >= before.train.epochs:
         return
-    if different:
-        lines = "; ".join(
-            f"{name} is {theirs!r} there and {mine!r} here"
-            for name, (mine, theirs) in different.items()
-        )
-        raise UserError(
-            f"{run} holds another experiment: {lines}. Choose another --run-dir, or go on with: tfgan-zoo train {run}"
-        )
+    lines = "; ".join(
+        f"{name} is {old!r} there and {new!r} here" for name, (new, old) in differences.items()
+    )
+    raise UserError(
+        f"{run} holds another experiment: {lines}. Choose another --run-dir, or resume the run "
+        f"with: tfgan-zoo train {run}"
+    )
 
 
-def evaluation_callbacks(experiment, model):
-    """The callback that measures the model from time to time, if the experiment wants it."""
-    settings = experiment.train
-    if not settings.evaluate_every:
-        return []
-    options = (settings.evaluate_samples, settings.seed, settings.evaluate_features)
-    evaluator = evaluator_for(experiment, model, *options, validate=True)
-    names = evaluator.names(model, metrics_of(experiment))  # refuses what cannot be measured
-    if settings.best and experiment.task != "generate":
-        check_choice(
-            "train.best (of train.evaluate_metrics)",
-            settings.best,
-            evaluator.score_names(model, names),
-        )
-    return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
-
-
-def check_tensorboard():
+def check_tensorboard(experiment):
+    """Raise `UserError` if TensorBoard logs are requested and TensorBoard is not installed."""
+    if not experiment.train.tensorboard:
+        return
     try:
         import tensorboard  # noqa: F401
     except ImportError:
         raise UserError(
-            'train.tensorboard needs the extra: pip install "tfgan_zoo[tensorboard]"'
+            'train.tensorboard needs an extra: pip install "tfgan_zoo[tensorboard]"'
         ) from None
+
+
+# --- 2. prepare
+
+
+def set_steps_per_execution(model, steps):
+    """Lower the model's `steps_per_execution` to a number that divides the steps of an epoch."""
+    requested = model.steps_per_execution
+    model.steps_per_execution = max(n for n in range(1, requested + 1) if steps % n == 0)
+    if model.steps_per_execution != requested:
+        log(
+            f"train.steps_per_execution={requested} does not divide {steps} steps: "
+            f"using {model.steps_per_execution}"
+        )
+
+
+# --- 4. callbacks
+
+
+def no_images(experiment):
+    """Return None: the sample grids are generated from noise."""
+    return None
+
+
+def validation_images(experiment):
+    """Return the validation images that the sample grids show in every epoch."""
+    return load_evaluation_images(experiment, "val", experiment.train.sample_count)
+
+
+FIXED_IMAGES = {  # by task: the input of the sample grids
+    "generate": no_images,
+    "translate": validation_images,
+    "stylize": validation_images,
+}
+
+
+def chief_callbacks(prepared, run, checkpoint, manager, first_epoch):
+    """Return the callbacks of the process that writes the run's files.
+
+    Their order is a contract. At the end of an epoch each one may use what those before it wrote:
+    `Progress` adds seconds and images_per_second to the logs, `Evaluation` adds eval_..., and
+    `MetricsCSV` writes all of them as the epoch's row. `KeepBest` reads the file with that row.
+    `Checkpoints` is last, so that a checkpoint exists only for epochs whose files are complete.
+
+    Raises:
+        UserError: a metric that does not apply to the model or the data.
+    """
+    experiment, model = prepared.experiment, prepared.model
+    settings = experiment.train
+    fixed_images = FIXED_IMAGES[experiment.task](experiment)
+    evaluation = evaluation_callbacks(experiment, model)
+    keep_best, tensorboard = [], []
+    if settings.best:
+        best = tf.train.CheckpointManager(checkpoint, str(run / BEST / CHECKPOINTS), max_to_keep=1)
+        score, lower = best_score(experiment)
+        keep_best = [callbacks.KeepBest(score, lower, settings.patience, checkpoint, best, run)]
+    if settings.tensorboard:
+        tensorboard = [keras.callbacks.TensorBoard(str(run / TENSORBOARD), write_graph=False)]
+    return [
+        callbacks.HealthGuard(),
+        callbacks.Progress(prepared.steps_per_epoch, prepared.batch_size, settings.epochs),
+        callbacks.FailureWarnings(),
+        callbacks.Samples(run / SAMPLES, settings, fixed_images),
+        *evaluation,
+        callbacks.MetricsCSV(run / METRICS, first_epoch),
+        *keep_best,
+        *tensorboard,
+        callbacks.Checkpoints(checkpoint, manager),
+    ]
+
+
+def evaluation_callbacks(experiment, model):
+    """Return the callback that evaluates the model during training, in a list; or an empty list.
+
+    Raises:
+        UserError: a metric that does not apply to the model or the data.
+    """
+    settings = experiment.train
+    if not settings.evaluate_every:
+        return []
+    evaluator = evaluator_for(
+        experiment,
+        model,
+        samples=settings.evaluate_samples,
+        seed=settings.seed,
+        network=settings.evaluate_features,
+        validate=True,
+    )
+    names = evaluator.names(model, run_metrics(experiment))
+    if settings.best:
+        scores = evaluator.score_names(model, names)
+        check_choice("train.best (of train.evaluate_metrics)", settings.best, scores)
+    return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
+
+
+def begin_run(prepared, run, first_epoch):
+    """Write experiment.json and log what is about to be trained."""
+    experiment, epochs = prepared.experiment, prepared.experiment.train.epochs
+    write_text(run / EXPERIMENT, experiment.to_json())
+    (run / SAMPLES).mkdir(exist_ok=True)
+    changed = {}
+    if experiment.preset in presets.PRESETS:
+        changed = experiment.differences(presets.experiment(experiment.preset))
+    log(" ".join([experiment.preset, *(f"{name}={new}" for name, (new, _) in changed.items())]))
+    log(
+        f"{prepared.data.description}; {prepared.steps_per_epoch} steps of {prepared.batch_size} "
+        f"images per epoch; {distribute.describe_machine()}"
+    )
+    warning = prepared.model.epochs_warning(epochs)
+    if warning:
+        log(f"warning: {warning}")
+    if not first_epoch:
+        log(f"starting in {run}")
+    elif stopped_early(run, experiment):
+        log(f"stopped early after epoch {first_epoch} in {run}")
+    else:
+        log(f"resuming after epoch {first_epoch} in {run}")
+
+
+# --- 5. fit and finish
+
+
+def fit(prepared, run, run_callbacks, first_epoch, checkpoint, manager):
+    """Train from `first_epoch` on; say what is kept if training is interrupted."""
+    epochs = prepared.experiment.train.epochs
+    try:
+        prepared.model.fit(
+            prepared.dataset(first_epoch),
+            epochs=epochs,
+            initial_epoch=first_epoch,
+            steps_per_epoch=prepared.steps_per_epoch,
+            callbacks=run_callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+    except KeyboardInterrupt:
+        saved = int(checkpoint.epoch.numpy())
+        log(f"\nstopped; {saved} of {epochs} epochs are saved. To resume: tfgan-zoo train {run}")
+        raise
+    except callbacks.UnhealthyError as error:
+        latest = manager.latest_checkpoint or "none, because no epoch was finished"
+        raise callbacks.UnhealthyError(
+            f"{error}; the last healthy checkpoint is {latest}"
+        ) from None
+
+
+def finish(prepared, run):
+    """Write the files of a finished run and return its result; see `train`.
+
+    The SavedModel is exported from the run directory and not from the model in memory. So the model
+    that is exported and verified is the one in the checkpoint.
+    """
+    begin = time.time()
+    experiment, model = prepared.experiment, prepared.model
+    rows = read_metrics(run / METRICS)
+    with atomic_write(run / KERAS_MODEL) as partial:
+        model.save(partial)
+    save_curves(rows, run / CURVES, experiment.preset)
+    save_animation(sorted((run / SAMPLES).glob("epoch_*.png")), run / ANIMATION)
+    last = rows[-1]
+    result = {
+        "run_dir": str(run),
+        "preset": experiment.preset,
+        "epochs": int(last["epoch"]),
+        "seconds": round(sum(float(row["seconds"]) for row in rows), 1),
+        "metrics": {
+            name: float(value)
+            for name, value in last.items()
+            if value and name not in ("epoch", "seconds")
+        },
+    }
+    if experiment.train.best:
+        result["best_epoch"], _ = best_epoch(rows, *best_score(experiment))
+    result |= {
+        "weights_sha256": model.weights_sha256(),
+        "data": prepared.data.description,
+        "machine": distribute.describe_machine(),
+    }
+    write_text(run / RESULT, json.dumps(result, indent=2))
+    export(run, run / SAVED_MODEL, replace=True)
+    log(
+        f"trained {result['epochs']} epochs in {format_duration(result['seconds'])}, "
+        f"wrote the results in {time.time() - begin:.0f} s"
+    )
+    return result
+
+
+def worker_result(prepared, run):
+    """Return the result of a worker that is not the chief."""
+    return {
+        "run_dir": str(run),
+        "preset": prepared.experiment.preset,
+        "epochs": prepared.experiment.train.epochs,
+        "weights_sha256": prepared.model.weights_sha256(),
+    }
+
+
+USE = {  # by task: how to use a trained model on the command line
+    "generate": "sample {run} -n 100 --seed 1 -o more.png",
+    "translate": "translate {run} IMAGE -o translated.png",
+    "stylize": "stylize IMAGE --preset {run}{style} -o stylized.png",
+}
+
+
+def summary(result):
+    """Return lines with the paths of a finished run's files and a command that uses the model."""
+    run = pathlib.Path(result["run_dir"])
+    experiment = read_experiment(run)
+    latest = max((run / SAMPLES).glob("epoch_*.png"))
+    style = " --style PAINTING" if experiment.data_kind == "domains" else ""
+    use = USE[experiment.task].format(run=run, style=style)
+    saved_model = run / SAVED_MODEL
+    return "\n".join(
+        [
+            f"samples      {latest}   (all epochs: {run / ANIMATION})",
+            f"losses       {run / CURVES}, {run / METRICS}",
+            f"SavedModel   {saved_model}   (model card: {saved_model / 'README.md'})",
+            f"Keras model  {run / KERAS_MODEL}",
+            f"more images  tfgan-zoo {use}",
+        ]
+    )

@@ -1,0 +1,50 @@
+"""Test the preparation of an experiment: data, model, steps and batches."""
+
+import numpy as np
+import pytest
+
+from tfgan_zoo import presets
+from tfgan_zoo.data.datasets import load_for_experiment
+from tfgan_zoo.errors import UserError
+from tfgan_zoo.training import prepare, train
+from tfgan_zoo.training.distribute import make_strategy
+
+
+def test_batches_are_the_global_batch_in_parts_from_any_epoch():
+    prepared = prepare.prepare(presets.experiment("cgan_tiny", "train.steps_per_epoch=3"))
+    assert (prepared.batch_size, prepared.steps_per_epoch) == (16, 3)
+    batches = [images.numpy() for images, _ in prepared.batches().take(4)]
+    (next_epoch,) = prepared.batches(first_epoch=1).take(1)
+    np.testing.assert_array_equal(next_epoch[0], batches[3])
+    parts = [prepared.batches(shard=shard, shards=2) for shard in range(2)]
+    parts = [next(iter(part))[0] for part in parts]
+    np.testing.assert_array_equal(np.concatenate(parts), batches[0])
+
+
+def test_loaded_data_is_used():
+    experiment = presets.experiment("dcgan_tiny", "train.steps_per_epoch=0")
+    data = load_for_experiment(experiment.override("data.limit=40"))
+    prepared = prepare.prepare(experiment, data=data)
+    assert prepared.data is data
+    assert prepared.steps_per_epoch == 2
+
+
+def test_the_batch_size_must_be_a_multiple_of_the_replicas():
+    experiment = presets.experiment("dcgan_tiny", "data.batch_size=15")
+    with pytest.raises(UserError, match="multiple of the 2 replicas, got 15"):
+        prepare.prepare(experiment, make_strategy("mirrored", 2))
+
+
+def test_dry_run_describes_what_train_would_do(tmp_path):
+    description = prepare.describe("dcgan_tiny", "train.steps_per_epoch=0")
+    assert description["steps_per_epoch"] == 1797 // 16
+    assert description["parameters"] == presets.PRESETS["dcgan_tiny"]["parameters"]
+    assert description["experiment"]["train"]["steps_per_epoch"] == 0
+    with pytest.raises(UserError, match="needs train.evaluate_every"):
+        prepare.describe("dcgan_tiny", "train.best=frechet_distance")
+
+
+def test_too_few_epochs_for_the_learning_rate_schedule_give_a_warning(tmp_path, capsys):
+    overrides = ["train.epochs=1", "train.steps_per_epoch=1"]
+    train.train("pix2pix_tiny", *overrides, run_dir=tmp_path)
+    assert "warning: the learning rate will not have decayed to 0" in capsys.readouterr().err
