@@ -224,9 +224,8 @@ def test_step_of_style_transfer_is_a_gradient(short):
 )
 def test_missing_data_are_replaced_by_synthetic_images(name, overrides, tmp_path, capsys):
     experiment = presets.experiment(name, *(override.format(tmp_path) for override in overrides))
-    batch_size = experiment.data.batch_size
-    images, synthetic = benchmark.load_or_synthesize(experiment, batch_size)
-    assert synthetic and len(images) >= batch_size
+    images, synthetic = benchmark.load_or_synthesize(experiment)
+    assert synthetic and len(images) >= experiment.data.batch_size
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "synthetic" in message and experiment.data.dataset in message
@@ -238,7 +237,7 @@ def test_missing_data_are_replaced_by_synthetic_images(name, overrides, tmp_path
 def test_wrong_path_raises(tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         path = tmp_path / "nowhere"
-        benchmark.load_or_synthesize(presets.experiment("dcgan_folder_64", f"data.path={path}"), 8)
+        benchmark.load_or_synthesize(presets.experiment("dcgan_folder_64", f"data.path={path}"))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,15 @@ import jinja2
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.data.datasets import LICENSES
 from tfgan_zoo.metrics.score import describe_settings, score_columns
-from tfgan_zoo.runs import format_duration, read_experiment, read_metrics
+from tfgan_zoo.runs import (
+    EVALUATION,
+    METRICS,
+    RESULT,
+    SAMPLES,
+    format_duration,
+    read_experiment,
+    read_metrics,
+)
 
 TEMPLATE = "model_card.md.j2"
 NOT_LOSSES = ("epoch", "step", "seconds", "images_per_second")  # columns of metrics.csv
@@ -35,8 +43,7 @@ def model_card(run, model, compact=False, license="unknown"):
         The Markdown text.
     """
     experiment = read_experiment(run)
-    metrics = run / "metrics.csv"
-    rows = read_metrics(metrics) if metrics.is_file() else []
+    rows = read_metrics(run / METRICS)
     summary, paper, *_ = inspect.getdoc(sys.modules[type(model).__module__]).split("\n\n")
     return (
         environment()
@@ -46,7 +53,7 @@ def model_card(run, model, compact=False, license="unknown"):
             license=license,
             summary=summary,
             paper=paper,
-            has_image=model.task == "generate" or (run / "samples").is_dir(),
+            has_image=model.task == "generate" or (run / SAMPLES).is_dir(),
             properties=properties(run, experiment, model, rows, compact).items(),
             losses=last_losses(rows),
             signatures=", ".join(
@@ -74,7 +81,7 @@ def environment():
 
 def properties(run, experiment, model, rows, compact):
     """Return the properties of a model and its training: {name: value}."""
-    result = read_json(run / "result.json")
+    result = read_json(run / RESULT)
     parameters = ", ".join(
         f"{player} {sum(math.prod(variable.shape) for variable in variables):,}"
         for player, variables in model.player_variables().items()
@@ -128,7 +135,7 @@ def last_losses(rows):
 
 def evaluation_scores(run, model):
     """Return what `evaluate` stored for this model; of several evaluations the largest."""
-    results = [read_json(path) for path in sorted((run / "evaluation").glob("*.json"))]
+    results = [read_json(path) for path in sorted((run / EVALUATION).glob("*.json"))]
     results = [result for result in results if result["weights_sha256"] == model.weights_sha256()]
     if not results:
         return {"scores": []}

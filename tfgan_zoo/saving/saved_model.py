@@ -11,7 +11,14 @@ from tfgan_zoo.data import builtin_images
 from tfgan_zoo.data.transforms import resize_longer_side
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.files import write_text
-from tfgan_zoo.runs import is_run_directory, load_model, read_experiment
+from tfgan_zoo.runs import (
+    EXPERIMENT,
+    SAMPLES,
+    SAVED_MODEL,
+    is_run_directory,
+    load_model,
+    read_experiment,
+)
 from tfgan_zoo.saving.exported import load_exported
 from tfgan_zoo.saving.model_card import model_card
 from tfgan_zoo.visualize import pad_to_common_size, save_grid
@@ -40,7 +47,7 @@ def export(run, folder=None, replace: bool = False, compact: bool = False) -> pa
         RuntimeError: The exported model's images differ by more than 1/255.
     """
     run = pathlib.Path(run)
-    folder = pathlib.Path(folder or run / "saved_model")
+    folder = pathlib.Path(folder or run / SAVED_MODEL)
 
     # Check the arguments.
     if not is_run_directory(run):
@@ -71,7 +78,7 @@ def export(run, folder=None, replace: bool = False, compact: bool = False) -> pa
     # Add the sample image, the model card and the experiment.
     save_sample_image(model, run, partial / "samples.png")
     write_text(partial / "README.md", model_card(run, model, compact).rstrip("\n"))
-    write_text(partial / "experiment.json", read_experiment(run).to_json())
+    write_text(partial / EXPERIMENT, read_experiment(run).to_json())
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return folder
@@ -153,7 +160,7 @@ def save_generated_samples(model, run, path):
 
 
 def save_latest_sample_grid(model, run, path):
-    grids = sorted((run / "samples").glob("epoch_*.png"))
+    grids = sorted((run / SAMPLES).glob("epoch_*.png"))
     if grids:
         shutil.copy(grids[-1], path)
 

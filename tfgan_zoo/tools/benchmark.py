@@ -30,16 +30,17 @@ import rich.table
 import tensorflow as tf
 
 from tfgan_zoo import presets
-from tfgan_zoo.data import builtin_images, pipeline, tfds
+from tfgan_zoo.data import builtin_images, tfds
 from tfgan_zoo.data.datasets import ImageData, load_for_experiment
 from tfgan_zoo.errors import UserError, first_line
+from tfgan_zoo.models.adversarial import AdversarialConfig
 from tfgan_zoo.models.style_transfer import StyleTransfer, as_batch
-from tfgan_zoo.runs import build_model, log
+from tfgan_zoo.runs import log
 from tfgan_zoo.saving.exported import load_exported
 from tfgan_zoo.saving.saved_model import save_signatures
 from tfgan_zoo.tools.flops import flops
 from tfgan_zoo.training import distribute
-from tfgan_zoo.training.prepare import check_labels
+from tfgan_zoo.training.prepare import prepare
 
 DEFAULT_PRESETS = (
     "gan_mnist",
@@ -160,37 +161,21 @@ def measure_training(experiment, seconds, folder):
     settings = experiment.train
     strategy = distribute.make_strategy(settings.strategy, settings.replicas)
 
-    # Build the model and load the data.
+    data, synthetic = load_or_synthesize(experiment)
+
+    # Build the model and run the first step, which compiles it.
     begin = time.perf_counter()
-    model = build_model(experiment, strategy)
-    first_step_seconds = time.perf_counter() - begin
-    batch_size = experiment.data.batch_size * model.batches_per_step
-    images, synthetic = load_or_synthesize(experiment, batch_size)
-    check_labels(images, model)
-    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, batch_size)
-
-    def batches(shard=0, shards=1):
-        return pipeline.batches(
-            images,
-            experiment.data,
-            settings.seed,
-            batch_size,
-            steps_per_epoch=steps,
-            shard=shard,
-            shards=shards,
-            labels=model.needs_labels,
-        )
-
-    def one_batch(*shard):
-        return batches(*shard).take(1).cache().repeat()
-
-    # Run the first step, which compiles the model.
-    begin = time.perf_counter()
-    stream = distribute.distribute_dataset(strategy, batches)
-    cached = iter(distribute.distribute_dataset(strategy, one_batch))
+    prepared = prepare(experiment, strategy, data)
+    model, batch_size = prepared.model, prepared.batch_size
+    stream = prepared.dataset()
     step = model.make_train_function()
+    cached = iter(
+        distribute.distribute_dataset(
+            strategy, lambda *shard: prepared.batches(0, *shard).take(1).cache().repeat()
+        )
+    )
     step(cached)
-    first_step_seconds += time.perf_counter() - begin
+    first_step_seconds = time.perf_counter() - begin
 
     # Measure the step, `fit` and the pipeline in turn.
     fit = functools.partial(seconds_of_fit, model, stream)
@@ -206,7 +191,7 @@ def measure_training(experiment, seconds, folder):
     # Count the operations of a step on one replica's share of a batch.
     replica_batch = tf.nest.map_structure(
         lambda x: tf.TensorSpec(x.shape, x.dtype),
-        next(iter(batches(0, strategy.num_replicas_in_sync))),
+        next(iter(prepared.batches(0, 0, strategy.num_replicas_in_sync))),
     )
     graph = tf.function(lambda batch: strategy.run(model.train_step, (batch,)), autograph=False)
     counts = flops(graph.get_concrete_function(replica_batch))
@@ -214,7 +199,7 @@ def measure_training(experiment, seconds, folder):
     images_per_call = batch_size * model.steps_per_execution
     instead = f"synthetic images instead of {experiment.data.dataset}"
     return {
-        "data": instead if synthetic else images.description,
+        "data": instead if synthetic else data.description,
         "synthetic": synthetic,
         "batch_size": batch_size,
         "first_step_seconds": round_digits(first_step_seconds),
@@ -313,15 +298,11 @@ def noise_image(model, channels):
 SYNTHETIC_DATASETS = {"translate": "facades_synthetic", "stylize": "photographs"}
 
 
-def load_or_synthesize(experiment, batch_size):
+def load_or_synthesize(experiment):
     """Load the data of an experiment, or replace them if they are not on this machine.
 
     Nothing is downloaded. Data sets that would be, and folders without a path, are replaced by
     synthetic images of the model's shape.
-
-    Args:
-        experiment: `Experiment`.
-        batch_size: Number of images of a training step; synthetic data have at least as many.
 
     Returns:
         (data, True if they are synthetic).
@@ -334,22 +315,24 @@ def load_or_synthesize(experiment, batch_size):
         "measuring with synthetic images"
     )
     if experiment.task == "generate":
-        return noise_data(experiment, batch_size), True
+        return noise_data(experiment), True
     config = dataclasses.replace(
         config,
         dataset=SYNTHETIC_DATASETS[experiment.task],
         derive="",
         path_y="",
-        limit=max(16, batch_size),
+        limit=max(16, config.batch_size),
     )
     return load_for_experiment(dataclasses.replace(experiment, data=config)), True
 
 
-def noise_data(experiment, batch_size):
+def noise_data(experiment):
     """Return `ImageData` of noise, with labels for a conditional model."""
     config, model = experiment.data, experiment.model
     shape = (model.image_size, model.image_size, model.channels)
-    count = max(batch_size, min(config.limit or 8192, 2**28 // math.prod(shape)))
+    # At least as many images as a training step takes.
+    steps = model.discriminator_steps if isinstance(model, AdversarialConfig) else 1
+    count = max(config.batch_size * steps, min(config.limit or 8192, 2**28 // math.prod(shape)))
     labels = None
     if model.classes:
         labels = np.arange(count) % model.classes

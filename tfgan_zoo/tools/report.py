@@ -22,6 +22,11 @@ from tfgan_zoo.errors import UserError
 from tfgan_zoo.evaluation import best_score, stopped_early
 from tfgan_zoo.files import write_text
 from tfgan_zoo.runs import (
+    BEST,
+    EVALUATION,
+    METRICS,
+    RESULT,
+    SAMPLES,
     best_epoch,
     format_duration,
     is_run_directory,
@@ -60,8 +65,7 @@ def write_report(run, output=None) -> pathlib.Path:
         raise UserError(f"a run directory (with experiment.json) is needed, got {str(run)!r}.")
     if output.suffix != ".html" or output.is_dir():
         raise UserError(f"output must be a file that ends in .html, got {str(output)!r}.")
-    metrics = run / "metrics.csv"
-    rows = read_metrics(metrics) if metrics.is_file() else []
+    rows = read_metrics(run / METRICS)
     if not rows:
         raise UserError(f"{run} has no finished epoch: continue with: tfgan-zoo train {run}")
     page = render(run, read_experiment(run), rows)
@@ -100,7 +104,7 @@ def render(run, experiment, rows):
 
 def current_result(run, experiment, rows):
     """Return result.json; empty if training has not finished, or was continued after it."""
-    path = run / "result.json"
+    path = run / RESULT
     if not path.is_file():
         return {}
     result = json.loads(path.read_text())
@@ -131,7 +135,7 @@ def facts(run, experiment, rows, result):
     if experiment.train.best:
         column, lower = best_score(experiment)
         epoch, _ = best_epoch(rows, column, lower)
-        saved = ", saved in best/" if (run / "best").is_dir() else ""
+        saved = f", saved in {BEST}/" if (run / BEST).is_dir() else ""
         narrow["best epoch"] = epoch and f"{epoch} ({column}{saved})"
     wide = {
         "data": result.get("data"),
@@ -148,8 +152,7 @@ def facts(run, experiment, rows, result):
 def sample_images(run):
     """Return at most MAX_SAMPLE_GRIDS sample grids, evenly spaced over the epochs."""
     paths = {
-        int(path.stem.removeprefix("epoch_")): path
-        for path in (run / "samples").glob("epoch_*.png")
+        int(path.stem.removeprefix("epoch_")): path for path in (run / SAMPLES).glob("epoch_*.png")
     }
     if not paths:
         return []
@@ -198,8 +201,8 @@ def evaluations(run, result):
     """Return the stored evaluations of a run and of its best epoch."""
     paths = [
         path
-        for folder in (run, run / "best")
-        for path in sorted((folder / "evaluation").glob("*.json"))
+        for folder in (run, run / BEST)
+        for path in sorted((folder / EVALUATION).glob("*.json"))
     ]
     return [evaluation(run, path, result) for path in paths]
 
