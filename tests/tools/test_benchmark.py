@@ -248,7 +248,7 @@ def test_wrong_path_raises(tmp_path):
         (["dcgan_tiny", "gatys", "model.width=3"], "has no field 'width'"),
         (
             ["dcgan_tiny", "data.batch_size=4000", "train.steps_per_epoch=0"],
-            "lower data.batch_size, ",
+            "data.batch_size must be at most the number of images",
         ),
         (["dcgan_tiny", "--seconds", "0"], "at least 1"),
     ],
