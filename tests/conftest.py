@@ -50,8 +50,9 @@ def arrays(model, n=64):
     return (images(model, n), np.arange(n) % model.classes) if model.wants_labels else images(model, n)
 
 
-def batches(model, batch_size=16):
-    return tf.data.Dataset.from_tensor_slices(arrays(model)).batch(batch_size, drop_remainder=True).repeat()
+def batches(model, batch_size=16, data=None):
+    data = arrays(model) if data is None else data
+    return tf.data.Dataset.from_tensor_slices(data).batch(batch_size, drop_remainder=True).repeat()
 
 
 def fit(model, steps=4, epochs=1, batch_size=16):
