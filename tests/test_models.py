@@ -133,6 +133,7 @@ def test_gradient_penalty_pulls_the_slope_to_one():
     overrides = ["model.discriminator_norm=none", "model.objective=wasserstein", "model.learning_rate=0.002", "model.penalty=gradient"]
     free = losses_of("dcgan_tiny", *overrides, "model.penalty_weight=0", steps=40)[0]
     held = losses_of("dcgan_tiny", *overrides, "model.penalty_weight=10", steps=40)[0]
+    # Measured: 0.83. Weights perturbed by one part in 1e-6 move it by 4e-3.
     assert slope(held) == pytest.approx(1, abs=0.4)
     assert slope(free) > 2 * slope(held)
 

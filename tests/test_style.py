@@ -124,7 +124,7 @@ def test_adain_has_the_styles_moments():
     x, y = random.normal(2, 3, (2, 5, 7, 4)), random.normal(-1, 0.5, (2, 6, 3, 4))
     t = adain.adain(tf.constant(x), tf.constant(y)).numpy()
     np.testing.assert_allclose(t.mean((1, 2)), y.mean((1, 2)), atol=1e-6)
-    np.testing.assert_allclose(t.std((1, 2)), y.std((1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(t.std((1, 2)), y.std((1, 2)), rtol=1e-4)  # 5e-5 by the epsilon below the root
     wanted = (x - x.mean((1, 2), keepdims=True)) / x.std((1, 2), keepdims=True) * y.std((1, 2), keepdims=True) + y.mean(
         (1, 2), keepdims=True
     )
@@ -336,14 +336,14 @@ def test_lbfgs_finds_what_scipy_finds():
 
     *_, (found, losses) = (step for _, step in zip(range(60), stylize.lbfgs(Bowl()), strict=False))
 
-    def of(flat):
-        values, gradient = Bowl().value_and_gradient(tf.constant(flat.reshape(middle.shape), tf.float32))
-        return float(values["image"]), np.asarray(gradient, np.float64).ravel()
+    def of(flat):  # in float64: with float32 losses SciPy stops 1e-3 from the lowest point
+        away = flat.reshape(middle.shape) - middle
+        return np.sum(slopes * away**2 + 0.1 * away**4), (slopes * 2 * away + 0.4 * away**3).ravel()
 
     options = {"ftol": 1e-14, "gtol": 1e-10}
     wanted = scipy.optimize.minimize(of, np.zeros(60), jac=True, method="L-BFGS-B", bounds=scipy.optimize.Bounds(-1, 1), options=options)
     assert np.abs(middle).max() > 1.5
-    np.testing.assert_allclose(found.ravel(), wanted.x, atol=2e-3)
+    np.testing.assert_allclose(found.ravel(), wanted.x, atol=1e-5)  # measured: 6e-7
     np.testing.assert_allclose(losses["image"], wanted.fun, rtol=1e-5)
 
 
