@@ -56,8 +56,9 @@ def arrays(model, n=64):
     return images(model, n)
 
 
-def batches(model, batch_size=16):
-    dataset = tf.data.Dataset.from_tensor_slices(arrays(model))
+def batches(model, batch_size=16, data=None):
+    """Return an endless dataset of batches of `data`, or of the test images."""
+    dataset = tf.data.Dataset.from_tensor_slices(arrays(model) if data is None else data)
     return dataset.batch(batch_size, drop_remainder=True).repeat()
 
 

@@ -246,15 +246,17 @@ def test_fused_batch_norm_equals_keras(shape, dtype, tolerance, jit):
     np.testing.assert_array_equal(fused.moving_mean, before[-2])
 
 
+@pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
-def test_instance_norm_of_few_and_of_many_images(dtype):
+def test_instance_norm_of_few_and_of_many_images(dtype, jit):
     """Batches of up to 4 images use another kernel. Compare with large batches and with NumPy."""
     layer = InstanceNormalization(affine=True, dtype=dtype)
     layer.build((None, 7, 6, 3))
     layer.gamma.assign([0.5, 1.0, 2.0])
     layer.beta.assign([1.0, 0.0, -1.0])
     x = 3.0 * tf.random.stateless_normal((8, 7, 6, 3), (1, 2)) + 1.0
-    many, few = layer(x), tf.concat([layer(part) for part in tf.split(x, (1, 3, 4))], 0)
+    call = tf.function(layer, jit_compile=jit, autograph=False)
+    many, few = call(x), tf.concat([call(part) for part in tf.split(x, (1, 3, 4))], 0)
     tolerance = {"float32": 1e-5, "mixed_float16": 5e-3, "mixed_bfloat16": 4e-2}[dtype]
     np.testing.assert_allclose(
         tf.cast(few, tf.float32), tf.cast(many, tf.float32), rtol=tolerance, atol=tolerance

@@ -430,8 +430,7 @@ def test_evaluate_prints_and_stores_scores_and_baselines(tmp_path, capsys):
     assert cli.main(["evaluate", str(run), "--samples", "4"]) == 0
     printed = capsys.readouterr()
     assert (
-        printed.err
-        == "warning: 4 test images are few: "
+        printed.err == "warning: 4 test images are few: "
         "expect the scores to change by some percent with other images\n"
     )
     head, *rows = printed.out.splitlines()

@@ -454,9 +454,7 @@ def test_unreadable_files_do_not_stop_the_others(photos, tmp_path):
     errors = {
         name: record["error"] for name, record in zip(unreadable, result["failed"], strict=True)
     }
-    assert (
-        "got float32 (4, 4, 3)" in errors["floats.npy"] and "(0, 4, 3)" in errors["none.npy"]
-    )
+    assert "got float32 (4, 4, 3)" in errors["floats.npy"] and "(0, 4, 3)" in errors["none.npy"]
     assert files_in(tmp_path / "out") == ["a.png", "trip/a.png", "trip/day 2/b.jpg"]
 
 
