@@ -192,6 +192,7 @@ def test_gradient_penalty_brings_the_gradient_norm_to_one():
         train_from_start("dcgan_tiny", *overrides, f"model.penalty_weight={weight}", steps=40)[0]
         for weight in (0, 10)
     )
+    # Measured: 0.83. Weights perturbed by one part in 1e-6 move it by 4e-3.
     assert mean_gradient_norm(penalized) == pytest.approx(1, abs=0.4)
     assert mean_gradient_norm(without) > 2 * mean_gradient_norm(penalized)
 
