@@ -12,175 +12,51 @@
 FULL = False  # True: the real preset cgan_mnist (downloads MNIST once; 9 minutes on two CPU cores)
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
-# @title Setup: installs tfgan_zoo where it is missing, and defines a few helpers { display-mode: "form" }
-import contextlib
+# @title Setup: install tfgan_zoo if it is missing, import helper functions { display-mode: "form" }
 import importlib.metadata
 import importlib.util
-import inspect
-import io
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = (
-    os.environ.get("TFGAN_ZOO_FAST") == "1"
-)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
-if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
+if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(
+    on_tpu = os.path.exists("/dev/accel0") or any(
         name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
-    ) or os.path.exists("/dev/accel0")
-    if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
+    )
+    if on_tpu:  # the newest TensorFlow has no TPU build, and tensorflow-tpu must replace tensorflow
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = [
-            "tensorflow-datasets",
-            "tensorflow-metadata<1.18",
-            "importlib_resources",
-            "scikit-learn",
-            "matplotlib",
-            "pillow",
-        ]
+        packages = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources"]
+        packages += ["scikit-learn", "matplotlib", "pillow", "keras>=3.15,<4"]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
-        subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
+        subprocess.run([*pip, "install", "-q", *packages], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
-    else:  # a TensorFlow that is there stays: it fits the machine's CUDA
-        kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = (
-            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
-        )
+    else:  # keep the installed TensorFlow, which fits the CUDA of this machine
+        pins = [f"tensorflow=={version}" for version in tensorflow]
+        if tensorflow and tensorflow[0].startswith("2.19."):
+            pins.append("tensorflow-metadata<1.18")
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run(
-            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
-            check=True,
-        )
+        package = f"tfgan_zoo{extra} @ git+{REPOSITORY}"
+        subprocess.run([*pip, "install", "-q", package, *pins], check=True)
 
 import tfgan_zoo
-from tfgan_zoo.data import pipeline
-from tfgan_zoo.data.datasets import load_for_experiment
-from tfgan_zoo.features.metric_networks import load_metric_network
-from tfgan_zoo.inference.latent_walk import latent_walk
-from tfgan_zoo.metrics import classes
-from tfgan_zoo.models import cgan
-from tfgan_zoo.models.adversarial import AdversarialModel
-from tfgan_zoo.quiet import start_tensorflow
-from tfgan_zoo.runs import build_model, read_experiment, read_metrics
-from tfgan_zoo.training.train import train
-from tfgan_zoo.visualize import image_grid
+from tfgan_zoo.tools.notebook import (
+    choose,
+    plot_curves,
+    read_losses,
+    set_up,
+    show_images,
+    show_source,
+    train_in_memory,
+    train_run,
+)
 
-start_tensorflow()  # without its notes
-
-import numpy as np
-import tensorflow as tf
-from IPython.display import Image, Markdown, display
-from matplotlib.figure import Figure
-from PIL import Image as Picture
-
-tf.get_logger().setLevel("ERROR")
-
-
-def choose(fast, normal, full):
-    """One of three sizes: for the tests, for two CPU cores and two minutes, for the real thing."""
-    return full if FULL else fast if FAST else normal
-
-
-def show(*things):
-    """The source of functions, methods or classes, as it is in the package that runs here."""
-    for thing in things:
-        path = inspect.getsourcefile(thing)
-        path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(
-            Markdown(
-                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
-            )
-        )
-
-
-def draw(sheet, width=720):
-    """Shows an image uint8 (h, w) or (h, w, 3), enlarged to at most so wide, in few bytes: grey ones in 32 levels, others as JPEG."""
-    times, file = min(6, max(1, width // sheet.shape[1])), io.BytesIO()
-    if sheet.ndim == 2:
-        sheet = (np.round(sheet / 255 * 31) * 255 // 31).astype(np.uint8)
-        Picture.fromarray(sheet.repeat(times, 0).repeat(times, 1)).save(file, "PNG", optimize=True)
-        display(Image(file.getvalue()))
-    else:
-        Picture.fromarray(sheet).save(file, "JPEG", quality=85)
-        display(Image(file.getvalue(), width=times * sheet.shape[1]))
-
-
-def look(images, columns=0, width=720):
-    """Images uint8 (n, h, w, c) side by side."""
-    draw(image_grid(np.stack(images), columns), width)
-
-
-def look_back(run, count=4, share=1.0):
-    """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
-    found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [
-        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
-    ]:
-        print("epoch", int(path.stem.removeprefix("epoch_")))
-        page = np.asarray(Picture.open(path))[::times, ::times]
-        draw(page[: round(len(page) * share)], 480)
-
-
-def curves(panels, x="epoch", log=False):
-    """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = (
-        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
-        io.BytesIO(),
-    )
-    for axes, (title, lines) in zip(
-        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
-    ):
-        for name, values in lines.items():
-            points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
-            axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
-        axes.set(title=title, xlabel=x, yscale="log" if log else "linear")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.savefig(file)
-    display(Image(file.getvalue()))
-
-
-def train(name, preset, *changes):
-    """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
-    run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
-    with contextlib.redirect_stderr(sys.stdout):
-        train(preset, *changes, run_dir=run)
-    return run
-
-
-def losses_of(run):
-    """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = read_metrics(run / "metrics.csv")
-    return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
-
-
-def quick(preset, *changes):
-    """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
-    experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = load_for_experiment(experiment), experiment.train
-    model = build_model(experiment, tf.distribute.get_strategy())
-    size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
-    batches = pipeline.batches(
-        images,
-        experiment.data,
-        settings.seed,
-        size,
-        steps_per_epoch=steps,
-        labels=model.needs_labels,
-    )
-    return model, model.fit(
-        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
-    ).history
+set_up(full=FULL)
 
 
 # %% [markdown]
@@ -197,9 +73,9 @@ def quick(preset, *changes):
 # In code the labels of the real batch go to both networks. It is the step of notebook 1; look for `condition`.
 
 # %%
+from tfgan_zoo.models.adversarial import AdversarialModel
 
-
-show(AdversarialModel.compute_losses)
+show_source(AdversarialModel.compute_losses)
 
 # %% [markdown]
 # How does a network take a label? As a vector $y$, one-hot, and then there is a choice:
@@ -210,9 +86,9 @@ show(AdversarialModel.compute_losses)
 #   second whether it fits.
 
 # %%
+from tfgan_zoo.models import cgan
 
-
-show(cgan.generator, cgan.discriminator)
+show_source(cgan.generator, cgan.discriminator)
 
 # %% [markdown]
 # ## Training
@@ -231,11 +107,11 @@ measures = [
     "train.evaluate_samples=500",
     f"train.evaluate_every={every}",
 ]
-run = train("cgan", preset, *sizes, *measures)
+run = train_run("cgan", preset, *sizes, *measures)
 
 # %%
-h = losses_of(run)
-curves(
+h = read_losses(run)
+plot_curves(
     {
         "losses": {"D": h["discriminator"], "G": h["generator"]},
         "read as the label": {
@@ -254,9 +130,11 @@ curves(
 # run through a column.
 
 # %%
+import numpy as np
+
 model = tfgan_zoo.load(run)
 z = np.tile(np.asarray(model.latent(12, seed=0)), (10, 1))
-look(model.generate(z, np.repeat(np.arange(10), 12)), columns=12)
+show_images(model.generate(z, np.repeat(np.arange(10), 12)), columns=12)
 
 # %% [markdown]
 # ## Between labels
@@ -265,9 +143,9 @@ look(model.generate(z, np.repeat(np.arange(10), 12)), columns=12)
 # corners of this simplex only; what it makes of the inside is its own.
 
 # %%
+from tfgan_zoo.inference.latent_walk import latent_walk
 
-
-look(latent_walk(model, rows=4, steps=12, seed=0, labels=[3, 8]), columns=12)
+show_images(latent_walk(model, rows=4, steps=12, seed=0, labels=[3, 8]), columns=12)
 
 # %% [markdown]
 # ## What goes wrong, and how one sees it
@@ -278,7 +156,13 @@ look(latent_walk(model, rows=4, steps=12, seed=0, labels=[3, 8]), columns=12)
 # samples may look as good as ever, and the losses as well. Only reading the images finds it out.
 
 # %%
+import tensorflow as tf
 
+from tfgan_zoo.data import pipeline
+from tfgan_zoo.data.datasets import load_for_experiment
+from tfgan_zoo.features.metric_networks import load_metric_network
+from tfgan_zoo.metrics import classes
+from tfgan_zoo.runs import build_model
 
 classifier = load_metric_network("digits")
 
@@ -297,7 +181,7 @@ def shuffled_training(experiment):
 
 
 short = [*sizes, f"train.epochs={choose(1, 12, 2)}"]
-honest, honest_losses = quick(preset, *short)
+honest, honest_losses = train_in_memory(preset, *short)
 misled, misled_losses = shuffled_training(tfgan_zoo.experiment(preset, *short))
 asked = np.repeat(np.arange(10), 50)
 for name, player in {"true labels": honest, "shuffled labels": misled}.items():
@@ -305,10 +189,10 @@ for name, player in {"true labels": honest, "shuffled labels": misled}.items():
     print(
         f"{name}: {classes.label_accuracy(classifier(images)[1], asked):.0%} are read as the label"
     )
-    look(images[::50], columns=10)
+    show_images(images[::50], columns=10)
 
 # %%
-curves(
+plot_curves(
     {
         "D's loss": {
             "true": honest_losses["discriminator"],
@@ -329,7 +213,7 @@ curves(
 # input.
 
 # %%
-plane, _ = quick(
+plane, _ = train_in_memory(
     preset, *sizes, "model.discriminator_condition=plane", f"train.epochs={choose(1, 24, 2)}"
 )
 real = load_for_experiment(tfgan_zoo.experiment(preset, *sizes))
@@ -345,7 +229,7 @@ print(f"plane: {classes.label_accuracy(classifier(images)[1], asked):.0%} are re
 print("spread by label" + "".join(f"{label:6}" for label in range(10)))
 for name, values in spreads.items():
     print(f"{name:<15}" + "".join(f"{value:6.1f}" for value in values))
-look(plane.sample(48, seed=0, labels=np.repeat([0, 3, 7, 8], 12)), columns=12)
+show_images(plane.sample(48, seed=0, labels=np.repeat([0, 3, 7, 8], 12)), columns=12)
 
 # %% [markdown]
 # Each label has nearly one digit, whatever $z$ says. This is a verdict on one short training of small networks, not on the plane: the

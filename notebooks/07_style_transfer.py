@@ -15,177 +15,50 @@
 FULL = False  # True: pictures of 384 pixels, the real presets fast_mosaic and adain_photographs (half an hour and more on two CPU cores)
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
-# @title Setup: installs tfgan_zoo where it is missing, and defines a few helpers { display-mode: "form" }
-import contextlib
+# @title Setup: install tfgan_zoo if it is missing, import helper functions { display-mode: "form" }
 import importlib.metadata
 import importlib.util
-import inspect
-import io
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = (
-    os.environ.get("TFGAN_ZOO_FAST") == "1"
-)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
-if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
+if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(
+    on_tpu = os.path.exists("/dev/accel0") or any(
         name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
-    ) or os.path.exists("/dev/accel0")
-    if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
+    )
+    if on_tpu:  # the newest TensorFlow has no TPU build, and tensorflow-tpu must replace tensorflow
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = [
-            "tensorflow-datasets",
-            "tensorflow-metadata<1.18",
-            "importlib_resources",
-            "scikit-learn",
-            "matplotlib",
-            "pillow",
-        ]
+        packages = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources"]
+        packages += ["scikit-learn", "matplotlib", "pillow", "keras>=3.15,<4"]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
-        subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
+        subprocess.run([*pip, "install", "-q", *packages], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
-    else:  # a TensorFlow that is there stays: it fits the machine's CUDA
-        kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = (
-            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
-        )
+    else:  # keep the installed TensorFlow, which fits the CUDA of this machine
+        pins = [f"tensorflow=={version}" for version in tensorflow]
+        if tensorflow and tensorflow[0].startswith("2.19."):
+            pins.append("tensorflow-metadata<1.18")
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run(
-            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
-            check=True,
-        )
+        package = f"tfgan_zoo{extra} @ git+{REPOSITORY}"
+        subprocess.run([*pip, "install", "-q", package, *pins], check=True)
 
 import tfgan_zoo
-from tfgan_zoo import losses
-from tfgan_zoo.data import builtin_images, pipeline
-from tfgan_zoo.data.datasets import load_for_experiment
-from tfgan_zoo.data.transforms import resize, resize_longer_side, to_float
-from tfgan_zoo.evaluation.style import StyleComparison
-from tfgan_zoo.models import adain, fast_style
-from tfgan_zoo.models.style_transfer import ImageVariable, Objective, transfer_style
-from tfgan_zoo.models.stylization import CONTENT_LAYERS, STYLE_LAYERS
-from tfgan_zoo.quiet import start_tensorflow
-from tfgan_zoo.runs import build_model, read_experiment, read_metrics
-from tfgan_zoo.saving import hub
-from tfgan_zoo.training.train import train
-from tfgan_zoo.visualize import image_grid
+from tfgan_zoo.tools.notebook import (
+    choose,
+    plot_curves,
+    read_losses,
+    set_up,
+    show_images,
+    show_source,
+    train_run,
+)
 
-start_tensorflow()  # without its notes
-
-import numpy as np
-import tensorflow as tf
-from IPython.display import Image, Markdown, display
-from matplotlib.figure import Figure
-from PIL import Image as Picture
-
-tf.get_logger().setLevel("ERROR")
-
-
-def choose(fast, normal, full):
-    """One of three sizes: for the tests, for two CPU cores and two minutes, for the real thing."""
-    return full if FULL else fast if FAST else normal
-
-
-def show(*things):
-    """The source of functions, methods or classes, as it is in the package that runs here."""
-    for thing in things:
-        path = inspect.getsourcefile(thing)
-        path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(
-            Markdown(
-                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
-            )
-        )
-
-
-def draw(sheet, width=720):
-    """Shows an image uint8 (h, w) or (h, w, 3), enlarged to at most so wide, in few bytes: grey ones in 32 levels, others as JPEG."""
-    times, file = min(6, max(1, width // sheet.shape[1])), io.BytesIO()
-    if sheet.ndim == 2:
-        sheet = (np.round(sheet / 255 * 31) * 255 // 31).astype(np.uint8)
-        Picture.fromarray(sheet.repeat(times, 0).repeat(times, 1)).save(file, "PNG", optimize=True)
-        display(Image(file.getvalue()))
-    else:
-        Picture.fromarray(sheet).save(file, "JPEG", quality=85)
-        display(Image(file.getvalue(), width=times * sheet.shape[1]))
-
-
-def look(images, columns=0, width=720):
-    """Images uint8 (n, h, w, c) side by side."""
-    draw(image_grid(np.stack(images), columns), width)
-
-
-def look_back(run, count=4, share=1.0):
-    """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
-    found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [
-        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
-    ]:
-        print("epoch", int(path.stem.removeprefix("epoch_")))
-        page = np.asarray(Picture.open(path))[::times, ::times]
-        draw(page[: round(len(page) * share)], 480)
-
-
-def curves(panels, x="epoch", log=False):
-    """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = (
-        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
-        io.BytesIO(),
-    )
-    for axes, (title, lines) in zip(
-        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
-    ):
-        for name, values in lines.items():
-            points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
-            axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
-        axes.set(title=title, xlabel=x, yscale="log" if log else "linear")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.savefig(file)
-    display(Image(file.getvalue()))
-
-
-def train(name, preset, *changes):
-    """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
-    run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
-    with contextlib.redirect_stderr(sys.stdout):
-        train(preset, *changes, run_dir=run)
-    return run
-
-
-def losses_of(run):
-    """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = read_metrics(run / "metrics.csv")
-    return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
-
-
-def quick(preset, *changes):
-    """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
-    experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = load_for_experiment(experiment), experiment.train
-    model = build_model(experiment, tf.distribute.get_strategy())
-    size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
-    batches = pipeline.batches(
-        images,
-        experiment.data,
-        settings.seed,
-        size,
-        steps_per_epoch=steps,
-        labels=model.needs_labels,
-    )
-    return model, model.fit(
-        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
-    ).history
+set_up(full=FULL)
 
 
 # %% [markdown]
@@ -206,6 +79,9 @@ def quick(preset, *changes):
 # %%
 import dataclasses
 
+from tfgan_zoo.data import builtin_images
+from tfgan_zoo.data.transforms import resize, resize_longer_side
+
 size = choose(48, 160, 384)
 content = resize_longer_side(builtin_images.photograph("china"), size)
 styles = {name: builtin_images.style_image(name, size) for name in builtin_images.STYLES}
@@ -214,7 +90,9 @@ height, width = content.shape[:2]
 
 def side_by_side(*images, columns=0):
     """Pictures of any size, as high as the content."""
-    look([resize(image, height, width) for image in images], columns or len(images), width=640)
+    show_images(
+        [resize(image, height, width) for image in images], columns or len(images), width=640
+    )
 
 
 side_by_side(content, *styles.values())
@@ -224,7 +102,11 @@ side_by_side(content, *styles.values())
 # `relative_error` is 0 for equal things and 1 for nothing at all.
 
 # %%
+import numpy as np
 
+from tfgan_zoo import losses
+from tfgan_zoo.data.transforms import to_float
+from tfgan_zoo.models.stylization import CONTENT_LAYERS, STYLE_LAYERS
 
 config = tfgan_zoo.experiment("gatys").model
 seen = config.feature_network((*STYLE_LAYERS, *CONTENT_LAYERS))
@@ -258,12 +140,16 @@ for name in ("rolled", "strokes"):
 # In the words of this zoo: there is one player, and its weights are the pixels. The optimiser is L-BFGS, as in the paper.
 
 # %%
-show(Objective.compute_losses, Objective.weigh, ImageVariable, losses.gram_matrix)
+from tfgan_zoo.models.style_transfer import ImageVariable, Objective
+
+show_source(Objective.compute_losses, Objective.weigh, ImageVariable, losses.gram_matrix)
 
 # %% [markdown]
 # Go. The picture begins as the content, small, and grows: what it is about is settled where a step costs little.
 
 # %%
+from tfgan_zoo.models.style_transfer import transfer_style
+
 history = []
 settings = {"iterations": choose(2, 40, 60), "smallest": choose(32, 96, 128)}
 painting = transfer_style(
@@ -274,7 +160,7 @@ painting = transfer_style(
 )
 print(f"{painting.seconds:.0f} s")
 side_by_side(content, painting.picture, mosaic)
-curves(
+plot_curves(
     {"relative errors": {name: [v[name] for v in history] for name in ("style", "content")}},
     "iteration",
     log=True,
@@ -334,12 +220,14 @@ side_by_side(*(transfer_style(content, [styles["strokes"]], each).picture for ea
 # $$\min_f \; \mathbb{E}_x \; \text{content}(f(x), x) + \text{style}(f(x)) + \mathrm{TV}(f(x)).$$
 
 # %%
-show(fast_style.FastStyle.compute_losses)
+from tfgan_zoo.models import fast_style
+
+show_source(fast_style.FastStyle.compute_losses)
 
 # %%
 preset = choose("fast_tiny", "fast_mosaic", "fast_mosaic")
 small = ["model.image_size=64", "model.width=12", "model.blocks=2", "model.style_size=192"]
-run = train(
+run = train_run(
     "fast", preset, *choose([], [*small, "train.epochs=5", "train.steps_per_epoch=100"], [])
 )
 fast = tfgan_zoo.load(run)
@@ -347,7 +235,7 @@ flower = resize_longer_side(builtin_images.photograph("flower"), size)
 side_by_side(content, fast.stylize(content), flower, fast.stylize(flower))
 
 # %%
-h = losses_of(run)
+h = read_losses(run)
 print(
     "epoch by epoch: "
     + ", ".join(f"{name} {[round(value, 3) for value in h[name]]}" for name in ("style", "content"))
@@ -358,6 +246,8 @@ print(
 # part. The preset takes 2,000 steps with a larger one, five minutes; if it is at hand, this is what it makes:
 
 # %%
+from tfgan_zoo.saving import hub
+
 if hub.pretrained_folder("fast_mosaic"):
     trained = tfgan_zoo.load("fast_mosaic")
     side_by_side(trained.stylize(content), trained.stylize(flower))
@@ -374,12 +264,14 @@ if hub.pretrained_folder("fast_mosaic"):
 # numbers.
 
 # %%
-show(adain.adain, adain.AdaIN.compute_losses)
+from tfgan_zoo.models import adain
+
+show_source(adain.adain, adain.AdaIN.compute_losses)
 
 # %%
 preset = choose("adain_tiny", "adain_photographs", "adain_photographs")
 small = ["model.image_size=64", "model.style_weight=0.5", "data.batch_size=4"]
-run = train(
+run = train_run(
     "adain",
     preset,
     *choose(
@@ -415,7 +307,7 @@ if hub.pretrained_folder("adain_folder_128"):
 # it for a race: the optimiser had this very loss, for this very picture, and the others have one pass.
 
 # %%
-
+from tfgan_zoo.evaluation.style import StyleComparison
 
 judge = StyleComparison(mosaic, seen)
 made = {

@@ -10,179 +10,60 @@
 FULL = False  # True: dcgan_mnist in place of a tiny network (downloads MNIST once); on Colab choose a GPU or TPU runtime first
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
-# @title Setup: installs tfgan_zoo where it is missing, and defines a few helpers { display-mode: "form" }
-import contextlib
+# @title Setup: install tfgan_zoo if it is missing, import helper functions { display-mode: "form" }
 import importlib.metadata
 import importlib.util
-import inspect
-import io
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = (
-    os.environ.get("TFGAN_ZOO_FAST") == "1"
-)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
-if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
+if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(
+    on_tpu = os.path.exists("/dev/accel0") or any(
         name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
-    ) or os.path.exists("/dev/accel0")
-    if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
+    )
+    if on_tpu:  # the newest TensorFlow has no TPU build, and tensorflow-tpu must replace tensorflow
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = [
-            "tensorflow-datasets",
-            "tensorflow-metadata<1.18",
-            "importlib_resources",
-            "scikit-learn",
-            "matplotlib",
-            "pillow",
-        ]
+        packages = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources"]
+        packages += ["scikit-learn", "matplotlib", "pillow", "keras>=3.15,<4"]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
-        subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
+        subprocess.run([*pip, "install", "-q", *packages], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
-    else:  # a TensorFlow that is there stays: it fits the machine's CUDA
-        kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = (
-            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
-        )
+    else:  # keep the installed TensorFlow, which fits the CUDA of this machine
+        pins = [f"tensorflow=={version}" for version in tensorflow]
+        if tensorflow and tensorflow[0].startswith("2.19."):
+            pins.append("tensorflow-metadata<1.18")
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run(
-            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
-            check=True,
-        )
+        package = f"tfgan_zoo{extra} @ git+{REPOSITORY}"
+        subprocess.run([*pip, "install", "-q", package, *pins], check=True)
 
 import tfgan_zoo
-from tfgan_zoo.data import pipeline
-from tfgan_zoo.data.datasets import load_for_experiment
-from tfgan_zoo.models.base import ZooModel
-from tfgan_zoo.quiet import start_tensorflow
-from tfgan_zoo.runs import build_model, read_experiment, read_metrics
-from tfgan_zoo.training import distribute
-from tfgan_zoo.training.train import train
-from tfgan_zoo.visualize import image_grid
+from tfgan_zoo.tools.notebook import (
+    choose,
+    plot_curves,
+    read_losses,
+    set_up,
+    show_images,
+    show_source,
+    train_in_memory,
+    train_run,
+)
 
-start_tensorflow()  # without its notes
-
-import numpy as np
-import tensorflow as tf
-from IPython.display import Image, Markdown, display
-from matplotlib.figure import Figure
-from PIL import Image as Picture
-
-tf.get_logger().setLevel("ERROR")
-
-
-def choose(fast, normal, full):
-    """One of three sizes: for the tests, for two CPU cores and two minutes, for the real thing."""
-    return full if FULL else fast if FAST else normal
-
-
-def show(*things):
-    """The source of functions, methods or classes, as it is in the package that runs here."""
-    for thing in things:
-        path = inspect.getsourcefile(thing)
-        path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(
-            Markdown(
-                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
-            )
-        )
-
-
-def draw(sheet, width=720):
-    """Shows an image uint8 (h, w) or (h, w, 3), enlarged to at most so wide, in few bytes: grey ones in 32 levels, others as JPEG."""
-    times, file = min(6, max(1, width // sheet.shape[1])), io.BytesIO()
-    if sheet.ndim == 2:
-        sheet = (np.round(sheet / 255 * 31) * 255 // 31).astype(np.uint8)
-        Picture.fromarray(sheet.repeat(times, 0).repeat(times, 1)).save(file, "PNG", optimize=True)
-        display(Image(file.getvalue()))
-    else:
-        Picture.fromarray(sheet).save(file, "JPEG", quality=85)
-        display(Image(file.getvalue(), width=times * sheet.shape[1]))
-
-
-def look(images, columns=0, width=720):
-    """Images uint8 (n, h, w, c) side by side."""
-    draw(image_grid(np.stack(images), columns), width)
-
-
-def look_back(run, count=4, share=1.0):
-    """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
-    found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [
-        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
-    ]:
-        print("epoch", int(path.stem.removeprefix("epoch_")))
-        page = np.asarray(Picture.open(path))[::times, ::times]
-        draw(page[: round(len(page) * share)], 480)
-
-
-def curves(panels, x="epoch", log=False):
-    """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = (
-        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
-        io.BytesIO(),
-    )
-    for axes, (title, lines) in zip(
-        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
-    ):
-        for name, values in lines.items():
-            points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
-            axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
-        axes.set(title=title, xlabel=x, yscale="log" if log else "linear")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.savefig(file)
-    display(Image(file.getvalue()))
-
-
-def train(name, preset, *changes):
-    """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
-    run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
-    with contextlib.redirect_stderr(sys.stdout):
-        train(preset, *changes, run_dir=run)
-    return run
-
-
-def losses_of(run):
-    """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = read_metrics(run / "metrics.csv")
-    return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
-
-
-def quick(preset, *changes):
-    """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
-    experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = load_for_experiment(experiment), experiment.train
-    model = build_model(experiment, tf.distribute.get_strategy())
-    size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
-    batches = pipeline.batches(
-        images,
-        experiment.data,
-        settings.seed,
-        size,
-        steps_per_epoch=steps,
-        labels=model.needs_labels,
-    )
-    return model, model.fit(
-        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
-    ).history
+set_up(full=FULL)
 
 
 # %% [markdown]
 # ## What is here?
 
 # %%
+import tensorflow as tf
 
+from tfgan_zoo.training import distribute
 
 print(distribute.describe_machine())
 print("GPUs:", len(tf.config.list_physical_devices("GPU")), "  a TPU:", distribute.has_tpu())
@@ -191,7 +72,7 @@ print("GPUs:", len(tf.config.list_physical_devices("GPU")), "  a TPU:", distribu
 # `train.strategy=auto` takes a TPU if there is one, else all GPUs, else the CPU. This function is the only place that knows devices.
 
 # %%
-show(distribute.make_strategy)
+show_source(distribute.make_strategy)
 
 # %% [markdown]
 # ## Two replicas
@@ -205,9 +86,9 @@ show(distribute.make_strategy)
 # large. Adam hides the mistake (it does not care about the scale), SGD does not. It is done in one place of the zoo, `descend`:
 
 # %%
+from tfgan_zoo.models.base import ZooModel
 
-
-show(ZooModel.descend)
+show_source(ZooModel.descend)
 
 # %% [markdown]
 # This has to be the first training of the process: devices must be divided, and a TPU be started, before TensorFlow uses any.
@@ -221,13 +102,18 @@ elif tf.config.list_physical_devices("GPU"):
     strategy = ["train.strategy=mirrored"]  # all GPUs
 else:
     strategy = ["train.strategy=mirrored", "train.replicas=2"]
-run = train("replicas", preset, *short, *strategy)
+run = train_run("replicas", preset, *short, *strategy)
 
 # %% [markdown]
 # Does each replica see its part, and do the parts make the whole? The data are a function of seed, epoch and position alone, so this
 # can be checked exactly.
 
 # %%
+import numpy as np
+
+from tfgan_zoo.data import pipeline
+from tfgan_zoo.data.datasets import load_for_experiment
+
 experiment = tfgan_zoo.experiment(preset)
 images = load_for_experiment(experiment)
 arguments = (images, experiment.data, 0, experiment.data.batch_size)
@@ -243,15 +129,15 @@ print("together they are the global batch:", bool(np.all(tf.concat(parts, 0) == 
 # it depends on seed, step, replica and a name, with nothing to store.
 
 # %%
-show(ZooModel.noise, ZooModel.seed_of)
+show_source(ZooModel.noise, ZooModel.seed_of)
 
 # %% [markdown]
 # One device beside the two replicas. The curves agree in the large and not in the numbers: the noise is another one.
 
 # %%
-single = train("one_device", preset, *short, "train.strategy=cpu")
-one, both = losses_of(single), losses_of(run)
-curves(
+single = train_run("one_device", preset, *short, "train.strategy=cpu")
+one, both = read_losses(single), read_losses(run)
+plot_curves(
     {
         name: {"one device": one[name], "replicas": both[name]}
         for name in ("discriminator", "generator")
@@ -271,8 +157,8 @@ curves(
 import json
 
 for epochs in (2, 4):
-    parted = train("stopped", "gan_tiny", f"train.epochs={epochs}", "train.strategy=cpu")
-at_once = train("at_once", "gan_tiny", "train.epochs=4", "train.strategy=cpu")
+    parted = train_run("stopped", "gan_tiny", f"train.epochs={epochs}", "train.strategy=cpu")
+at_once = train_run("at_once", "gan_tiny", "train.epochs=4", "train.strategy=cpu")
 digests = [
     json.loads((each / "result.json").read_text())["weights_sha256"] for each in (parted, at_once)
 ]
@@ -290,7 +176,7 @@ import time
 found = {}
 for steps in (1, 4):
     begin = time.perf_counter()
-    model, _ = quick(
+    model, _ = train_in_memory(
         "gan_tiny", f"train.steps_per_execution={steps}", f"train.epochs={choose(2, 40, 40)}"
     )
     found[steps] = model.weights_sha256()
@@ -323,6 +209,8 @@ for xla in ("off", "on"):
 #    needs none.
 
 # %%
+from tfgan_zoo.runs import build_model
+
 for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
     experiment = tfgan_zoo.experiment("dcgan_tiny", f"train.precision={precision}")
     model = build_model(experiment, tf.distribute.get_strategy())
@@ -345,8 +233,8 @@ if distribute.has_tpu():
         "train.precision=mixed_bfloat16",
         "train.steps_per_execution=28",
     ]
-    run = train("tpu", "dcgan_digits", *on_tpu, "train.epochs=40", "train.sample_every=10")
-    look(tfgan_zoo.load(run).sample(32, seed=0), columns=16)
+    run = train_run("tpu", "dcgan_digits", *on_tpu, "train.epochs=40", "train.sample_every=10")
+    show_images(tfgan_zoo.load(run).sample(32, seed=0), columns=16)
 else:
     print("no TPU here")
 
@@ -360,7 +248,10 @@ else:
 # disk. Here two processes on this machine play two machines.
 
 # %%
+import os
 import socket
+import subprocess
+import sys
 
 
 def free_ports(count):
