@@ -48,9 +48,11 @@ if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
 import tfgan_zoo
 from tfgan_zoo.tools.notebook import (
     choose,
+    evaluate_run,
     plot_curves,
     read_losses,
     set_up,
+    show_image,
     show_images,
     show_samples,
     show_source,
@@ -209,8 +211,6 @@ result = evaluate_run(
     samples=choose(50, 200, 10_000),
     importance_samples=choose(5, 50, 200),
 )
-for name, score in result["scores"].items():
-    print(f"{name:<20} {score['value']:.2f}")
 
 # %% [markdown]
 # These digits have no test split: they are images that the model was trained on, so the number flatters. `FULL = True` uses MNIST's

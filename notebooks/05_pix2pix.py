@@ -51,9 +51,11 @@ if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
 import tfgan_zoo
 from tfgan_zoo.tools.notebook import (
     choose,
+    evaluate_run,
     plot_curves,
     read_losses,
     set_up,
+    show_image,
     show_images,
     show_samples,
     show_source,

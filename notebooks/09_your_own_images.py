@@ -45,11 +45,15 @@ if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
 import tfgan_zoo
 from tfgan_zoo.tools.notebook import (
     choose,
+    evaluate_run,
     plot_curves,
     read_losses,
     set_up,
+    show_image,
     show_images,
+    show_samples,
     show_source,
+    train_in_memory,
     train_run,
 )
 
@@ -139,7 +143,7 @@ size = tfgan_zoo.experiment("dcgan_folder_64", *sizes).model.image_size
 real = load_images(tfgan_zoo.DataConfig(dataset="folder", path=str(folder)), size, 3)
 show_images(real.images[:: len(real) // 36][:36], columns=12)
 
-plain, plain_losses = quick("dcgan_folder_64", *folder_data, *sizes)
+plain, plain_losses = train_in_memory("dcgan_folder_64", *folder_data, *sizes)
 show_images(plain.sample(36, seed=0), columns=12)
 
 # %% [markdown]

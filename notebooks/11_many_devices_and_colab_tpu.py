@@ -45,10 +45,13 @@ if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
 import tfgan_zoo
 from tfgan_zoo.tools.notebook import (
     choose,
+    evaluate_run,
     plot_curves,
     read_losses,
     set_up,
+    show_image,
     show_images,
+    show_samples,
     show_source,
     train_in_memory,
     train_run,
@@ -194,7 +197,9 @@ print("the same weights, to the bit:", found[1] == found[4])
 # %%
 for xla in ("off", "on"):
     begin = time.perf_counter()
-    _, history = quick("gan_tiny", f"train.xla={xla}", f"train.epochs={choose(2, 20, 20)}")
+    _, history = train_in_memory(
+        "gan_tiny", f"train.xla={xla}", f"train.epochs={choose(2, 20, 20)}"
+    )
     print(
         f"xla {xla:<4} {time.perf_counter() - begin:5.1f} s in all   D's loss at the end {history['discriminator'][-1]:.6f}"
     )

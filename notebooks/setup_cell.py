@@ -30,8 +30,19 @@ if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
         package = f"tfgan_zoo{extra} @ git+{REPOSITORY}"
         subprocess.run([*pip, "install", "-q", package, *pins], check=True)
 
+import tfgan_zoo
 from tfgan_zoo.tools.notebook import (
+    choose,
+    evaluate_run,
+    plot_curves,
+    read_losses,
     set_up,
+    show_image,
+    show_images,
+    show_samples,
+    show_source,
+    train_in_memory,
+    train_run,
 )
 
 set_up(full=FULL)

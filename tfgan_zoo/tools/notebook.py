@@ -11,16 +11,20 @@ import pathlib
 import sys
 
 import numpy as np
-import tensorflow as tf
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 from PIL import Image as PillowImage
 
 import tfgan_zoo
+from tfgan_zoo.quiet import start_tensorflow
+
+start_tensorflow()  # silences its messages, so it comes before the imports that need TensorFlow
+
+import tensorflow as tf
+
 from tfgan_zoo.data import pipeline
 from tfgan_zoo.data.datasets import load_for_experiment
 from tfgan_zoo.metrics.score import format_table
-from tfgan_zoo.quiet import start_tensorflow
 from tfgan_zoo.runs import build_model, read_experiment, read_metrics
 from tfgan_zoo.training.train import train
 from tfgan_zoo.visualize import image_grid
@@ -31,7 +35,7 @@ _size = "normal"
 
 
 def set_up(full=False):
-    """Choose the size of all trainings of a notebook, and silence TensorFlow's messages.
+    """Choose the size of all trainings of a notebook, and silence TensorFlow's warnings.
 
     Args:
         full: whether to train the real presets instead of short examples. If the environment
@@ -39,7 +43,6 @@ def set_up(full=False):
     """
     global _size
     _size = "full" if full else "fast" if os.environ.get("TFGAN_ZOO_FAST") == "1" else "normal"
-    start_tensorflow()
     tf.get_logger().setLevel("ERROR")
 
 
