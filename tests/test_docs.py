@@ -150,7 +150,7 @@ def test_contributing_example_model_trains(tmp_path):
     history = model.fit(images(model), batch_size=32, epochs=20, verbose=0).history["generator"]
     assert 0 < history[-1] < history[0]
     equal = images(model, 8)
-    assert float(gmmn.kernel(equal[:1], equal[:1], 0.2)) == 1.0
+    assert float(gmmn.mean_kernel(equal[:1], equal[:1], 0.2)) == 1.0
 
 
 def test_contributing_example_dataset_loads():
@@ -159,7 +159,7 @@ def test_contributing_example_dataset_loads():
     test = {
         "np": np,
         "DataConfig": DataConfig,
-        "data": types.SimpleNamespace(load=namespace["load_shapes"]),
+        "datasets": types.SimpleNamespace(load_images=namespace["load_shapes"]),
     }
     exec(example("def test_shapes"), test)
     test["test_shapes_match_their_labels"]()
