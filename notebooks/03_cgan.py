@@ -1,12 +1,14 @@
 # %% [markdown]
-# # 3. CGAN: asking for what one wants
+# # 3. CGAN: conditional generation
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/03_cgan.ipynb)
 #
-# A GAN makes *some* digit. To ask for a three, tell both networks the label: $G$ makes an image *for* a label, and $D$ judges whether
-# an image is real *and* fits its label.
+# A GAN generates *some* digit. To request a specific digit, both networks receive its label: $G$
+# generates an image *for* a label, and $D$ discriminates real pairs of image and label from
+# generated ones.
 #
-# Paper: Mirza, Osindero, *Conditional Generative Adversarial Nets*, 2014, [arXiv 1411.1784](https://arxiv.org/abs/1411.1784).
+# Paper: Mirza, Osindero, *Conditional Generative Adversarial Nets*, 2014, [arXiv
+# 1411.1784](https://arxiv.org/abs/1411.1784).
 
 # %%
 FULL = False  # True: the real preset cgan_mnist (downloads MNIST once; 9 minutes on two CPU cores)
@@ -63,17 +65,18 @@ set_up(full=FULL)
 
 
 # %% [markdown]
-# ## The idea
+# ## Objective
 #
-# Everything is given the condition $y$:
+# Both networks receive the condition $y$:
 #
 # $$\min_G \max_D \; \mathbb{E}_{x, y} \log D(x, y) + \mathbb{E}_{z, y} \log\bigl(1 - D(G(z, y), y)\bigr).$$
 #
-# By the argument of notebook 1, now for each $y$ by itself, the game ends where $G(\cdot, y)$ has the distribution of the real images
-# with label $y$. Note who enforces it: $G$ is never told that its image must fit. It has to, because $D$ has seen real pairs $(x, y)$
-# alone, so a fine three under the label 8 is easily found out.
+# By the argument of notebook 1, applied to each $y$ separately, the optimum is reached when
+# $G(\cdot, y)$ has the distribution of the real images with label $y$. $G$ is never told directly
+# that its image must match the label. $D$ enforces it: all real pairs $(x, y)$ match, so a
+# realistic three with the label 8 is easy to detect.
 #
-# In code the labels of the real batch go to both networks. It is the step of notebook 1; look for `condition`.
+# In code, the labels of the real batch are passed to both networks:
 
 # %%
 from tfgan_zoo.models.adversarial import AdversarialModel
@@ -81,12 +84,12 @@ from tfgan_zoo.models.adversarial import AdversarialModel
 show_source(AdversarialModel.compute_losses)
 
 # %% [markdown]
-# How does a network take a label? As a vector $y$, one-hot, and then there is a choice:
+# A label becomes a one-hot vector $y$. There are two ways to pass it to $D$:
 #
-# - $G$ joins $z$ with a learned embedding of $y$, a row of a table for each class.
-# - $D$ gets one more plane beside the image (`plane`), a learned picture for every class. Or, as Miyato & Koyama showed in 2018, a
-#   **projection**: $\text{logit} = \psi(\phi(x)) + \langle V y, \phi(x) \rangle$. The first part asks whether the image is real, the
-#   second whether it fits.
+# - $G$ concatenates $z$ with a learned embedding of $y$, one row of a table per class.
+# - $D$ receives one more channel with a learned map per class (`plane`), or uses a **projection**
+#   (Miyato & Koyama 2018): $\text{logit} = \psi(\phi(x)) + \langle V y, \phi(x) \rangle$. The first
+#   term scores whether the image is real, the second whether it matches the label.
 
 # %%
 from tfgan_zoo.models import cgan
@@ -96,28 +99,29 @@ show_source(cgan.generator, cgan.discriminator)
 # %% [markdown]
 # ## Training
 #
-# $D$ takes the label by projection. While it trains, our digit classifier reads 500 samples every few epochs and says how many show
-# the label that was asked for. Trained on other handwriting (MNIST), it reads 94 % of these real digits right, so that is the most to
-# hope for.
+# $D$ uses the projection. During training, a digit classifier reads 500 samples every few epochs
+# and reports the fraction that shows the requested label. It was trained on other handwriting
+# (MNIST) and classifies 94 % of the real digits here correctly, so this is the best value to
+# expect.
 
 # %%
 preset = choose("cgan_tiny", "cgan_digits", "cgan_mnist")
 small = ["model.width=16", "model.discriminator_condition=projection", "model.ema_decay=0.99"]
 sizes = choose([], [*small, "train.epochs=27", "train.sample_every=3"], [])
 every = choose(2, 3, 1)
-measures = [
+metrics = [
     "train.evaluate_metrics=label_accuracy",
     "train.evaluate_samples=500",
     f"train.evaluate_every={every}",
 ]
-run = train_run("cgan", preset, *sizes, *measures)
+run = train_run("cgan", preset, *sizes, *metrics)
 
 # %%
 h = read_losses(run)
 plot_curves(
     {
         "losses": {"D": h["discriminator"], "G": h["generator"]},
-        "read as the label": {
+        "fraction with the requested label": {
             "generated": [
                 (every * (i + 1), value) for i, value in enumerate(h["eval_label_accuracy"])
             ]
@@ -126,11 +130,12 @@ plot_curves(
 )
 
 # %% [markdown]
-# The two curves tell different stories. The losses find their balance early and say little from then on. The accuracy measures the
-# images, not the opponent: it climbs from blind guessing (10 %) to nearly all.
+# The two curves show different things. The losses reach their balance early and change little
+# afterwards. The accuracy metrics the images, not the other network: it rises from chance level
+# (10 %) to nearly all.
 #
-# Now ask. Each row is one label, each column one $z$. If $G$ has kept apart what the label says and what $z$ says, slant and thickness
-# run through a column.
+# Now request digits. Each row has one label, each column one $z$. If $G$ separates the content of
+# the label from the content of $z$, slant and stroke width are constant along a column.
 
 # %%
 import numpy as np
@@ -140,10 +145,11 @@ z = np.tile(np.asarray(model.latent(12, seed=0)), (10, 1))
 show_images(model.generate(z, np.repeat(np.arange(10), 12)), columns=12)
 
 # %% [markdown]
-# ## Between labels
+# ## Interpolation between labels
 #
-# $y$ is a vector, so it can be something between two labels. From 3 to 8 with $z$ held still, one $z$ a row. $G$ was trained on the
-# corners of this simplex only; what it makes of the inside is its own.
+# $y$ is a vector, so it can lie between two labels. The next cell interpolates from 3 to 8 with
+# fixed $z$, one $z$ per row. $G$ was trained on the corners of this simplex only; its output in
+# between is an extrapolation.
 
 # %%
 from tfgan_zoo.inference.latent_walk import latent_walk
@@ -151,12 +157,13 @@ from tfgan_zoo.inference.latent_walk import latent_walk
 show_images(latent_walk(model, rows=4, steps=12, seed=0, labels=[3, 8]), columns=12)
 
 # %% [markdown]
-# ## What goes wrong, and how one sees it
+# ## What can go wrong
 #
-# ### A condition that says nothing
+# ### Labels without information
 #
-# What if the labels were wrong? Train on the same images with the labels shuffled. $D$ cannot use them, so $G$ need not obey: the
-# samples may look as good as ever, and the losses as well. Only reading the images finds it out.
+# What happens if the labels are wrong? Train on the same images with shuffled labels. $D$ cannot
+# use them, so $G$ need not follow them. The samples and the losses may look as good as before. Only
+# a classifier detects the difference.
 
 # %%
 import tensorflow as tf
@@ -170,78 +177,74 @@ from tfgan_zoo.runs import build_model
 classifier = load_metric_network("digits")
 
 
-def shuffled_training(experiment):
-    """A model that has seen the images of an experiment with labels of others, and its losses."""
-    images = load_for_experiment(experiment)
-    images.labels = np.random.default_rng(0).permutation(images.labels)
-    player = build_model(experiment, tf.distribute.get_strategy())
-    size = experiment.data.batch_size
-    steps = experiment.train.steps_per_epoch or pipeline.steps_per_epoch(images, size)
-    batches = pipeline.batches(images, experiment.data, 0, size, steps_per_epoch=steps, labels=True)
-    return player, player.fit(
-        batches, steps_per_epoch=steps, epochs=experiment.train.epochs, shuffle=False, verbose=0
-    ).history
-
-
 short = [*sizes, f"train.epochs={choose(1, 12, 2)}"]
-honest, honest_losses = train_in_memory(preset, *short)
-misled, misled_losses = shuffled_training(tfgan_zoo.experiment(preset, *short))
-asked = np.repeat(np.arange(10), 50)
-for name, player in {"true labels": honest, "shuffled labels": misled}.items():
-    images = player.sample(500, seed=0, labels=asked)
+shuffled_data = load_for_experiment(tfgan_zoo.experiment(preset, *short))
+shuffled_data.labels = np.random.default_rng(0).permutation(shuffled_data.labels)
+matching, matching_losses = train_in_memory(preset, *short)
+shuffled, shuffled_losses = train_in_memory(preset, *short, images=shuffled_data)
+labels = np.repeat(np.arange(10), 50)
+for name, variant in {"true labels": matching, "shuffled labels": shuffled}.items():
+    images = variant.sample(500, seed=0, labels=labels)
     print(
-        f"{name}: {classes.label_accuracy(classifier(images)[1], asked):.0%} are read as the label"
+        f"{name}: {classes.label_accuracy(classifier(images)[1], labels):.0%} show the requested label"
     )
     show_images(images[::50], columns=10)
 
 # %%
 plot_curves(
     {
-        "D's loss": {
-            "true": honest_losses["discriminator"],
-            "shuffled": misled_losses["discriminator"],
+        "loss of D": {
+            "true": matching_losses["discriminator"],
+            "shuffled": shuffled_losses["discriminator"],
         },
-        "G's loss": {"true": honest_losses["generator"], "shuffled": misled_losses["generator"]},
+        "loss of G": {
+            "true": matching_losses["generator"],
+            "shuffled": shuffled_losses["generator"],
+        },
     }
 )
 
 # %% [markdown]
-# 10 % is what blind guessing reaches. The curves of the losses differ, as those of any two runs do; nothing in them says that the
-# labels were wrong.
+# 10 % is chance level. The loss curves differ as those of any two runs do. Nothing in them shows
+# that the labels were wrong.
 #
 # ### Mode collapse within a class
 #
-# With a label, $G$ can cover all ten kinds and still make each of them in one way only, deaf to $z$. Its spread tells: how much do the
-# samples of one label deviate, beside real images of that label? Here is the same short training with the label as a plane of $D$'s
-# input.
+# With labels, $G$ can cover all ten classes and still generate each of them in one way only,
+# independent of $z$. The standard deviation of the samples of one label shows it, compared with
+# that of real images. The next cell trains the same short run with the label as an input channel of
+# $D$.
 
 # %%
 plane, _ = train_in_memory(
     preset, *sizes, "model.discriminator_condition=plane", f"train.epochs={choose(1, 24, 2)}"
 )
 real = load_for_experiment(tfgan_zoo.experiment(preset, *sizes))
-spreads = {
+deviations = {
     "projection": [
         model.sample(100, seed=1, labels=[label]).std(axis=0).mean() for label in range(10)
     ],
     "plane": [plane.sample(100, seed=1, labels=[label]).std(axis=0).mean() for label in range(10)],
     "real": [real.images[real.labels == label].std(axis=0).mean() for label in range(10)],
 }
-images = plane.sample(500, seed=0, labels=asked)
-print(f"plane: {classes.label_accuracy(classifier(images)[1], asked):.0%} are read as the label")
-print("spread by label" + "".join(f"{label:6}" for label in range(10)))
-for name, values in spreads.items():
-    print(f"{name:<15}" + "".join(f"{value:6.1f}" for value in values))
+images = plane.sample(500, seed=0, labels=labels)
+print(
+    f"plane: {classes.label_accuracy(classifier(images)[1], labels):.0%} show the requested label"
+)
+print("standard deviation" + "".join(f"{label:6}" for label in range(10)))
+for name, values in deviations.items():
+    print(f"{name:<18}" + "".join(f"{value:6.1f}" for value in values))
 show_images(plane.sample(48, seed=0, labels=np.repeat([0, 3, 7, 8], 12)), columns=12)
 
 # %% [markdown]
-# Each label has nearly one digit, whatever $z$ says. This is a verdict on one short training of small networks, not on the plane: the
-# real preset `cgan_mnist` uses it, trained longer on 33 times as many images, and reaches a recall of 0.88 (real images: 0.95; see
-# notebook 8). Even the good run spreads half as far as the real images do.
+# Each label has nearly one digit, independent of $z$. This is the result of one short training of
+# small networks, not a general result about the `plane` condition: the preset `cgan_mnist` uses it,
+# trains longer on 33 times as many images, and reaches a recall of 0.88 (real images: 0.95, see
+# notebook 8). Even with projection, the standard deviation is half of that of real images.
 #
-# ### Labels that cannot be
+# ### Invalid labels
 #
-# A wrong label must not pass in silence.
+# An invalid label raises an error.
 
 # %%
 try:
@@ -252,8 +255,11 @@ except tfgan_zoo.UserError as error:
 # %% [markdown]
 # ## Exercises
 #
-# 1. Train the plane for 120 epochs (the preset `cgan_digits` as it is). Does the spread come back?
-# 2. Ask for half a three and half an eight: `model.generate(z, y)` with vectors $y$ of length 10. And for 1.5 times a three?
-# 3. Several labels an image, or numbers such as an angle: `model.condition=vector`. Notebook 9 shows the folder that it takes.
-# 4. Why does knowing the class make the whole training easier (the README's table: a Fréchet distance of 0.44 for CGAN and 1.25 for
-#    DCGAN after equally many steps)?
+# 1. Train with `plane` for 120 epochs (the preset `cgan_digits` without overrides). Does the
+#    standard deviation recover?
+# 2. Request half a three and half an eight: `model.generate(z, y)` with vectors $y$ of length 10.
+#    What does 1.5 times a three look like?
+# 3. Several labels per image, or numbers such as an angle: `model.condition=vector`. Notebook 9
+#    shows the required folder.
+# 4. Why does knowing the class make training easier? After equal numbers of steps the README
+#    reports a Fréchet distance of 0.44 for CGAN and 1.25 for DCGAN.

@@ -1,13 +1,15 @@
 # %% [markdown]
-# # 4. VAE: describing the data, not deceiving a judge
+# # 4. VAE: variational auto-encoder
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/04_vae.ipynb)
 #
-# No game here. A **decoder** says how probable an image is, given a code $z$; an **encoder** says which codes an image may have come
-# from. Both are trained together towards one number, a lower bound of $\log p(x)$. So there is a loss that means something, and every
-# image has a place.
+# A VAE has no discriminator. A **decoder** gives the probability of an image for a code $z$. An
+# **encoder** gives the codes that an image may have come from. Both are trained together to
+# maximize one number, a lower bound of $\log p(x)$. So the loss is a measure of quality, and every
+# image has a code.
 #
-# Paper: Kingma, Welling, *Auto-Encoding Variational Bayes*, 2013, [arXiv 1312.6114](https://arxiv.org/abs/1312.6114).
+# Paper: Kingma, Welling, *Auto-Encoding Variational Bayes*, 2013, [arXiv
+# 1312.6114](https://arxiv.org/abs/1312.6114).
 
 # %%
 FULL = False  # True: the real preset vae_mnist (downloads MNIST once; 19 minutes on two CPU cores)
@@ -64,22 +66,23 @@ set_up(full=FULL)
 
 
 # %% [markdown]
-# ## The bound
+# ## Objective
 #
-# The model is $p(x) = \int p(x|z) \, p(z) \, dz$ with $p(z) = N(0, I)$. The integral has no closed form, and guessing codes at random
-# hardly ever hits one that explains $x$. So a second network proposes codes: $q(z|x) = N(\mu(x), \operatorname{diag} \sigma^2(x))$.
-# For any such $q$,
+# The model is $p(x) = \int p(x|z) \, p(z) \, dz$ with $p(z) = N(0, I)$. The integral has no closed
+# form, and random codes hardly ever explain a given $x$. So a second network proposes codes:
+# $q(z|x) = N(\mu(x), \operatorname{diag} \sigma^2(x))$. For any such $q$,
 #
 # $$\log p(x) = \underbrace{\mathbb{E}_{q(z|x)} \log p(x|z) - \mathrm{KL}\bigl(q(z|x) \,\|\, p(z)\bigr)}_{\text{ELBO}}
 # + \underbrace{\mathrm{KL}\bigl(q(z|x) \,\|\, p(z|x)\bigr)}_{\ge 0}.$$
 #
-# The last term is not known, but it is not negative: the ELBO is a lower bound, and we push it up. Its first part wants good
-# reconstructions; its second wants all codes together to look like $N(0, I)$, so that one can sample. For Gaussians it is a formula:
+# The last term is unknown but not negative, so the ELBO is a lower bound, and training maximizes
+# it. Its first term is the reconstruction term. Its second term pulls the distribution of the codes
+# to $N(0, I)$, so that one can sample. For Gaussians it has a closed form:
 #
 # $$\mathrm{KL} = \tfrac12 \sum_j \bigl(\mu_j^2 + \sigma_j^2 - \log \sigma_j^2 - 1\bigr).$$
 #
-# **The reparametrisation.** A draw from $q$ has no gradient. But $z = \mu + \sigma \odot \epsilon$ with $\epsilon \sim N(0, I)$ has:
-# the randomness comes from outside, and $\mu$ and $\sigma$ are in an ordinary formula.
+# **Reparametrization.** A sample from $q$ has no gradient. But $z = \mu + \sigma \odot \epsilon$
+# with $\epsilon \sim N(0, I)$ is a differentiable function of $\mu$ and $\sigma$.
 
 # %%
 from tfgan_zoo import losses
@@ -90,10 +93,11 @@ show_source(
 )
 
 # %% [markdown]
-# Pixels are black or white here, drawn anew in every epoch with the grey as probability (`data.binarize=resampled`). Then $p(x|z)$ is
-# a coin for each pixel, a *probability* and not a density, and the ELBO is in nats: comparable from paper to paper.
+# Pixels are black or white here, drawn again in every epoch with the gray value as probability
+# (`data.binarize=resampled`). Then $p(x|z)$ is a Bernoulli distribution per pixel, a *probability*
+# and not a density, and the ELBO in nats is comparable between papers.
 #
-# The networks are DCGAN's blocks, $D$ turned into an encoder and $G$ into a decoder.
+# The networks consist of the blocks of DCGAN: the encoder resembles $D$, the decoder $G$.
 
 # %%
 show_source(vae.encoder, vae.decoder)
@@ -111,17 +115,17 @@ show_samples(run, count=3, share=0.25)
 h = read_losses(run)
 plot_curves(
     {
-        "ELBO, nats an image": {"ELBO": h["elbo"]},
-        "its parts": {"reconstruction": h["reconstruction"], "KL": h["kl"]},
+        "ELBO, nats per image": {"ELBO": h["elbo"]},
+        "terms of the ELBO": {"reconstruction": h["reconstruction"], "KL": h["kl"]},
     }
 )
 
 # %% [markdown]
-# This is a curve to be trusted: higher is better, today and tomorrow. First the reconstructions improve and the KL grows (codes begin
-# to carry something), then both find their balance. `active_units` counts the dimensions whose $\mu_j(x)$ differs from image to image:
-# here all 16.
+# This curve measures quality: higher is better. At first the reconstructions improve and the KL
+# divergence grows, because the codes begin to carry information. Then both converge. `active_units`
+# counts the dimensions whose $\mu_j(x)$ differs between images: all 16 here.
 #
-# Images above, what comes back below; then samples, $z \sim N(0, I)$.
+# The next cell shows images above their reconstructions, then samples with $z \sim N(0, I)$.
 
 # %%
 from tfgan_zoo.inference.latent_walk import reconstruct, reconstruction_images
@@ -132,13 +136,14 @@ show_images(reconstruct(model, images), columns=16)
 show_images(model.sample(48, seed=1), columns=16)
 
 # %% [markdown]
-# Soft edges are typical of VAEs. The decoder is asked for a probability a pixel; where it is not sure whether a stroke ends here or a
-# pixel further, the best answer is grey. A GAN would choose one and be sharp. That some samples are no digit has another reason: codes
-# between the regions that training images occupy are drawn, too.
+# Blurred edges are typical of VAEs. The decoder returns a probability per pixel. Where the position
+# of an edge is uncertain, the optimal value is gray. A GAN would choose one position and be sharp.
+# Some samples are no digits for another reason: they come from codes between the regions that
+# training images occupy.
 #
-# ## What the dimensions mean
+# ## Latent traversal
 #
-# One latent dimension a row, from $-3$ to $3$, the others held still.
+# Each row varies one latent dimension from $-3$ to $3$ and fixes the others.
 
 # %%
 from tfgan_zoo.inference.latent_walk import latent_walk
@@ -148,39 +153,40 @@ show_images(
 )
 
 # %% [markdown]
-# With two dimensions one can see the whole plane. `manifold` walks it at the quantiles of $N(0, 1)$, so that equal areas have equal
-# probability.
+# With two dimensions the whole latent plane can be shown. `manifold` uses the quantiles of $N(0,
+# 1)$, so that equal areas have equal probability.
 
 # %%
 plane, _ = train_in_memory(preset, "model.latent_dim=2", f"train.epochs={choose(2, 20, 10)}")
 show_images(latent_walk(plane, path="manifold", steps=11), columns=11, width=500)
 
 # %% [markdown]
-# ## What goes wrong, and how one sees it
+# ## What can go wrong
 #
 # ### Posterior collapse
 #
-# The KL costs. If its weight is high, or the decoder is strong enough to do without $z$, the cheapest code is none at all:
-# $q(z|x) = N(0, I)$ for every image. The KL is 0, every reconstruction is the mean image, and nothing is wrong with the optimiser.
+# The KL divergence is a cost. If its weight is high, or if the decoder is strong enough without
+# $z$, the optimal code carries no information: $q(z|x) = N(0, I)$ for every image. The KL
+# divergence is 0, every reconstruction is the mean image, and the optimizer works correctly.
 #
-# The weight $\beta$ of the KL (`model.kl_weight`, $\beta$-VAE, Higgins et al. 2017) shows all stages.
+# The weight $\beta$ of the KL divergence (`model.kl_weight`, $\beta$-VAE, Higgins et al. 2017)
+# shows all stages.
 
 # %%
 import numpy as np
 
 collapse = {}
 for beta in choose([1, 30], [0.2, 1, 8, 30], [0.2, 1, 8, 30]):
-    player, collapse[beta] = train_in_memory(
+    variant, collapse[beta] = train_in_memory(
         preset, *sizes, f"model.kl_weight={beta}", f"train.epochs={choose(2, 12, 5)}"
     )
     last = {name: values[-1] for name, values in collapse[beta].items()}
-    print(
-        f"beta {beta}: KL {last['kl']:.1f} nats, {last['active_units']:.1f} of {player.config.latent_dim} dimensions active"
-    )
+    active = f"{last['active_units']:.1f} of {variant.config.latent_dim} dimensions active"
+    print(f"beta {beta}: KL {last['kl']:.1f} nats, {active}")
     show_images(
-        np.concatenate([player.reconstruct(images[:8]), player.sample(8, seed=1)]), columns=16
+        np.concatenate([variant.reconstruct(images[:8]), variant.sample(8, seed=1)]), columns=16
     )
-    for warning in player.diagnose(last).values():
+    for warning in variant.diagnose(last).values():
         print("    " + warning)
 
 # %%
@@ -193,14 +199,17 @@ plot_curves(
 )
 
 # %% [markdown]
-# Left eight reconstructions, right eight samples. A small $\beta$ reconstructs best and samples worst: the codes carry much, and no
-# longer look like $N(0, I)$. A large one is the other way round, up to the collapse. Ways out: `model.kl_warmup=5000` lets the weight
-# grow from 0, `model.free_bits=0.1` makes so much KL free in every dimension.
+# Eight reconstructions on the left, eight samples on the right. A small $\beta$ gives the best
+# reconstructions and the worst samples: the codes carry much information, and their distribution
+# differs from $N(0, I)$. A large $\beta$ has the opposite effect, up to the collapse. Solutions:
+# `model.kl_warmup=5000` increases the weight from 0, and `model.free_bits=0.1` does not penalize
+# the first 0.1 nats in every dimension.
 #
-# ## How good is it, in nats?
+# ## Log-likelihood in nats
 #
-# The ELBO is a bound. Importance sampling comes nearer to $\log p(x)$ (Burda et al. 2015):
-# $\log \frac1k \sum_i p(x|z_i) p(z_i) / q(z_i|x)$ with $z_i \sim q(z|x)$. `evaluate` has it as `nll`.
+# The ELBO is a lower bound. Importance sampling gives a tighter one (Burda et al. 2015): $\log
+# \frac1k \sum_i p(x|z_i) p(z_i) / q(z_i|x)$ with $z_i \sim q(z|x)$. `tfgan_zoo.evaluate` reports it
+# as `nll`.
 
 # %%
 import sys
@@ -213,14 +222,15 @@ result = evaluate_run(
 )
 
 # %% [markdown]
-# These digits have no test split: they are images that the model was trained on, so the number flatters. `FULL = True` uses MNIST's
-# test images, where `vae_mnist` reaches 85.1 nats.
+# This dataset has no test split. The scores are those of training images and therefore too good.
+# `FULL = True` uses the test images of MNIST, where `vae_mnist` reaches 85.1 nats.
 #
 # ## Exercises
 #
-# 1. `model.likelihood=gaussian data.binarize=none`: what does the learned `sigma` become? Watch the ELBO leave the range of
-#    probabilities.
-# 2. `model.classes=10`: a conditional VAE. Which information leaves $z$? (Traverse again.)
-# 3. Derive the formula of the KL for one dimension.
-# 4. Sample from the codes of the training images instead of $N(0, I)$: `model.generate(mean + noise)`. How much better does it look?
-#    What does that say about the prior?
+# 1. `model.likelihood=gaussian data.binarize=none`: what value does the learned `sigma` reach? The
+#    ELBO is now a density and can be positive.
+# 2. `model.classes=10`: a conditional VAE. Which information is no longer in $z$? Use the latent
+#    traversal.
+# 3. Derive the formula of the KL divergence for one dimension.
+# 4. Sample from the codes of the training images instead of $N(0, I)$: `model.generate(mean +
+#    noise)`. How much better are the images? What does this say about the prior?

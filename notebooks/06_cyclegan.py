@@ -1,13 +1,13 @@
 # %% [markdown]
-# # 6. CycleGAN: translating without pairs
+# # 6. CycleGAN: unpaired image-to-image translation
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/06_cyclegan.ipynb)
 #
-# There are no pairs of a photograph and Monet's painting of the same minute. There are two **heaps**. CycleGAN learns to translate
-# between them, and back.
+# Pairs of a photograph and a painting of the same scene do not exist. Two sets of **unpaired
+# images** do. CycleGAN learns mappings between two domains, in both directions.
 #
-# Paper: Zhu, Park, Isola, Efros, *Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks*, 2017,
-# [arXiv 1703.10593](https://arxiv.org/abs/1703.10593).
+# Paper: Zhu, Park, Isola, Efros, *Unpaired Image-to-Image Translation using Cycle-Consistent
+# Adversarial Networks*, 2017, [arXiv 1703.10593](https://arxiv.org/abs/1703.10593).
 
 # %%
 FULL = False  # True: the real preset cyclegan_facades_synthetic (64 pixels; 45 minutes on two CPU cores)
@@ -64,24 +64,26 @@ set_up(full=FULL)
 
 
 # %% [markdown]
-# ## The idea
+# ## Objective
 #
-# A discriminator for the domain $Y$ can force $G$ to make images that look like $Y$. It cannot force $G(x)$ to have anything to do
-# with $x$: without pairs nobody knows what belongs together. A map that gives every horse *some* zebra would satisfy it.
+# A discriminator for the domain $Y$ can force $G$ to generate images that look like $Y$. It cannot
+# force $G(x)$ to depend on $x$: without pairs, a mapping that returns *any* zebra for every horse
+# satisfies it.
 #
-# So learn the way back as well, $F: Y \to X$, and ask that one comes home:
+# So CycleGAN also learns the inverse mapping $F: Y \to X$ and requires cycle consistency:
 #
 # $$L_\text{cycle} = \mathbb{E}\,\|F(G(x)) - x\|_1 + \mathbb{E}\,\|G(F(y)) - y\|_1.$$
 #
-# To be able to come home, $G(x)$ must still contain $x$. With the least-squares game on both sides,
+# For a perfect cycle, $G(x)$ must contain the information of $x$. With least-squares losses in both
+# directions,
 #
 # $$\min_{G, F} \; \mathbb{E}\,(D_Y(G(x)) - 1)^2 + \mathbb{E}\,(D_X(F(y)) - 1)^2 + 10 \, L_\text{cycle} + 5 \, L_\text{identity},$$
 #
-# where the identity loss $\mathbb{E}\,\|G(y) - y\|_1 + \mathbb{E}\,\|F(x) - x\|_1$ says that what is already there stays as it is (it
-# keeps the colours).
+# where the identity loss $\mathbb{E}\,\|G(y) - y\|_1 + \mathbb{E}\,\|F(x) - x\|_1$ keeps images
+# that are already in the target domain unchanged. It preserves colors.
 #
-# Mind what this does *not* say: which translation is right. If plaster and stone change places on the way there and again on the way
-# back, all losses are content.
+# The objective does *not* say which translation is correct. If $G$ exchanges plaster and stone and
+# $F$ exchanges them again, all losses are minimal.
 
 # %%
 from tfgan_zoo.models import cyclegan
@@ -89,8 +91,9 @@ from tfgan_zoo.models import cyclegan
 show_source(cyclegan.CycleGAN.compute_losses)
 
 # %% [markdown]
-# Four networks, two players. The discriminators look at a **history** of 50 images, not only at the newest: otherwise the players run
-# in circles, $D$ forgetting what it had already learnt to refuse.
+# The four networks form two variants: both generators, and both discriminators. The discriminators
+# are trained on a **history** of 50 generated images, not only on the newest ones. Otherwise
+# training may oscillate: $D$ forgets what it had learned to reject.
 
 # %%
 from tfgan_zoo.models.blocks import resnet_generator
@@ -98,9 +101,10 @@ from tfgan_zoo.models.blocks import resnet_generator
 show_source(cyclegan.ImagePool.call, resnet_generator)
 
 # %% [markdown]
-# ## Two heaps
+# ## Data
 #
-# Label maps, and photographs of *other* facades. The rows are two heaps; a column has nothing in common.
+# Label maps, and photographs of *other* facades. The two rows are the two domains. The images of a
+# column do not belong together.
 
 # %%
 from tfgan_zoo.data.datasets import load_for_experiment
@@ -111,14 +115,14 @@ sizes = choose(
     [], [*small, "train.epochs=4", "model.constant_epochs=2", "model.decay_epochs=2"], []
 )
 experiment = tfgan_zoo.experiment(preset, *sizes)
-heaps = load_for_experiment(experiment)
-show_images([heaps.evaluation_images(i)[side] for side in (0, 1) for i in range(10)], columns=10)
+domains = load_for_experiment(experiment)
+show_images([domains.evaluation_images(i)[side] for side in (0, 1) for i in range(10)], columns=10)
 
 # %% [markdown]
 # ## Training
 #
-# The pages show six rows: $x$, $G(x)$, $F(G(x))$, then $y$, $F(y)$, $G(F(y))$. The third should come back to the first, the sixth to
-# the fourth.
+# The sample grids show six rows: $x$, $G(x)$, $F(G(x))$, then $y$, $F(y)$, $G(F(y))$. The third row
+# should equal the first, the sixth the fourth.
 
 # %%
 run = train_run("cyclegan", preset, *sizes)
@@ -128,19 +132,21 @@ show_samples(run, count=2)
 h = read_losses(run)
 plot_curves(
     {
-        "the game": {"D": h["discriminator"], "G, adversarial": h["adversarial"]},
-        "there and back": {"cycle": h["cycle"], "identity": h["identity"]},
+        "adversarial losses": {"D": h["discriminator"], "G and F": h["adversarial"]},
+        "cycle and identity losses": {"cycle": h["cycle"], "identity": h["identity"]},
     }
 )
 
 # %% [markdown]
-# What to look at: the cycle loss must fall, but it says nothing about the translation (a mere copy has 0). For least squares, $D$ sure
-# of nothing gives 1/2 to all, a loss of $2 \cdot \frac14 = 0.5$ for both discriminators together; far below, it has won.
+# The cycle loss must fall, but it says nothing about the translation: it is 0 for the identity
+# mapping. For least squares, a discriminator that returns 1/2 for everything has a loss of $\frac14
+# + \frac14$ over both discriminators. Far below, the discriminators are too strong.
 #
-# ## How good is it?
+# ## Evaluation
 #
-# Usually nobody knows. Here the facades are drawn, so the test set has the truth, which training never saw. `colours` is the simple
-# way that has seen pairs; `cycle_l1` is the way home.
+# The ground truth is usually unknown. Here the facades are synthetic, so the test set has a ground
+# truth, which training never uses. The color baseline uses pairs; `cycle_l1` is the error after a
+# full cycle.
 
 # %%
 import sys
@@ -148,15 +154,17 @@ import sys
 result = evaluate_run(run, samples=choose(50, 50, 100))
 
 # %% [markdown]
-# Be strict with it: after a minute on 32 pixels the *mean image* still has the smaller error, and only the copy is clearly beaten.
-# What has been learnt is on the pages: sky to sky, wall to wall, rows of windows to rows of windows, not a single sharp one. The real
-# preset reaches a mean error of 17.0 from labels to photographs, below the best simple way (20.1), after 45 minutes.
+# After one minute at 32 pixels, the *mean image* still has the smaller error, and only copying is
+# clearly worse. The sample grids show what has been learned: sky becomes sky, walls become walls,
+# rows of windows become rows of windows, all of them blurred. The real preset reaches a mean error
+# of 17.0 from labels to photographs after 45 minutes (best baseline: 20.1).
 #
-# ## What goes wrong, and how one sees it
+# ## What can go wrong
 #
-# ### Without the cycle
+# ### Without cycle consistency
 #
-# `model.cycle_weight=0` (the identity loss goes with it: its weight is relative). All else is equal, from the same initial weights.
+# `model.cycle_weight=0` also disables the identity loss, whose weight is relative to it. Everything
+# else is equal, from the same initial weights.
 
 # %%
 import numpy as np
@@ -169,53 +177,57 @@ test = load_evaluation_images(experiment, "test", 10)
 x, y = (np.stack([test.evaluation_images(i)[side] for i in range(10)]) for side in (0, 1))
 rows = [x]
 for name, change in {
-    "with the cycle": "model.cycle_weight=10",
-    "without": "model.cycle_weight=0",
+    "with cycle loss": "model.cycle_weight=10",
+    "without cycle loss": "model.cycle_weight=0",
 }.items():
-    player, losses = train_in_memory(preset, *short, change)
-    there = player.translate(x)
-    back = player.translate(there, "yx")
-    rows += [there, back]
-    print(
-        f"{name:<15} truth {np.abs(there.astype(int) - y).mean():5.1f}   home again {np.abs(back.astype(int) - x).mean():5.1f}   (of 255)"
-    )
-print("from top: x, with the cycle there and back, without it there and back, the truth")
+    variant, losses = train_in_memory(preset, *short, change)
+    translated = variant.translate(x)
+    cycled = variant.translate(translated, "yx")
+    rows += [translated, cycled]
+    error = np.abs(translated.astype(int) - y).mean()
+    cycle_error = np.abs(cycled.astype(int) - x).mean()
+    print(f"{name:<20} mean error {error:5.1f}   cycle error {cycle_error:5.1f}   (of 255)")
+print("from top: x, G(x) and F(G(x)) with cycle loss, the same without, ground truth")
 show_images(np.concatenate([*rows, y]), columns=10)
 
 # %% [markdown]
-# Without the cycle all translations look alike, whatever the question: the one thing that $D$ asks for is texture. With it, roofs and
-# floors are where they belong, if dimly.
+# Without cycle consistency all translations look the same for every input, because $D$ checks
+# texture only. With it, roofs and floors are at the correct positions, although faint.
 #
-# ### Hidden messages
+# ### Hidden information
 #
-# A well-trained CycleGAN can come home from an image in which you cannot see what it comes home to: $G$ hides $x$ in faint,
-# high-frequency patterns (Chu et al. 2017, *CycleGAN, a Master of Steganography*). The test is simple: disturb $G(x)$ by noise that
-# nobody would notice, and see how much worse the way home gets.
+# A well-trained CycleGAN can reconstruct $x$ from an image $G(x)$ in which $x$ is not visible: $G$
+# hides $x$ in faint, high-frequency patterns (Chu et al. 2017, *CycleGAN, a Master of
+# Steganography*). A simple test adds invisible noise to $G(x)$ and measures the error of the
+# reconstruction.
 
 # %%
 model = tfgan_zoo.load(run)
-there = model.translate(x)
+translated = model.translate(x)
 for levels in (0, 2, 8, 24):
-    noise = np.random.default_rng(0).normal(0, levels, there.shape) if levels else 0.0
-    disturbed = np.clip(np.round(there + noise), 0, 255).astype(np.uint8)
-    print(
-        f"noise of {levels:2} levels: home again within {np.abs(model.translate(disturbed, 'yx').astype(int) - x).mean():.1f} of 255"
-    )
+    noise = np.random.default_rng(0).normal(0, levels, translated.shape) if levels else 0.0
+    disturbed = np.clip(np.round(translated + noise), 0, 255).astype(np.uint8)
+    cycle_error = np.abs(model.translate(disturbed, "yx").astype(int) - x).mean()
+    print(f"noise of {levels:2} levels: cycle error {cycle_error:.1f} of 255")
 
 # %% [markdown]
-# If the error grows by far more than the noise, there was a message. After so little training there is hardly one; repeat it after
-# `FULL = True`.
+# If the error grows by far more than the noise, $G(x)$ contained hidden information. After this
+# short training there is hardly any. Repeat the test with `FULL = True`.
 #
-# ### Other signs
+# ### Other symptoms
 #
-# - $G(x) = x$: the cycle and identity losses are perfect, and $D$ is not fooled. Too much cycle weight, or too short a training.
-# - Inverted colours: dark becomes light and light dark, and back. Another seed, or the identity loss.
-# - Half of what one wants in both domains: the heaps differ in something that you did not mean (season, crop, black borders). CycleGAN
-#   will translate that, too.
+# - $G(x) = x$: cycle and identity losses are 0, and $D$ detects the generated images. The cycle
+#   weight is too large, or the training too short.
+# - Inverted colors: dark becomes bright in one direction, and bright becomes dark in the other. Use
+#   another seed, or the identity loss.
+# - Unwanted changes: the two domains differ in something that was not intended, such as season,
+#   crop or black borders. CycleGAN translates this difference as well.
 #
 # ## Exercises
 #
-# 1. `model.identity_weight=0`: what happens to colours?
-# 2. `model.pool_size=0` with three seeds each. Is it worse, or just noisier?
-# 3. The way `yx` has *one* right answer a photograph, `xy` many. Where do you see this in the table?
-# 4. Two heaps of your own: `tfgan-zoo train cyclegan_folder_256 data.path=paintings data.path_y=photos`.
+# 1. `model.identity_weight=0`: what happens to colors?
+# 2. `model.pool_size=0` with three seeds each. Is the result worse, or only noisier?
+# 3. In direction `yx` every photograph has *one* correct output, in direction `xy` there are many.
+#    Where does the score table show this?
+# 4. Two sets of your own images: `tfgan-zoo train cyclegan_folder_256 data.path=paintings
+#    data.path_y=photos`.

@@ -1,11 +1,11 @@
 # %% [markdown]
-# # 8. How good is it? Measuring generated images
+# # 8. Evaluation: metrics for generated images
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/08_evaluation.ipynb)
 #
-# A loss of a GAN says nothing about quality, and looking at 64 samples says nothing about what is missing. So one measures. Every
-# measure can be fooled, though, so before you trust an instrument, hold it against things that you know. That is what this notebook
-# does: **real images, damaged in known ways**, and then a model.
+# The loss of a GAN is no measure of quality, and 64 samples do not show what is missing. So one
+# computes metrics. Every metric has failure cases. This notebook first applies the metrics to
+# **real images with known defects**, then to a model.
 
 # %%
 FULL = False  # True: MNIST in place of the embedded digits (downloads it once), 10,000 images on either side
@@ -62,23 +62,28 @@ set_up(full=FULL)
 
 
 # %% [markdown]
-# ## The instruments
+# ## Metrics
 #
-# Images go through a network; what it sees of $n$ real and $m$ generated images, vectors $\phi(x) \in \mathbb{R}^d$, is compared.
+# A network extracts features $\phi(x) \in \mathbb{R}^d$ from $n$ real and $m$ generated images. The
+# metrics compare the two sets of features.
 #
-# **Fréchet distance** (Heusel et al. 2017; with Inception's features it is called FID). As if both were Gaussians:
+# **Fréchet distance** (Heusel et al. 2017; with Inception features it is called FID) between two
+# Gaussians with the same means and covariances:
 #
 # $$\|\mu_r - \mu_g\|^2 + \operatorname{tr}\bigl(C_r + C_g - 2 (C_r C_g)^{1/2}\bigr).$$
 #
-# **Kernel distance** (KID, Binkowski et al. 2018). No Gaussians and no bias: the squared MMD with $k(a, b) = (a \cdot b / d + 1)^3$.
-# It may be slightly negative.
+# **Kernel distance** (KID, Binkowski et al. 2018): the squared MMD with the kernel $k(a, b) = (a
+# \cdot b / d + 1)^3$. It assumes no Gaussians and is unbiased, so it may be slightly negative.
 #
-# **Classifier score** (IS, Salimans et al. 2016): $\exp \mathbb{E}_x \mathrm{KL}(p(y|x) \,\|\, p(y))$. Each image clearly of one
-# class, all classes there: at most the number of classes. It never looks at a real image.
+# **Classifier score** (IS, Salimans et al. 2016): $\exp \mathbb{E}_x \mathrm{KL}(p(y|x) \,\|\,
+# p(y))$. It is high if each image is clearly of one class and all classes occur. The maximum is the
+# number of classes. It uses no real images.
 #
-# **Precision and recall** (Kynkäänniemi et al. 2019). A ball around each image, as large as the distance to its 5th neighbour of its
-# own kind. Precision: how many generated images lie in a ball of real ones. Recall: how many real ones lie in a ball of generated
-# ones. **Density** and **coverage** (Naeem et al. 2020) are the same idea, robust to single outliers.
+# **Precision and recall** (Kynkäänniemi et al. 2019). Around each image lies a ball with the
+# distance to its 5th nearest neighbor of the same set as radius. Precision is the fraction of
+# generated images inside a ball of a real one. Recall is the fraction of real images inside a ball
+# of a generated one. **Density** and **coverage** (Naeem et al. 2020) are variants that are robust
+# to outliers.
 
 # %%
 from tfgan_zoo.metrics import classifier_score, frechet, neighbors
@@ -86,7 +91,7 @@ from tfgan_zoo.metrics import classifier_score, frechet, neighbors
 show_source(frechet.frechet_distance, classifier_score, neighbors.precision_recall_density_coverage)
 
 # %% [markdown]
-# The network is our digit classifier, which comes with the package.
+# The features come from a digit classifier that is part of the package.
 
 # %%
 import numpy as np
@@ -104,31 +109,31 @@ half = len(images) // 2
 reference, other = images.images[order[:half]], images.images[order[half:]]
 labels = images.labels[order[half:]]
 network = load_metric_network("digits")
-seen = network(reference)[0]
+reference_features = network(reference)[0]
 print(
-    f"{half} real images as the reference, {len(other)} others to damage; features of {seen.shape[1]} numbers"
+    f"{half} real images as the reference, {len(other)} others to modify; features of {reference_features.shape[1]} numbers"
 )
 
 # %% [markdown]
-# ## Known damage
+# ## Known defects
 #
-# Each row is one way to be a bad generator.
+# Each row shows one typical defect of a generator.
 
 # %%
 import tensorflow as tf
 
 random = np.random.default_rng(1)
 blurred = tf.nn.avg_pool2d(tf.cast(other, tf.float32), 3, 1, "SAME").numpy()
-damaged = {
+variants = {
     "other real images": other,
     "blurred": blurred.astype(np.uint8),
     "noise added": np.clip(other + random.normal(0, 40, other.shape), 0, 255).astype(np.uint8),
-    "5 of 10 kinds": other[labels < 5],
+    "5 of 10 classes": other[labels < 5],
     "30 images, copied": other[random.integers(0, 30, len(other))],
     "the training images": reference[random.permutation(half)],
 }
-print("\n".join(damaged))
-show_images(np.concatenate([some[:14] for some in damaged.values()]), columns=14)
+print("\n".join(variants))
+show_images(np.concatenate([variant[:14] for variant in variants.values()]), columns=14)
 
 # %%
 from tfgan_zoo.metrics import kernel
@@ -136,31 +141,39 @@ from tfgan_zoo.metrics import kernel
 print(
     f"{'':<22}{'Fréchet':>9}{'KID':>8}{'score':>7}{'precision':>11}{'recall':>8}{'density':>9}{'coverage':>10}"
 )
-for name, some in damaged.items():
-    found, probabilities = network(some)
+for name, variant in variants.items():
+    features, probabilities = network(variant)
     score = classifier_score(probabilities)[0]
-    near = neighbors.precision_recall_density_coverage(seen, found)
+    scores = neighbors.precision_recall_density_coverage(reference_features, features)
+    distance = frechet.frechet_distance(reference_features, features)
+    kid = kernel.kernel_distance(reference_features, features)[0]
     print(
-        f"{name:<22}{frechet.frechet_distance(seen, found):9.2f}{kernel.kernel_distance(seen, found)[0]:8.2f}{score:7.2f}"
-        f"{near['precision']:11.2f}{near['recall']:8.2f}{near['density']:9.2f}{near['coverage']:10.2f}"
+        f"{name:<22}{distance:9.2f}{kid:8.2f}{score:7.2f}"
+        f"{scores['precision']:11.2f}{scores['recall']:8.2f}"
+        f"{scores['density']:9.2f}{scores['coverage']:10.2f}"
     )
 
 # %% [markdown]
-# Read it column by column.
+# Column by column:
 #
-# - The first row is the **real reference**: other real images in the generator's place. No model can be expected to do better, and 0 is not to
-#   be had. `evaluate` prints this row beside every score.
-# - Half of the kinds: *precision* does not notice, *recall* and *coverage* do. The *Fréchet distance* rises, without saying why.
-# - 30 images, copied again and again: the *classifier score* is content. It asks for clear images of many classes, and 30 are enough.
-#   *Recall* is 0: hardly any real image lies near one of the 30.
-# - The training images themselves have the best scores of all, better than the real reference. **None of these measures sees a copy.**
-# - Blur and noise: how much they count depends on what the network was trained to ignore. This classifier has never seen a grey
-#   background, and so the noise, which no eye minds, has by far the worst scores of all. A measure is a network's opinion.
+# - The first row is the **real reference**: other real images instead of generated ones. No model
+#   can be expected to have better scores, and 0 is not reachable. `evaluate` prints this reference
+#   for every score.
+# - Five of ten classes: *precision* does not change, *recall* and *coverage* fall. The *Fréchet
+#   distance* rises without saying why.
+# - 30 images, copied many times: the *classifier score* remains high. It asks for clear images of
+#   many classes, and 30 images are enough for that. *Recall* is 0: hardly any real image is near
+#   one of the 30.
+# - The training images themselves have the best scores of all, better than the real reference.
+#   **None of these metrics detects a copy.**
+# - Blur and noise: their effect depends on what the network was trained on. This classifier has
+#   never seen a gray background, so noise, which hardly disturbs a person, has by far the worst
+#   scores. A metric depends on its feature extractor.
 #
-# ## How many images?
+# ## Number of images
 #
-# The Fréchet distance of two samples of the *same* distribution is not 0, and the fewer images, the larger. So compare at equal
-# numbers only.
+# The Fréchet distance between two samples of the *same* distribution is not 0, and it grows as the
+# number of images falls. So compare scores at equal numbers of images only.
 
 # %%
 counts = [n for n in (30, 60, 120, 250, 500, 900, 2500, 10_000) if n <= half]
@@ -178,31 +191,34 @@ plot_curves(
 )
 
 # %% [markdown]
-# A model that is measured with 50,000 images beats one measured with 5,000 without being better. The kernel distance has no such
-# slope: it scatters near 0 at every number (mind the scales).
+# A model evaluated with 50,000 images has a better Fréchet distance than the same model with 5,000.
+# The kernel distance has no such bias: it varies around 0 for every number of images (note the
+# different scales).
 #
-# ## Has it learnt them by heart?
+# ## Memorization
 #
-# For that one looks at the nearest training image. What is near? As near as *held-out real* images come.
+# To detect memorization, compute the distance to the nearest training image. The reference is the
+# same distance for *held-out real images*.
 
 # %%
 from tfgan_zoo.metrics import memorization
 
 for name in ("other real images", "30 images, copied", "the training images"):
-    distances, _ = memorization.nearest_images(damaged[name][:300], reference)
+    distances, _ = memorization.nearest_images(variants[name][:300], reference)
     print(
         f"{name:<22} median distance to the nearest training image {np.median(distances):.2f}, nearest {distances.min():.2f}"
     )
 
 # %% [markdown]
-# ## A model
+# ## Evaluate a model
 #
-# A short DCGAN, measured while it trains. `train.best` keeps the best epoch, by a score and not by a loss.
+# A short DCGAN training with evaluation. `train.best` keeps the epoch with the best score instead
+# of the last one.
 
 # %%
 preset = choose("dcgan_tiny", "dcgan_digits", "dcgan_mnist")
 every = choose(2, 4, 1)
-measured = [
+evaluation = [
     f"train.evaluate_every={every}",
     "train.evaluate_metrics=frechet,classifier_score,precision_recall",
     f"train.evaluate_samples={choose(50, 500, 2000)}",
@@ -212,7 +228,7 @@ run = train_run(
     "measured",
     preset,
     *choose([], ["model.width=16", "train.epochs=32", "train.sample_every=4"], []),
-    *measured,
+    *evaluation,
 )
 h = read_losses(run)
 
@@ -225,15 +241,15 @@ plot_curves(
     {
         "losses": {"D": h["discriminator"], "G": h["generator"]},
         "Fréchet distance": {"samples": at_epochs(h["eval_frechet_distance"])},
-        "of 1": {
+        "fractions": {
             name: at_epochs(h[f"eval_{name}"]) for name in ("precision", "recall", "coverage")
         },
     }
 )
 
 # %% [markdown]
-# The losses are flat long before the images stop to improve. Now everything that can be measured, once, at the end; `real images` is
-# the real reference.
+# The losses become constant long before the images stop improving. The next cell computes all
+# metrics at the end of the training. `real images` is the real reference.
 
 # %%
 import sys
@@ -243,21 +259,24 @@ for warning in result["warnings"]:
     print("warning:", warning)
 
 # %% [markdown]
-# With the table comes a picture of the generated images that are nearest to a training image: above ours, below theirs. Are these
-# copies? They are much alike; but so are two real digits of 8x8 pixels, and the table says how much: the median distance to the
-# nearest training image is larger than between real images, and none is nearer than the nearest 1 % of those.
+# Evaluation also writes an image of the generated images that are nearest to a training image:
+# generated images above, their neighbors below. Are these copies? They are similar, but so are two
+# real digits of 8x8 pixels. The table shows the reference: the median distance to the nearest
+# training image is larger than between real images, and no distance is below the 1st percentile of
+# those.
 
 # %%
-from PIL import Image as Picture
+from PIL import Image as PillowImage
 
-(picture,) = (run / "evaluation").glob("*_nearest.png")
-show_image(np.asarray(Picture.open(picture))[::3, ::3])
+(path,) = (run / "evaluation").glob("*_nearest.png")
+show_image(np.asarray(PillowImage.open(path))[::3, ::3])
 
 # %% [markdown]
-# ## When the truth is known: PSNR and SSIM
+# ## Paired metrics: PSNR and SSIM
 #
-# Translations (notebooks 5 and 6) have a right answer, and then one can compare pixel by pixel. This has traps of its own. What is
-# worse, a picture that is shifted by one pixel, or one that is blurred?
+# Translations (notebooks 5 and 6) have a ground truth, so images can be compared pixel by pixel.
+# These metrics have failure cases as well. Which image is worse: one that is shifted by one pixel,
+# or one that is blurred?
 
 # %%
 from tfgan_zoo.data import builtin_images
@@ -265,31 +284,36 @@ from tfgan_zoo.metrics import similarity
 
 photo = builtin_images.photograph("china")[100:228, 200:328]
 shifted = np.roll(photo, 1, axis=1)
-soft = tf.nn.avg_pool2d(tf.cast(photo[None], tf.float32), 3, 1, "SAME").numpy()[0].astype(np.uint8)
-for name, found in {"shifted by a pixel": shifted, "blurred": soft}.items():
+blurred_photo = (
+    tf.nn.avg_pool2d(tf.cast(photo[None], tf.float32), 3, 1, "SAME").numpy()[0].astype(np.uint8)
+)
+for name, image in {"shifted by a pixel": shifted, "blurred": blurred_photo}.items():
     psnr, ssim = (
-        similarity.psnr(photo[None], found[None])[0],
-        similarity.ssim(photo[None], found[None])[0],
+        similarity.psnr(photo[None], image[None])[0],
+        similarity.ssim(photo[None], image[None])[0],
     )
     print(f"{name:<20} PSNR {psnr:.1f} dB   SSIM {ssim:.3f}")
-show_images([photo, shifted, soft], columns=3, width=450)
+show_images([photo, shifted, blurred_photo], columns=3, width=450)
 
 # %% [markdown]
-# To the eye the shifted one is perfect. By the numbers it is the worse one: they compare places. So a translator that gets textures
-# right in slightly other places is punished, and one that blurs is praised. Report such numbers beside simple ways, and look at the
-# pictures.
+# A person prefers the shifted image. PSNR and SSIM prefer the blurred one, because they compare
+# pixels at the same position. They penalize correct textures at slightly different positions and
+# reward blur. Report them together with baselines, and look at the images.
 #
-# ## Rules of thumb
+# ## Guidelines
 #
-# 1. A score without the number of images, the network and the real reference is no number.
-# 2. One seed cannot rank two methods. Train three times before you say "better".
-# 3. Precision *and* recall, never one.
-# 4. Choose the epoch on other images than the ones that you report on, if there are any.
-# 5. Look for copies.
+# 1. Report a score with the number of images, the feature extractor and the real reference.
+# 2. One seed cannot rank two methods. Train with three seeds.
+# 3. Report precision *and* recall.
+# 4. Select the epoch on other images than the ones used for the reported score, if possible.
+# 5. Check for copies of training images.
 #
 # ## Exercises
 #
-# 1. Measure GAN, CGAN and VAE of the other notebooks. Which one has the best precision, which one the best recall? Why?
-# 2. Find an image set with a classifier score near 10 that contains no digit (start from noise and ascend the score's gradient).
-# 3. Two evaluations with one seed are equal. How much do they differ with seeds 0, 1, 2? (`seed=`)
+# 1. Evaluate the GAN, CGAN and VAE of the other notebooks. Which one has the best precision, which
+#    one the best recall? Why?
+# 2. Find a set of images with a classifier score near 10 that contains no digit. Start from noise
+#    and maximize the score.
+# 3. Two evaluations with the same seed are equal. How much do they differ for seeds 0, 1 and 2
+#    (`seed=`)?
 # 4. Plot the Fréchet distance over $1/n$ and extrapolate to $1/n = 0$ (Chong & Forsyth 2020).
