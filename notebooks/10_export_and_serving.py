@@ -1,10 +1,10 @@
 # %% [markdown]
-# # 10. Export and serving: out of the notebook
+# # 10. Export and serving
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/10_export_and_serving.ipynb)
 #
-# A trained model is worth something when others can run it: in a server, on a phone, in five years. This notebook follows one model on
-# its way out, and checks at every step that it still makes the same images.
+# A trained model is exported so that others can run it: in a server, on a phone, in a browser. This
+# notebook exports one model and verifies at every step that its images are the same.
 
 # %%
 FULL = False  # True: the real preset cgan_mnist (downloads MNIST once; 9 minutes on two CPU cores)
@@ -61,7 +61,7 @@ set_up(full=FULL)
 
 
 # %% [markdown]
-# ## A run, and what lies in it
+# ## The files of a run
 
 # %%
 preset = choose("cgan_tiny", "cgan_digits", "cgan_mnist")
@@ -73,18 +73,18 @@ for path in sorted(run.iterdir()):
     print(path.name + ("/" if path.is_dir() else ""))
 
 # %% [markdown]
-# Three forms of the model are there already:
+# A finished run has three forms of the model:
 #
-# | | what it is | who needs what to load it |
+# | | content | required to load it |
 # |---|---|---|
-# | `checkpoints/` | everything, optimizers as well, to go on training | this package |
+# | `checkpoints/` | weights and optimizer states, to resume training | this package |
 # | `model.keras` | networks and configuration | this package and Keras |
 # | `saved_model/` | the generator alone, as graphs with named inputs and outputs | **TensorFlow alone** |
 #
 # ## The SavedModel
 #
-# Inside the zoo images are floats in $[-1, 1]$. The outside world has bytes. So an exported model takes and gives `uint8` images,
-# integer labels, and a seed. What it can do is a list of **signatures**:
+# Inside the package, images are floats in $[-1, 1]$. An exported model takes and returns `uint8`
+# images, integer labels and a seed. Its functions are called **signatures**:
 
 # %%
 exported = tfgan_zoo.load(run / "saved_model")
@@ -99,7 +99,7 @@ for name in exported.signatures:
     print(f"{name}({inputs})\n    -> {outputs}")
 
 # %% [markdown]
-# They are ordinary functions in the model's code:
+# Signatures are ordinary functions in the code of the model:
 
 # %%
 from tfgan_zoo.models.latent import LatentModel
@@ -108,7 +108,7 @@ from tfgan_zoo.saving.saved_model import save_signatures
 show_source(LatentModel.signatures, save_signatures)
 
 # %% [markdown]
-# The proof that TensorFlow is enough: another process, which never imports this package.
+# TensorFlow alone is enough. This process loads the model and never imports this package:
 
 # %%
 import subprocess
@@ -126,26 +126,30 @@ assert "tfgan_zoo" not in sys.modules and "keras" not in str(type(model))
 np.save(sys.argv[2], images)
 print(images.dtype, images.shape)
 """
-done = subprocess.run(
-    [sys.executable, "-c", program, run / "saved_model", "alone.npy"],
+process = subprocess.run(
+    [sys.executable, "-c", program, run / "saved_model", "other_process.npy"],
     capture_output=True,
     text=True,
     check=True,
 )
-print(done.stdout)
-alone, here = np.load("alone.npy"), tfgan_zoo.load(run).sample(20, seed=7, labels=np.arange(10))
+print(process.stdout)
+exported_images, images = (
+    np.load("other_process.npy"),
+    tfgan_zoo.load(run).sample(20, seed=7, labels=np.arange(10)),
+)
 print(
-    "largest difference to the model itself:",
-    np.abs(alone.astype(int) - here).max(),
+    "largest difference from the model:",
+    np.abs(exported_images.astype(int) - images).max(),
     "of 255 levels",
 )
-show_images(alone, columns=10)
+show_images(exported_images, columns=10)
 
 # %% [markdown]
-# Equal seeds, equal images: a service can repeat every answer it ever gave. (One level of difference would be allowed: another batch
-# size may sum in another order.)
+# Equal seeds give equal images, so a service can reproduce every response. A difference of one
+# level would be allowed, because another batch size may sum in another order.
 #
-# A **model card** lies beside it: data and licence, the command that trained it, the weights' digest, how to use it, its limits.
+# The folder also has a **model card**: data and license, the training command, the SHA-256 of the
+# weights, usage, limitations.
 
 # %%
 from IPython.display import Markdown, display
@@ -162,7 +166,8 @@ display(
 # %% [markdown]
 # ## Serving
 #
-# TensorFlow Serving takes the folder as it is; it wants a number for the version, and then speaks REST and gRPC:
+# TensorFlow Serving loads the folder, which must be named by a version number, and offers REST and
+# gRPC:
 #
 # ```sh
 # mkdir -p models/digits && cp -r runs/to_export_normal/saved_model models/digits/1
@@ -171,8 +176,8 @@ display(
 #     http://localhost:8501/v1/models/digits:predict
 # ```
 #
-# The body of a request names the inputs of a signature. Here a stand-in for the server, in pure Python: it is given the JSON that
-# `curl` sends, and answers with what a client would read.
+# The body of a request names a signature and its inputs. The next cell replaces the server by a
+# Python function: it receives the JSON that `curl` sends, and returns the JSON that a client reads.
 
 # %%
 import json
@@ -180,27 +185,29 @@ import json
 import tensorflow as tf
 
 
-def answer(body):
-    """What a server does with the body of a request: JSON in, JSON out."""
+def respond(body):
+    """Return the JSON response to the JSON body of a request."""
     request = json.loads(body)
     signature = exported.signatures[request["signature_name"]]
     specs = exported.inputs(request["signature_name"])
-    given = {
+    inputs = {
         name: tf.constant(value, specs[name].dtype) for name, value in request["inputs"].items()
     }
-    return json.dumps({"outputs": signature(**given)["images"].numpy().tolist()})
+    return json.dumps({"outputs": signature(**inputs)["images"].numpy().tolist()})
 
 
-reply = answer('{"signature_name": "sample", "inputs": {"n": 4, "seed": 7, "labels": [3, 8]}}')
-print(f"{len(reply):,} characters of JSON:", reply[:60], "...")
-show_images(np.array(json.loads(reply)["outputs"], np.uint8), columns=4)
+response = respond('{"signature_name": "sample", "inputs": {"n": 4, "seed": 7, "labels": [3, 8]}}')
+print(f"{len(response):,} characters of JSON:", response[:60], "...")
+show_images(np.array(json.loads(response)["outputs"], np.uint8), columns=4)
 
 # %% [markdown]
-# JSON spends about five characters a pixel. Behind a real service you would send PNG, or gRPC's bytes.
+# JSON needs about five characters per pixel. A real service would send PNG files, or the bytes of
+# gRPC.
 #
-# ### How fast?
+# ### Batch size and speed
 #
-# One image at a time wastes the machine. Batches cost a client waiting time and the server less work for each image.
+# One image per call is inefficient. Batches increase the latency for a client and reduce the work
+# per image.
 
 # %%
 import time
@@ -214,14 +221,14 @@ for n in choose((1, 8), (1, 4, 16, 64, 256), (1, 4, 16, 64, 256)):
     for _ in range(repeats):
         exported(z, labels=digits)
     timings[n] = (time.perf_counter() - begin) / repeats
-    print(
-        f"batches of {n:3}: {1000 * timings[n]:6.1f} ms a batch, {1000 * timings[n] / n:6.2f} ms an image"
-    )
+    batch_ms = 1000 * timings[n]
+    print(f"batch size {n:3}: {batch_ms:6.1f} ms per batch, {batch_ms / n:6.2f} ms per image")
 
 # %% [markdown]
-# ## Other forms
+# ## TFLite and ONNX
 #
-# **TFLite** for phones and small machines: one file, one image at a time. It is compared with the model before it gets its name.
+# **TFLite** for phones and small devices: one file, one image per call. The exporter compares its
+# images with the model before it writes the file.
 
 # %%
 from tfgan_zoo.quiet import silence_native_output
@@ -238,7 +245,8 @@ for name, details in runner.get_input_details().items():
     print(f"    {name}: {details['dtype'].__name__} {details['shape'].tolist()}")
 
 # %% [markdown]
-# **ONNX** for other runtimes. It needs the extra `onnx`: where it is missing, the message says so.
+# **ONNX** for other runtimes. It needs the extra `onnx`: without it, an error message says how to
+# install it.
 
 # %%
 try:
@@ -247,10 +255,10 @@ except tfgan_zoo.UserError as error:
     print(error)
 
 # %% [markdown]
-# ## Images in, images out
+# ## Export of translation models
 #
-# Translation models export the same way: `translate(images)` takes any height and width. What the network needs (multiples of some
-# number of pixels) is padded and cropped inside the graph, so that nobody outside has to know.
+# Translation models are exported in the same way: `translate(images)` takes any height and width.
+# The graph pads the image to the multiple of pixels that the network needs, and crops the result.
 
 # %%
 translator_run = train_run("translator", "pix2pix_tiny")
@@ -260,14 +268,17 @@ for height, width in ((64, 64), (50, 83)):
     print(image.shape, "->", translator.translate(image).shape)
 
 # %% [markdown]
-# ## What goes wrong, and how one sees it
+# ## What can go wrong
 #
-# - **Different images than in training.** Mostly scaling: $[0, 1]$, $[-1, 1]$ or bytes? Bytes at the border leave no question.
-# - **Different images each time.** Dropout or batch norm left in training mode. Call twice, compare. Here `export` compares with the
-#   model and refuses to finish if an image differs by more than one level.
-# - **It does not load elsewhere.** Custom layers need their code; a SavedModel has graphs and needs none. Test in a process without
-#   your package, as above, not in the notebook that has everything imported.
-# - **Which weights are these?** The card has a digest of the training's weights:
+# - **Images differ from training.** The usual reason is the range: $[0, 1]$, $[-1, 1]$ or uint8. A
+#   uint8 interface has only one range.
+# - **Images differ between calls.** Dropout or batch normalization is in training mode. Call the
+#   model twice and compare. `export` compares with the model and fails if an image differs by more
+#   than one level.
+# - **The model does not load elsewhere.** Custom layers need their code. A SavedModel contains
+#   graphs and needs no code. Test it in a process without your package, as above, and not in the
+#   notebook that has everything imported.
+# - **Unknown weights.** The model card has the SHA-256 of the trained weights:
 
 # %%
 result = json.loads((run / "result.json").read_text())
@@ -277,7 +288,10 @@ print("in card:", result["weights_sha256"] in card)
 # %% [markdown]
 # ## Exercises
 #
-# 1. `blend` takes weights of classes in place of labels. Ask for a digit that is half 3 and half 8, in JSON.
-# 2. Save the reply as PNG in the signature itself (`tf.io.encode_png`): how many bytes less?
-# 3. `tfgan-zoo export RUN --format tflite --size 128x256` of a Pix2Pix. Why does TFLite want a size and the SavedModel not?
+# 1. `blend` takes weights of classes instead of labels. Request a digit that is half 3 and half 8,
+#    in JSON.
+# 2. Encode the response as PNG in the signature itself (`tf.io.encode_png`). How many bytes does it
+#    save?
+# 3. `tfgan-zoo export RUN --format tflite --size 128x256` for a Pix2Pix model. Why does TFLite need
+#    a size and the SavedModel not?
 # 4. Load the SavedModel from C++, Java or Go. All of them can call a signature by its name.

@@ -1,10 +1,11 @@
 # %% [markdown]
-# # 11. Many devices, and Colab's TPU
+# # 11. Multiple devices and TPUs
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/11_many_devices_and_colab_tpu.ipynb)
 #
-# The same command trains on a laptop, on eight GPUs, on two machines or on a TPU. This notebook shows what has to be right for that,
-# by experiments that run everywhere: two logical CPUs stand in for two devices. They are not faster, they just behave like two.
+# The same command trains on a laptop, on eight GPUs, on several machines or on a TPU. This notebook
+# shows what must be correct for that, with experiments that run everywhere: two logical CPUs
+# replace two devices. They are not faster, but behave like two devices.
 
 # %%
 FULL = False  # True: dcgan_mnist in place of a tiny network (downloads MNIST once); on Colab choose a GPU or TPU runtime first
@@ -61,7 +62,7 @@ set_up(full=FULL)
 
 
 # %% [markdown]
-# ## What is here?
+# ## Available devices
 
 # %%
 import tensorflow as tf
@@ -72,7 +73,8 @@ print(distribute.describe_machine())
 print("GPUs:", len(tf.config.list_physical_devices("GPU")), "  a TPU:", distribute.has_tpu())
 
 # %% [markdown]
-# `train.strategy=auto` takes a TPU if there is one, else all GPUs, else the CPU. This function is the only place that knows devices.
+# `train.strategy=auto` uses a TPU if there is one, else all GPUs, else the CPU. Only this function
+# depends on the devices:
 
 # %%
 show_source(distribute.make_strategy)
@@ -80,13 +82,15 @@ show_source(distribute.make_strategy)
 # %% [markdown]
 # ## Two replicas
 #
-# Every replica has a copy of the weights and sees **its part of the global batch**. `data.batch_size` is the global one, so going from
-# one device to four changes no hyper-parameter. With $R$ replicas and losses that are means,
+# Every replica has a copy of the weights and receives **its part of the global batch**.
+# `data.batch_size` is the global batch size, so the number of devices changes no hyperparameter.
+# With $R$ replicas and losses that are means,
 #
 # $$L = \frac1n \sum_{i=1}^n \ell_i = \frac1R \sum_{r=1}^R L_r, \qquad \nabla L = \sum_{r=1}^R \nabla \frac{L_r}{R}.$$
 #
-# Gradients are *summed* over replicas, so each replica must divide its loss by $R$. Forget it, and the gradient is $R$ times too
-# large. Adam hides the mistake (it does not care about the scale), SGD does not. It is done in one place of the zoo, `descend`:
+# Gradients are *summed* over replicas, so each replica must divide its loss by $R$. Otherwise the
+# gradient is $R$ times too large. Adam hides the error, because the scale of a loss does not matter
+# to it. SGD does not. `descend` is the only place that does it:
 
 # %%
 from tfgan_zoo.models.base import ZooModel
@@ -94,7 +98,8 @@ from tfgan_zoo.models.base import ZooModel
 show_source(ZooModel.descend)
 
 # %% [markdown]
-# This has to be the first training of the process: devices must be divided, and a TPU be started, before TensorFlow uses any.
+# This must be the first training of the process: logical devices are created, and a TPU is
+# initialized, before TensorFlow uses any device.
 
 # %%
 preset = choose("gan_tiny", "gan_digits", "dcgan_mnist")
@@ -108,8 +113,8 @@ else:
 run = train_run("replicas", preset, *short, *strategy)
 
 # %% [markdown]
-# Does each replica see its part, and do the parts make the whole? The data are a function of seed, epoch and position alone, so this
-# can be checked exactly.
+# Does each replica receive its part, and are the parts together the global batch? The data are a
+# function of seed, epoch and position alone, so this can be checked exactly.
 
 # %%
 import numpy as np
@@ -125,17 +130,19 @@ parts = [
     next(iter(pipeline.batches(*arguments, steps_per_epoch=4, shard=i, shards=2))) for i in (0, 1)
 ]
 print("global batch", whole.shape, "parts", [part.shape for part in parts])
-print("together they are the global batch:", bool(np.all(tf.concat(parts, 0) == whole)))
+print("equal to the global batch:", bool(np.all(tf.concat(parts, 0) == whole)))
 
 # %% [markdown]
-# And the noise? It must be *different* on each replica: two that draw the same $z$ do the same work twice, and no error says so. Here
-# it depends on seed, step, replica and a name, with nothing to store.
+# Noise must be *different* on each replica. Two replicas with the same $z$ do the same work twice,
+# and no error reports it. Here the noise is a function of seed, step, replica and a name, without
+# any stored state.
 
 # %%
 show_source(ZooModel.noise, ZooModel.seed_of)
 
 # %% [markdown]
-# One device beside the two replicas. The curves agree in the large and not in the numbers: the noise is another one.
+# Training on one device for comparison. The curves have the same shape but different values,
+# because the noise differs.
 
 # %%
 single = train_run("one_device", preset, *short, "train.strategy=cpu")
@@ -148,51 +155,54 @@ plot_curves(
 )
 
 # %% [markdown]
-# Batch norm is worth a thought: each replica normalises by *its* part. With 64 images on 8 replicas these are 8 images' statistics.
-# Keep the part of a replica large, or use a norm that does not mix images.
+# Batch normalization uses the statistics of *the part of a replica*. With 64 images on 8 replicas,
+# these are the statistics of 8 images. Use a large batch per replica, or a normalization that does
+# not mix images.
 #
-# ## Stopped, and gone on
+# ## Resume a training
 #
-# Cheap machines are taken away without notice. A run that was killed and goes on must end as if nothing had happened. Here: two epochs
-# and then two more, beside four at once.
+# Preemptible machines stop without notice. A resumed run must end with the same weights as an
+# uninterrupted one. Here: two epochs and then two more, compared with four epochs at once.
 
 # %%
 import json
 
 for epochs in (2, 4):
-    parted = train_run("stopped", "gan_tiny", f"train.epochs={epochs}", "train.strategy=cpu")
-at_once = train_run("at_once", "gan_tiny", "train.epochs=4", "train.strategy=cpu")
+    resumed = train_run("stopped", "gan_tiny", f"train.epochs={epochs}", "train.strategy=cpu")
+uninterrupted = train_run("at_once", "gan_tiny", "train.epochs=4", "train.strategy=cpu")
 digests = [
-    json.loads((each / "result.json").read_text())["weights_sha256"] for each in (parted, at_once)
+    json.loads((run / "result.json").read_text())["weights_sha256"]
+    for run in (resumed, uninterrupted)
 ]
-print("the same weights, to the bit:", digests[0] == digests[1])
+print("bit-identical weights:", digests[0] == digests[1])
 
 # %% [markdown]
-# ## Fewer, larger calls
+# ## Several steps per call
 #
-# A fast device waits for Python. `steps_per_execution=10` makes ten steps in one call of the graph. It changes nothing else, and that
-# can be checked as well.
+# A fast device waits for Python. `steps_per_execution=10` executes ten steps in one call of the
+# graph. It changes nothing else, which can be checked as well.
 
 # %%
 import time
 
-found = {}
+digests = {}
 for steps in (1, 4):
     begin = time.perf_counter()
     model, _ = train_in_memory(
         "gan_tiny", f"train.steps_per_execution={steps}", f"train.epochs={choose(2, 40, 40)}"
     )
-    found[steps] = model.weights_sha256()
-    print(f"{steps} steps a call: {time.perf_counter() - begin:.1f} s")
-print("the same weights, to the bit:", found[1] == found[4])
+    digests[steps] = model.weights_sha256()
+    print(f"{steps} steps per call: {time.perf_counter() - begin:.1f} s")
+print("bit-identical weights:", digests[1] == digests[4])
 
 # %% [markdown]
-# Here, on a CPU, there may be nothing to gain: it does not wait for Python as a GPU does.
+# On a CPU there may be no gain, because it does not wait for Python as a GPU does.
 #
 # ## XLA
 #
-# XLA compiles the whole step into one program. TPUs run nothing else; GPUs gain; CPUs often lose, so `train.xla=auto` is off there.
-# The first step takes long (compilation), and every new shape compiles again: that is why all shapes in the zoo's steps are static.
+# XLA compiles the whole step into one program. TPUs require it, GPUs become faster, CPUs often
+# become slower, so `train.xla=auto` disables it there. The first step is slow (compilation), and
+# every new shape is compiled again. Therefore all shapes in a training step are static.
 
 # %%
 for xla in ("off", "on"):
@@ -200,18 +210,17 @@ for xla in ("off", "on"):
     _, history = train_in_memory(
         "gan_tiny", f"train.xla={xla}", f"train.epochs={choose(2, 20, 20)}"
     )
-    print(
-        f"xla {xla:<4} {time.perf_counter() - begin:5.1f} s in all   D's loss at the end {history['discriminator'][-1]:.6f}"
-    )
+    seconds, loss = time.perf_counter() - begin, history["discriminator"][-1]
+    print(f"xla {xla:<4} {seconds:5.1f} s in total   final loss of D {loss:.6f}")
 
 # %% [markdown]
-# The same loss up to rounding.
+# The losses are equal up to rounding.
 #
-# ## Half the bits
+# ## Mixed precision
 #
-# `train.precision=mixed_bfloat16` (TPU, newer GPUs) or `mixed_float16` (GPUs): networks compute in 16 bits, weights and losses stay in
-# 32. float16 has a small range, so its loss is scaled up before the gradient and down after it; bfloat16 has the range of float32 and
-#    needs none.
+# `train.precision=mixed_bfloat16` (TPUs, newer GPUs) or `mixed_float16` (GPUs): networks compute
+# with 16 bits, weights and losses have 32 bits. float16 has a small range, so its loss is scaled up
+# before the gradient and down after it. bfloat16 has the range of float32 and needs no scaling.
 
 # %%
 from tfgan_zoo.runs import build_model
@@ -220,16 +229,19 @@ for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
     experiment = tfgan_zoo.experiment("dcgan_tiny", f"train.precision={precision}")
     model = build_model(experiment, tf.distribute.get_strategy())
     layer = next(layer for layer in model.generator.layers if "conv" in layer.name)
-    dtypes = f"computes in {layer.compute_dtype:<9} weights {layer.variable_dtype}   images {model(model.latent(2, 0)).dtype.name}"
-    print(f"{precision:<15} {dtypes}   {type(model.generator_optimizer).__name__}")
+    dtypes = f"compute {layer.compute_dtype:<9} weights {layer.variable_dtype}"
+    images = model(model.latent(2, 0)).dtype.name
+    optimizer = type(model.generator_optimizer).__name__
+    print(f"{precision:<15} {dtypes}   images {images}   {optimizer}")
 
 # %% [markdown]
-# ## A TPU
+# ## TPU
 #
-# On Colab: *Runtime > Change runtime type > TPU*, then run this notebook from the top (the other notebooks are made for CPU and GPU).
-# The setup cell has put `tensorflow-tpu` in the place of TensorFlow: the newest TensorFlow has no TPU build, and the two must not
-# stand side by side. The strategy is `TPUStrategy`, a step is one XLA program with static shapes, and many steps go into one call,
-# since the TPU would wait for Python otherwise.
+# On Colab, choose *Runtime > Change runtime type > TPU*, then run this notebook from the top. The
+# other notebooks are for CPU and GPU. The setup cell has replaced TensorFlow by `tensorflow-tpu`:
+# the newest TensorFlow has no TPU build, and the two must not be installed together. The strategy
+# is `TPUStrategy`. A step is one XLA program with static shapes, and one call executes many steps,
+# because the TPU would wait for Python otherwise.
 
 # %%
 if distribute.has_tpu():
@@ -241,16 +253,18 @@ if distribute.has_tpu():
     run = train_run("tpu", "dcgan_digits", *on_tpu, "train.epochs=40", "train.sample_every=10")
     show_images(tfgan_zoo.load(run).sample(32, seed=0), columns=16)
 else:
-    print("no TPU here")
+    print("no TPU available")
 
 # %% [markdown]
-# To be honest about it: we have no TPU. What is tested is that every step of every model lowers to one XLA module with static shapes,
-# and the same code on two replicas. If this cell fails for you, please tell us.
+# This cell has not been run on a real TPU. The tests verify that every step of every model compiles
+# to one XLA module with static shapes, and run the same code on two replicas. If the cell fails,
+# please report it.
 #
 # ## Several machines
 #
-# Each runs the same command, with a `TF_CONFIG` that says who is in the cluster and which of them it is; the run folder is on a shared
-# disk. Here two processes on this machine play two machines.
+# Each machine runs the same command. The variable `TF_CONFIG` names all workers and the index of
+# this one. The run directory is on a shared disk. Here two processes on this machine represent two
+# machines.
 
 # %%
 import os
@@ -260,11 +274,11 @@ import sys
 
 
 def free_ports(count):
-    """Ports of this machine that nobody listens to."""
+    """Return unused ports of this machine."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    ports = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
     return ports
 
 
@@ -294,25 +308,27 @@ for index in range(choose(0, 2, 2)):
     )
 for index, worker in enumerate(workers):
     result = json.loads(worker.communicate(timeout=300)[0])
-    print(
-        f"worker {index}: {result['epochs']} epochs, weights {result['weights_sha256'][:16]}, writes metrics: {'metrics' in result}"
-    )
+    digest, writes = result["weights_sha256"][:16], "metrics" in result
+    print(f"worker {index}: {result['epochs']} epochs, weights {digest}, writes metrics: {writes}")
 
 # %% [markdown]
-# Equal weights on both, and the first one alone writes files.
+# Both workers have equal weights. Only the first one writes files.
 #
-# ## When it goes wrong
+# ## What can go wrong
 #
-# - **It is not faster.** Look at `images_per_second` in `metrics.csv`. Small networks are limited by Python:
-#   `train.steps_per_execution`. Larger ones by the data: are the images in memory?
-# - **A device is idle.** Is `data.batch_size` a multiple of the number of replicas? (Otherwise the command refuses.)
-# - **NaN in float16.** Use `mixed_bfloat16`, where the device has it.
-# - **Other results than on one device.** Noise and batch norm are per replica. To compare, use SGD, fixed noise and no batch norm: the
-#   tests of this project do just that.
+# - **It is not faster.** See `images_per_second` in `metrics.csv`. Small networks are limited by
+#   Python: use `train.steps_per_execution`. Large ones are limited by the data: are the images in
+#   memory?
+# - **A device is idle.** `data.batch_size` must be a multiple of the number of replicas; otherwise
+#   the command reports an error.
+# - **NaN in float16.** Use `mixed_bfloat16` if the device supports it.
+# - **Results differ from one device.** Noise and batch normalization are per replica. For a
+#   comparison use SGD, fixed noise and no batch normalization, as the tests of this project do.
 #
 # ## Exercises
 #
-# 1. In `descend`, leave out the division by the number of replicas. With which optimizer would you notice, and how?
-# 2. Train `dcgan_mnist` on Colab's GPU with `steps_per_execution` 1 and 10 (`train.steps_per_epoch=930`). What are the images per
-#    second?
-# 3. What does R1 (`model.penalty=r1`) cost on one device, in time a step?
+# 1. In `descend`, remove the division by the number of replicas. With which optimizer would you
+#    notice it, and how?
+# 2. Train `dcgan_mnist` on a GPU with `steps_per_execution` 1 and 10 (`train.steps_per_epoch=930`).
+#    How many images per second do you get?
+# 3. By how much does R1 (`model.penalty=r1`) increase the time per step on one device?
