@@ -1,15 +1,16 @@
 # %% [markdown]
-# # 7. Style transfer: a picture in the style of another
+# # 7. Style transfer
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/07_style_transfer.ipynb)
 #
-# Three papers, one idea, ever faster:
+# Three papers with one objective, each faster than the one before:
 #
-# 1. Gatys et al. 2016: the **picture itself** is optimised. Any style, minutes a picture.
-#    [arXiv 1508.06576](https://arxiv.org/abs/1508.06576)
-# 2. Johnson et al. 2016: a **network** learns to do it for one style. Milliseconds a picture.
-#    [arXiv 1603.08155](https://arxiv.org/abs/1603.08155)
-# 3. Huang & Belongie 2017 (AdaIN): a network for **any** style. [arXiv 1703.06868](https://arxiv.org/abs/1703.06868)
+# 1. Gatys et al. 2016: optimize the **image itself**. Any style, minutes per image. [arXiv
+#    1508.06576](https://arxiv.org/abs/1508.06576)
+# 2. Johnson et al. 2016: train a **network** for one style. Milliseconds per image. [arXiv
+#    1603.08155](https://arxiv.org/abs/1603.08155)
+# 3. Huang & Belongie 2017 (AdaIN): train a network for **any** style. [arXiv
+#    1703.06868](https://arxiv.org/abs/1703.06868)
 
 # %%
 FULL = False  # True: pictures of 384 pixels, the real presets fast_mosaic and adain_photographs (half an hour and more on two CPU cores)
@@ -66,19 +67,21 @@ set_up(full=FULL)
 
 
 # %% [markdown]
-# ## Looking through a network
+# ## Content and style features
 #
-# All three look at pictures through a convolutional network, VGG19. Let $F^l(x)$ be the features of layer $l$: $h w$ places, $c$
-# channels.
+# All three extract features with a pretrained convolutional network, VGG19. Let $F^l(x)$ be the
+# features of layer $l$: $h w$ positions, $c$ channels.
 #
-# - **Content** is what is where: $F^l(x)$ itself, of a deep layer.
-# - **Style** is what goes with what, wherever it is: the Gram matrix $G^l(x) = \frac{1}{hw} \sum_\text{places} F F^\top$, how often
-#   which channels fire together. The sum over places is what forgets the place.
+# - **Content**: the features $F^l(x)$ of a deep layer, with their positions.
+# - **Style**: the Gram matrix $G^l(x) = \frac{1}{hw} \sum_\text{positions} F F^\top$, the
+#   correlations between channels. The sum over positions removes the position.
 #
-# The network here comes with the package: VGG19's form, a quarter as wide, trained to see what a larger one sees. VGG19 itself is
-# `features="imagenet"` (Keras downloads it once); `features="random"` has random weights, through which colours and patterns still get.
+# The network here is part of the package: it has the architecture of VGG19 with a quarter of the
+# width, and was trained by knowledge distillation. `features="imagenet"` is VGG19 itself (Keras
+# downloads it once). `features="random"` has random weights, which still capture colors and simple
+# patterns.
 #
-# The pictures: a photograph that comes with scikit-learn, and a mosaic drawn by a rule of ours.
+# The content is a photograph that comes with scikit-learn, the style a synthetic mosaic.
 
 # %%
 import dataclasses
@@ -93,7 +96,7 @@ height, width = content.shape[:2]
 
 
 def side_by_side(*images, columns=0):
-    """Pictures of any size, as high as the content."""
+    """Show images of any size, resized to the content."""
     show_images(
         [resize(image, height, width) for image in images], columns or len(images), width=640
     )
@@ -102,8 +105,9 @@ def side_by_side(*images, columns=0):
 side_by_side(content, *styles.values())
 
 # %% [markdown]
-# A small experiment on what the two see. Roll the mosaic by half its width: every pixel is somewhere else, the style is the same.
-# `relative_error` is 0 for equal things and 1 for nothing at all.
+# This experiment shows the difference between the two kinds of features. Rolling the mosaic by half
+# of its width moves every pixel and keeps the style. `relative_error` is 0 for equal features, and
+# 1 if the features are compared with zeros.
 
 # %%
 import numpy as np
@@ -113,10 +117,10 @@ from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.models.stylization import CONTENT_LAYERS, STYLE_LAYERS
 
 config = tfgan_zoo.experiment("gatys").model
-seen = config.feature_network((*STYLE_LAYERS, *CONTENT_LAYERS))
+extract_features = config.feature_network((*STYLE_LAYERS, *CONTENT_LAYERS))
 mosaic = styles["mosaic"]
-found = {
-    name: seen(to_float(image)[None])
+features = {
+    name: extract_features(to_float(image)[None])
     for name, image in {
         "mosaic": mosaic,
         "rolled": np.roll(mosaic, size // 2, axis=1),
@@ -124,46 +128,54 @@ found = {
     }.items()
 }
 for name in ("rolled", "strokes"):
-    grams = [
+    gram_errors = [
         losses.relative_error(
-            losses.gram_matrix(found[name][layer]), losses.gram_matrix(found["mosaic"][layer])
+            losses.gram_matrix(features[name][layer]), losses.gram_matrix(features["mosaic"][layer])
         )
         for layer in STYLE_LAYERS
     ]
-    features = losses.relative_error(found[name]["block4_conv2"], found["mosaic"]["block4_conv2"])
-    print(
-        f"{name:<8} beside the mosaic: Gram matrices {np.mean(grams):.4f}, features in their places {features:.4f}"
+    feature_error = losses.relative_error(
+        features[name]["block4_conv2"], features["mosaic"]["block4_conv2"]
     )
+    print(f"{name:<8} Gram matrices {np.mean(gram_errors):.4f}, features {feature_error:.4f}")
 
 # %% [markdown]
-# ## 1. Gatys: the picture is the player
+# ## 1. Gatys: optimize the image
 #
 # $$\min_x \; \alpha \sum_{l \in C} \bigl|F^l(x) - F^l(\text{content})\bigr|^2 + \beta \sum_{l \in S} \bigl|G^l(x) -
 # G^l(\text{style})\bigr|^2 + \gamma \, \mathrm{TV}(x)$$
 #
-# In the words of this zoo: there is one player, and its weights are the pixels. The optimiser is L-BFGS, as in the paper.
+# The trainable weights are the pixels of one image. The objective is in `objective`, the descent by
+# L-BFGS (as in the paper) or Adam in `optimize`, and `stylize` repeats it from coarse to fine
+# sizes:
 
 # %%
-from tfgan_zoo.models.style_transfer import ImageVariable, Objective
+from tfgan_zoo.models.style_transfer import StyleTransfer
 
-show_source(Objective.compute_losses, Objective.weigh, ImageVariable, losses.gram_matrix)
+show_source(
+    StyleTransfer.objective,
+    StyleTransfer.style_loss,
+    StyleTransfer.content_loss,
+    losses.gram_matrix,
+    StyleTransfer.optimize,
+    StyleTransfer.lbfgs_iterates,
+    StyleTransfer.stylize,
+)
 
 # %% [markdown]
-# Go. The picture begins as the content, small, and grows: what it is about is settled where a step costs little.
+# The image starts as a small copy of the content and grows. Its composition is settled where an
+# iteration is cheap.
 
 # %%
-from tfgan_zoo.models.style_transfer import transfer_style
+import time
 
 history = []
 settings = {"iterations": choose(2, 40, 60), "smallest": choose(32, 96, 128)}
-painting = transfer_style(
-    content,
-    [mosaic],
-    dataclasses.replace(config, **settings),
-    progress=lambda now, of, iteration, values: history.append(values),
-)
-print(f"{painting.seconds:.0f} s")
-side_by_side(content, painting.picture, mosaic)
+gatys = StyleTransfer(dataclasses.replace(config, **settings))
+begin = time.time()
+stylized = gatys.stylize(content, [mosaic], on_iteration=lambda state: history.append(state.losses))
+print(f"{time.time() - begin:.0f} s")
+side_by_side(content, stylized, mosaic)
 plot_curves(
     {"relative errors": {name: [v[name] for v in history] for name in ("style", "content")}},
     "iteration",
@@ -171,12 +183,14 @@ plot_curves(
 )
 
 # %% [markdown]
-# The style's error falls by three orders of magnitude, at the price of the content; it jumps where the picture grows.
+# The style error falls by three orders of magnitude, and the content error rises. The curves jump
+# where the image grows.
 #
-# ### One term alone
+# ### One loss term alone
 #
-# From noise, with the style alone: a texture, which has everything of the mosaic but its places. And with the content alone, through a
-# shallow and a deep layer: what does a layer still know?
+# Starting from noise. With the style term alone the result is a texture: it has everything of the
+# mosaic except positions. With the content term alone, through a shallow and a deep layer, the
+# result shows what the features of a layer still contain.
 
 # %%
 alone = {
@@ -193,33 +207,36 @@ variants = {
 print(", ".join(variants))
 side_by_side(
     *(
-        transfer_style(content, [mosaic], dataclasses.replace(config, **alone, **changes)).picture
-        for changes in variants.values()
+        StyleTransfer(dataclasses.replace(config, **alone, **overrides)).stylize(content, [mosaic])
+        for overrides in variants.values()
     )
 )
 
 # %% [markdown]
-# A shallow layer keeps nearly the photograph. The deep layer keeps shapes and loses exact colours. Our preset has both as content.
+# A shallow layer preserves nearly the whole photograph. A deep layer preserves shapes and loses
+# exact colors. The preset uses both as content layers.
 #
-# ### The one dial
+# ### Content weight
 #
-# Only the ratio of the weights matters. From left: content weight 0.05, 0.5, 5.
+# Only the ratio of the weights matters. From left to right: content weight 0.05, 0.5, 5.
 
 # %%
-weights = [
+configs = [
     dataclasses.replace(config, **settings, content_weight=weight)
     for weight in choose([0.5], [0.05, 0.5, 5.0], [0.05, 0.5, 5.0])
 ]
-side_by_side(*(transfer_style(content, [styles["strokes"]], each).picture for each in weights))
+side_by_side(*(StyleTransfer(c).stylize(content, [styles["strokes"]]) for c in configs))
 
 # %% [markdown]
-# What goes wrong here is mostly this dial: too little content, and the picture is a texture in the style's colours; too much, and it
-# is the photograph with a filter. Speckles: more `variation_weight`. Strokes too coarse or too fine: `style_scale`.
+# This ratio is the most frequent problem. With too little content weight, the image is a texture in
+# the colors of the style. With too much, it is the photograph with slightly changed colors. For
+# speckles, increase `variation_weight`. For strokes that are too coarse or too fine, change
+# `style_scale`.
 #
-# ## 2. Fast style transfer: a network learns it
+# ## 2. Fast style transfer: train a network for one style
 #
-# Optimising each picture anew is a waste, if the style stays. Johnson et al. train a network $f$ on many photographs, with the very
-# same loss on its output:
+# Optimizing every image separately is inefficient if the style is always the same. Johnson et al.
+# train a network $f$ on many photographs, with the same loss for its output:
 #
 # $$\min_f \; \mathbb{E}_x \; \text{content}(f(x), x) + \text{style}(f(x)) + \mathrm{TV}(f(x)).$$
 
@@ -246,8 +263,9 @@ print(
 )
 
 # %% [markdown]
-# 500 steps of a small network on pieces of 64 pixels: something of the photograph, stripes, and colours that are the mosaic's only in
-# part. The preset takes 2,000 steps with a larger one, five minutes; if it is at hand, this is what it makes:
+# After 500 steps of a small network on crops of 64 pixels, the result shows the photograph,
+# stripes, and some colors of the mosaic. The preset takes 2,000 steps with a larger network, in
+# five minutes. If its pretrained model is available, the next cell shows its result:
 
 # %%
 from tfgan_zoo.saving import hub
@@ -257,15 +275,16 @@ if hub.pretrained_folder("fast_mosaic"):
     side_by_side(trained.stylize(content), trained.stylize(flower))
 
 # %% [markdown]
-# ## 3. AdaIN: any style
+# ## 3. AdaIN: train a network for any style
 #
-# The style of a layer can be said even more briefly than by a Gram matrix: by mean and deviation of each channel. Take the content's
-# features and give them those of the style's,
+# The mean and the standard deviation of each channel describe the style of a layer more briefly
+# than a Gram matrix. AdaIN normalizes the features of the content and gives them the statistics of
+# the style,
 #
 # $$t = \sigma(f(y)) \, \frac{f(x) - \mu(f(x))}{\sigma(f(x))} + \mu(f(y)),$$
 #
-# and train a decoder $g$ to make a picture of such features. Nothing in it belongs to one style: that comes in at test time, as
-# numbers.
+# and trains a decoder $g$ that maps such features to an image. No weight belongs to one style: the
+# style enters at test time, as statistics.
 
 # %%
 from tfgan_zoo.models import adain
@@ -286,18 +305,21 @@ any_style = tfgan_zoo.load(run)
 side_by_side(mosaic, any_style.stylize(content, [mosaic]), any_style.stylize(flower, [mosaic]))
 
 # %% [markdown]
-# This is what an AdaIN looks like after a minute. Which part is to blame? Since style is numbers, it can be turned down:
-# `alpha=0` is the content as the decoder gives it back, with no style at all. From left: 0, 0.5, 1.
+# This is the result after one minute of training. Which part limits it? Since the style enters as
+# statistics, its strength can be reduced: `alpha=0` decodes the features of the content without any
+# style. From left to right: 0, 0.5, 1.
 
 # %%
 side_by_side(*(any_style.stylize(content, [mosaic], alpha=alpha) for alpha in (0.0, 0.5, 1.0)))
 
 # %% [markdown]
-# Already without style there are only outlines. So the decoder is to blame: before anything else it has to learn to invert the
-# encoder, deep features to pixels, and a minute does not do it. Always look at `alpha=0` first. (The weight of the style is lower here
-# than in the preset, lest the decoder draw patterns before it can draw anything.)
+# Without style there are only outlines, so the decoder is the limit. It must first learn to invert
+# the encoder, from deep features to pixels, and one minute is not enough. Always check `alpha=0`
+# first. The style weight is lower here than in the preset, so that the decoder does not learn
+# patterns before it learns to reconstruct.
 #
-# `adain_folder_128` was trained for longer, on 45 photographs and 135 paintings, and knows none of these pictures. Alpha 0, 0.5, 1:
+# `adain_folder_128` was trained for longer, on 45 photographs and 135 paintings, and has seen none
+# of these images. Alpha 0, 0.5, 1:
 
 # %%
 if hub.pretrained_folder("adain_folder_128"):
@@ -305,33 +327,40 @@ if hub.pretrained_folder("adain_folder_128"):
     side_by_side(*(any_style.stylize(content, [mosaic], alpha=alpha) for alpha in (0.0, 0.5, 1.0)))
 
 # %% [markdown]
-# ## Side by side
+# ## Comparison
 #
-# How near each way comes to the style (Gram matrices) and to the content, beside the content itself and the style itself. Do not take
-# it for a race: the optimiser had this very loss, for this very picture, and the others have one pass.
+# The style error (Gram matrices) and the content error of each method, with the content image and
+# the style image as a reference. The comparison is not fair: Gatys' method minimizes this loss for
+# this image, the others use one forward pass.
 
 # %%
 from tfgan_zoo.evaluation.style import StyleComparison
 
-judge = StyleComparison(mosaic, seen)
-made = {
-    "Gatys": painting.picture,
+compare = StyleComparison(mosaic, extract_features)
+results = {
+    "Gatys": stylized,
     "fast": fast.stylize(content),
     "AdaIN": any_style.stylize(content, [mosaic]),
 }
+row = "{0:<16}{style:8.3f}{content:9.3f}{ssim:7.3f}"
 print(f"{'':<16}{'style':>8}{'content':>9}{'SSIM':>7}")
-for name, picture in made.items():
-    told = judge(picture, content)
-    print("{0:<16}{style:8.3f}{content:9.3f}{ssim:7.3f}".format(name, **told["picture"]))
+for name, image in results.items():
+    scores = compare(image, content)
+    print(row.format(name, **scores["result"]))
 for name in ("content image", "style image"):
-    print("{0:<16}{style:8.3f}{content:9.3f}{ssim:7.3f}".format(name, **told[name]))
+    print(row.format(name, **scores[name]))
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. `features="random"` in `dataclasses.replace(config, ...)`: what does a trained network see that a random one does not?
-# 2. Show that the Gram matrix does not change if places are permuted. Does AdaIN's mean and deviation?
-# 3. `style_scale=0.5`: finer strokes. Why does that work, if style forgets the place?
-# 4. `tfgan-zoo stylize photo.jpg --style sky.jpg sea.jpg --mask sky.png sea.png`: each region its own style.
-# 5. `any_style.stylize(content, [mosaic, strokes], style_weights=(1, 3))`: what is blended, pictures or moments?
-# 6. `colors=keep`: the photograph's own colours. Which other way is there (`match`), and when is it better?
+# 1. Use `features="random"` in `dataclasses.replace(config, ...)`. What does a trained network
+#    capture that a random one does not?
+# 2. Show that the Gram matrix does not change if positions are permuted. Do the mean and the
+#    standard deviation of AdaIN change?
+# 3. `style_scale=0.5` gives finer strokes. Why, if the style does not depend on positions?
+# 4. `tfgan-zoo stylize photo.jpg --style sky.jpg sea.jpg --mask sky.png sea.png`: one style per
+#    region.
+# 5. `any_style.stylize(content, [mosaic, strokes], style_weights=(1, 3))`: what is blended, images
+#    or statistics?
+# 6. `--colors keep` keeps the colors of the photograph. What does `--colors match` do, and when is
+#    it better?
