@@ -166,13 +166,9 @@ show_images(latent_walk(model, rows=4, steps=12, seed=0, labels=[3, 8]), columns
 # a classifier detects the difference.
 
 # %%
-import tensorflow as tf
-
-from tfgan_zoo.data import pipeline
 from tfgan_zoo.data.datasets import load_for_experiment
 from tfgan_zoo.features.metric_networks import load_metric_network
 from tfgan_zoo.metrics import classes
-from tfgan_zoo.runs import build_model
 
 classifier = load_metric_network("digits")
 

@@ -212,8 +212,6 @@ plot_curves(
 # as `nll`.
 
 # %%
-import sys
-
 result = evaluate_run(
     run,
     metrics=["likelihood"],

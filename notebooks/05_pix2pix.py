@@ -161,8 +161,6 @@ plot_curves(
 # be better than all of them.
 
 # %%
-import sys
-
 result = evaluate_run(run, samples=choose(50, 50, 100))
 
 # %% [markdown]

@@ -149,8 +149,6 @@ plot_curves(
 # full cycle.
 
 # %%
-import sys
-
 result = evaluate_run(run, samples=choose(50, 50, 100))
 
 # %% [markdown]

@@ -252,8 +252,6 @@ plot_curves(
 # metrics at the end of the training. `real images` is the real reference.
 
 # %%
-import sys
-
 result = evaluate_run(run, samples=choose(50, 800, 10_000))
 for warning in result["warnings"]:
     print("warning:", warning)
