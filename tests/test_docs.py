@@ -176,6 +176,27 @@ def test_contributing_example_loss_matches_its_golden_values():
     np.testing.assert_allclose(namespace["pearson_generator"](logits.FAKE), generator, rtol=1e-6)
 
 
+TASKS = {"generate", "translate", "stylize"}
+
+
+def task_dicts():
+    """Return (file, name) of all module-level dicts of the package whose keys are tasks."""
+    for path in sorted((ROOT / "tfgan_zoo").rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if not isinstance(node, ast.Assign):
+                continue
+            keys = {getattr(key, "value", None) for key in getattr(node.value, "keys", ())}
+            by_class = isinstance(node.value, ast.DictComp) and ".task" in ast.unparse(node.value)
+            if keys & TASKS or by_class:
+                assert by_class or keys == TASKS, (path, node.targets[0].id)
+                yield path.relative_to(ROOT / "tfgan_zoo").as_posix(), node.targets[0].id
+
+
+def test_contributing_lists_the_dicts_of_a_new_task():
+    section = CONTRIBUTING.partition("## Add a task")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\S+)` \| `(\w+)` \|", section, re.M)) == set(task_dicts())
+
+
 def test_browser_page_loads_the_files_that_the_guide_names():
     page = (ROOT / "docs" / "browser.html").read_text()
     for name in ("model.onnx", "ort.wasm.bundle.min.mjs"):

@@ -1047,7 +1047,7 @@ def print_table(columns, rows, right_aligned=()):
         table.add_column(column, justify=justify, no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+    Console(width=200, highlight=False).print(table)  # terminals wrap longer lines themselves
 
 
 def print_error(error, code):
