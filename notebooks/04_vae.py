@@ -214,7 +214,7 @@ plot_curves(
 # %%
 result = evaluate_run(
     run,
-    metrics=["likelihood"],
+    metrics=["nll", "elbo"],
     samples=choose(50, 200, 10_000),
     importance_samples=choose(5, 50, 200),
 )

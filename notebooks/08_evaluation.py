@@ -220,7 +220,7 @@ preset = choose("dcgan_tiny", "dcgan_digits", "dcgan_mnist")
 every = choose(2, 4, 1)
 evaluation = [
     f"train.evaluate_every={every}",
-    "train.evaluate_metrics=frechet_distance,classifier_score,precision_recall",
+    "train.evaluate_metrics=frechet_distance,classifier_score,precision,recall,coverage",
     f"train.evaluate_samples={choose(50, 500, 2000)}",
     "train.best=frechet_distance",
 ]
