@@ -187,7 +187,7 @@ def task_dicts():
                 continue
             keys = {getattr(key, "value", None) for key in getattr(node.value, "keys", ())}
             by_class = isinstance(node.value, ast.DictComp) and ".task" in ast.unparse(node.value)
-            if keys & TASKS or by_class:
+            if "generate" in keys or by_class:
                 assert by_class or keys == TASKS, (path, node.targets[0].id)
                 yield path.relative_to(ROOT / "tfgan_zoo").as_posix(), node.targets[0].id
 
