@@ -124,9 +124,10 @@ plot_curves({"gradient of the loss of G": gradients}, x="logit of a generated im
 # other lines of `train_step` are options of later papers, which are off here.
 
 # %%
+from tfgan_zoo.models import gan
 from tfgan_zoo.models.adversarial import AdversarialModel
 
-show_source(AdversarialModel.compute_losses, AdversarialModel.train_step)
+show_source(gan.GAN.compute_losses, AdversarialModel.train_step)
 
 # %% [markdown]
 # The losses are pure functions of logits. $\log(1 + e^l)$ is called softplus, and $-\log \sigma(l)
@@ -142,8 +143,6 @@ show_source(losses.non_saturating_discriminator, losses.non_saturating_generator
 # linear functions, which the authors use in $D$.
 
 # %%
-from tfgan_zoo.models import gan
-
 show_source(gan.generator, gan.discriminator)
 
 # %% [markdown]

@@ -109,9 +109,7 @@ for network in (model.generator, model.discriminator):
 # overrides the networks, not the objective.
 
 # %%
-from tfgan_zoo.models.adversarial import AdversarialModel
-
-show_source(AdversarialModel.train_step)
+show_source(dcgan.DCGAN.compute_losses)
 
 # %% [markdown]
 # ## Training

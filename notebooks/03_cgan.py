@@ -79,9 +79,9 @@ set_up(full=FULL)
 # In code, the labels of the real batch are passed to both networks:
 
 # %%
-from tfgan_zoo.models.adversarial import AdversarialModel
+from tfgan_zoo.models import cgan
 
-show_source(AdversarialModel.compute_losses)
+show_source(cgan.CGAN.compute_losses)
 
 # %% [markdown]
 # A label becomes a one-hot vector $y$. There are two ways to pass it to $D$:
@@ -92,8 +92,6 @@ show_source(AdversarialModel.compute_losses)
 #   term scores whether the image is real, the second whether it matches the label.
 
 # %%
-from tfgan_zoo.models import cgan
-
 show_source(cgan.generator, cgan.discriminator)
 
 # %% [markdown]
