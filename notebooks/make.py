@@ -51,7 +51,7 @@ def with_setup(text):
     setup = SETUP + (HERE / "setup_cell.py").read_text().strip() + "\n\n\n"
     before, separator, after = text.partition(SETUP)
     if not separator:
-        raise SystemExit(f"there is no cell {SETUP!r}")
+        raise SystemExit(f"the source must have a cell {SETUP!r}")
     return before + setup + after[re.search(r"^# %%", after, re.M).start() :]
 
 

@@ -619,8 +619,7 @@ def build_network_stylizer(options, styles):
     for name in GATYS_OPTIONS:
         if getattr(options, name) is not None:
             raise UserError(
-                f"--{name.replace('_', '-')} is only for --preset gatys, "
-                f"got --preset {options.preset}"
+                f"--{name.replace('_', '-')} is for --preset gatys, got --preset {options.preset}"
             )
     model = load_for_task("stylize", options.preset)
     style_options = {
@@ -1057,7 +1056,7 @@ def print_error(error, code):
 
 
 class ImageProgress(contextlib.ExitStack):
-    """Progress bar over image files on stderr. Nothing is drawn if stderr is no terminal."""
+    """Progress bar over image files on stderr. Nothing is drawn without a terminal."""
 
     def __enter__(self):
         from rich.console import Console
