@@ -225,6 +225,14 @@ def test_failures_are_one_line_and_exit_code_1(tmp_path):
     assert "Traceback" not in process.stderr
 
 
+@pytest.mark.parametrize("name", [*cli.COMMANDS, *(f"data {name}" for name in cli.DATA_COMMANDS)])
+def test_help_of_every_command(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*name.split(), "--help"])
+    assert stop.value.code == 0
+    assert f"usage: tfgan-zoo {name} " in capsys.readouterr().out
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["--version"])

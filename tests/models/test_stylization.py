@@ -630,7 +630,9 @@ def test_command_by_optimisation(tmp_path, monkeypatch, capsys):
         )
         == 0
     )
-    assert "looking through random weights; --features small" in capsys.readouterr().err
+    assert (
+        "random features capture little of a style: try --features small" in capsys.readouterr().err
+    )
     assert Image.open("stylized.png").size == (48, 32)
     assert (
         cli.main(["stylize", "china", "--style", "mosaic", *quick, "--scores", "--overwrite"]) == 0
@@ -736,7 +738,7 @@ def test_masks_and_tiles_and_folders_by_the_command(tmp_path, monkeypatch, capsy
         cli.main(["stylize", "china", "--style", "mosaic", "--mask", "nothing.png", "-o", "x.png"])
         == 2
     )
-    assert "a mask must be a picture, received --mask nothing.png" in capsys.readouterr().err
+    assert "--mask must be a readable image file, got nothing.png" in capsys.readouterr().err
 
 
 def test_memory_grows_with_the_picture_until_it_goes_in_tiles():
