@@ -30,7 +30,7 @@ if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
     if on_tpu:  # the newest TensorFlow has no TPU build, and tensorflow-tpu must replace tensorflow
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
         packages = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources"]
-        packages += ["scikit-learn", "matplotlib", "pillow", "keras>=3.15,<4"]
+        packages += ["scikit-learn", "matplotlib", "pillow", "jinja2", "keras>=3.15,<4"]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
         subprocess.run([*pip, "install", "-q", *packages], check=True)
