@@ -649,7 +649,8 @@ def build_gatys_stylizer(options, styles, progress):
 
     if options.alpha is not None:
         raise UserError(
-            "--alpha is only for adain presets: use --content-weight and --style-weight"
+            f"--alpha is for adain presets, got --preset {options.preset}: "
+            "use --content-weight and --style-weight"
         )
     overrides = {
         name: getattr(options, name) for name in GATYS_FIELDS if getattr(options, name) is not None
@@ -847,9 +848,9 @@ def add_export_arguments(parser):
 
 def run_export(options):
     if options.format == "saved_model" and options.size:
-        raise UserError("--size is only for tflite and onnx: a SavedModel takes images of any size")
+        raise UserError("--size is for tflite and onnx: a SavedModel takes images of any size")
     if options.format != "saved_model" and options.compact:
-        raise UserError(f"--compact is only for SavedModels, got --format {options.format}")
+        raise UserError(f"--compact is for SavedModels, got --format {options.format}")
     start_tensorflow()
     from tfgan_zoo.saving.export_file import export_file
     from tfgan_zoo.saving.saved_model import export
