@@ -114,8 +114,7 @@ def test_list_names_every_preset_and_is_fast():
     assert time.time() - begin < 3  # importing TensorFlow alone takes longer on a busy machine
     rows = json.loads(process.stdout)
     assert [row["preset"] for row in rows] == list(presets.PRESETS)
-    # The only parameters of StyleTransfer are pixels.
-    assert all(row["parameters"] > 0 for row in rows if row["model"] != "StyleTransfer")
+    assert all(row["parameters"] > 0 for row in rows)
 
 
 def test_list_prints_one_plain_line_per_preset():

@@ -22,10 +22,9 @@ start_tensorflow()  # silences its messages, so it comes before the imports that
 
 import tensorflow as tf
 
-from tfgan_zoo.data import pipeline
-from tfgan_zoo.data.datasets import load_for_experiment
 from tfgan_zoo.metrics.score import format_table
-from tfgan_zoo.runs import build_model, read_experiment, read_metrics
+from tfgan_zoo.runs import read_experiment, read_metrics
+from tfgan_zoo.training.prepare import prepare
 from tfgan_zoo.training.train import train
 from tfgan_zoo.visualize import image_grid
 
@@ -162,24 +161,15 @@ def train_in_memory(preset, *overrides, images=None):
     Returns:
         The trained model, and its mean losses per epoch as {name: list of floats}.
     """
-    experiment = tfgan_zoo.experiment(preset, *overrides)
-    settings = experiment.train
-    images = images or load_for_experiment(experiment)
-    model = build_model(experiment, tf.distribute.get_strategy())
-    batch_size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, batch_size)
-    batches = pipeline.batches(
-        images,
-        experiment.data,
-        settings.seed,
-        batch_size,
-        steps_per_epoch=steps,
-        labels=model.needs_labels,
+    prepared = prepare(tfgan_zoo.experiment(preset, *overrides), data=images)
+    history = prepared.model.fit(
+        prepared.dataset(),
+        steps_per_epoch=prepared.steps_per_epoch,
+        epochs=prepared.experiment.train.epochs,
+        shuffle=False,
+        verbose=0,
     )
-    history = model.fit(
-        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
-    )
-    return model, history.history
+    return prepared.model, history.history
 
 
 def read_losses(run):
