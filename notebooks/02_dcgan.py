@@ -1,214 +1,102 @@
 # %% [markdown]
-# # 2. DCGAN: the game with convolutions
+# # 2. DCGAN: convolutional networks
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/02_dcgan.ipynb)
 #
-# The game is that of notebook 1. What changes is who plays it: both networks are convolutional, put together by a recipe that made GANs
-# train on images at all.
+# The objective is that of notebook 1. Both networks are now convolutional, and follow a recipe with
+# which GANs first trained reliably on images.
 #
-# Paper: Radford, Metz, Chintala, *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks*, 2015,
-# [arXiv 1511.06434](https://arxiv.org/abs/1511.06434).
+# Paper: Radford, Metz, Chintala, *Unsupervised Representation Learning with Deep Convolutional
+# Generative Adversarial Networks*, 2015, [arXiv 1511.06434](https://arxiv.org/abs/1511.06434).
 
 # %%
 FULL = False  # True: the real preset dcgan_mnist (downloads MNIST once; 21 minutes on two CPU cores, a few on a GPU)
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
-# @title Setup: installs tfgan_zoo where it is missing, and defines a few helpers { display-mode: "form" }
-import contextlib
+# @title Setup: install tfgan_zoo if it is missing, import helper functions { display-mode: "form" }
 import importlib.metadata
 import importlib.util
-import inspect
-import io
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = (
-    os.environ.get("TFGAN_ZOO_FAST") == "1"
-)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
-if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
+if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(
+    on_tpu = os.path.exists("/dev/accel0") or any(
         name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
-    ) or os.path.exists("/dev/accel0")
-    if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
+    )
+    if on_tpu:  # the newest TensorFlow has no TPU build, and tensorflow-tpu must replace tensorflow
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = [
-            "tensorflow-datasets",
-            "tensorflow-metadata<1.18",
-            "importlib_resources",
-            "scikit-learn",
-            "matplotlib",
-            "pillow",
-        ]
+        packages = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources"]
+        packages += ["scikit-learn", "matplotlib", "pillow", "jinja2", "keras>=3.15,<4"]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
-        subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
+        subprocess.run([*pip, "install", "-q", *packages], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
-    else:  # a TensorFlow that is there stays: it fits the machine's CUDA
-        kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = (
-            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
-        )
+    else:  # keep the installed TensorFlow, which fits the CUDA of this machine
+        pins = [f"tensorflow=={version}" for version in tensorflow]
+        if tensorflow and tensorflow[0].startswith("2.19."):
+            pins.append("tensorflow-metadata<1.18")
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run(
-            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
-            check=True,
-        )
+        package = f"tfgan_zoo{extra} @ git+{REPOSITORY}"
+        subprocess.run([*pip, "install", "-q", package, *pins], check=True)
 
 import tfgan_zoo
-from tfgan_zoo.data import pipeline
-from tfgan_zoo.data.datasets import load_for_experiment
-from tfgan_zoo.inference.latent_walk import interpolate, latent_walk
+from tfgan_zoo.tools.notebook import (
+    choose,
+    evaluate_run,
+    plot_curves,
+    read_losses,
+    set_up,
+    show_image,
+    show_images,
+    show_samples,
+    show_source,
+    train_in_memory,
+    train_run,
+)
+
+set_up(full=FULL)
+
+
+# %% [markdown]
+# ## Architecture
+#
+# 1. No pooling. $D$ downsamples with convolutions of stride 2, $G$ upsamples with *transposed*
+#    convolutions of stride 2.
+# 2. No hidden dense layers: $z$ is projected to a small feature map with many channels, and all
+#    other layers are convolutions.
+# 3. Batch normalization in both networks, except at the output of $G$ and at the input of $D$.
+# 4. ReLU in $G$ with $\tanh$ at the output, leaky ReLU in $D$.
+# 5. Initial weights from $N(0, 0.02^2)$, Adam with learning rate 0.0002 and $\beta_1 = 0.5$.
+#
+# Each item is one line of the source:
+
+# %%
 from tfgan_zoo.models import dcgan
-from tfgan_zoo.models.adversarial import AdversarialModel
-from tfgan_zoo.quiet import start_tensorflow
-from tfgan_zoo.runs import build_model, read_experiment, read_metrics
-from tfgan_zoo.training.train import train
-from tfgan_zoo.visualize import image_grid
 
-start_tensorflow()  # without its notes
+show_source(dcgan.generator, dcgan.discriminator)
 
-import numpy as np
+# %% [markdown]
+# A convolution of stride 2 maps $2s \times 2s$ pixels to $s \times s$ values. Written as a matrix
+# product, it is $y = C x$. The transposed convolution multiplies by $C^\top$ and maps $s \times s$
+# back to $2s \times 2s$: every input value adds the kernel, scaled by this value, to the output.
+# Where the kernels of adjacent values overlap, they are summed.
+#
+# The feature map shapes for the image size of this notebook:
+
+# %%
 import tensorflow as tf
-from IPython.display import Image, Markdown, display
-from matplotlib.figure import Figure
-from PIL import Image as Picture
 
-tf.get_logger().setLevel("ERROR")
+from tfgan_zoo.runs import build_model
 
-
-def choose(fast, normal, full):
-    """One of three sizes: for the tests, for two CPU cores and two minutes, for the real thing."""
-    return full if FULL else fast if FAST else normal
-
-
-def show(*things):
-    """The source of functions, methods or classes, as it is in the package that runs here."""
-    for thing in things:
-        path = inspect.getsourcefile(thing)
-        path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(
-            Markdown(
-                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
-            )
-        )
-
-
-def draw(sheet, width=720):
-    """Shows an image uint8 (h, w) or (h, w, 3), enlarged to at most so wide, in few bytes: grey ones in 32 levels, others as JPEG."""
-    times, file = min(6, max(1, width // sheet.shape[1])), io.BytesIO()
-    if sheet.ndim == 2:
-        sheet = (np.round(sheet / 255 * 31) * 255 // 31).astype(np.uint8)
-        Picture.fromarray(sheet.repeat(times, 0).repeat(times, 1)).save(file, "PNG", optimize=True)
-        display(Image(file.getvalue()))
-    else:
-        Picture.fromarray(sheet).save(file, "JPEG", quality=85)
-        display(Image(file.getvalue(), width=times * sheet.shape[1]))
-
-
-def look(images, columns=0, width=720):
-    """Images uint8 (n, h, w, c) side by side."""
-    draw(image_grid(np.stack(images), columns), width)
-
-
-def look_back(run, count=4, share=1.0):
-    """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
-    found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [
-        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
-    ]:
-        print("epoch", int(path.stem.removeprefix("epoch_")))
-        page = np.asarray(Picture.open(path))[::times, ::times]
-        draw(page[: round(len(page) * share)], 480)
-
-
-def curves(panels, x="epoch", log=False):
-    """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = (
-        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
-        io.BytesIO(),
-    )
-    for axes, (title, lines) in zip(
-        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
-    ):
-        for name, values in lines.items():
-            points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
-            axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
-        axes.set(title=title, xlabel=x, yscale="log" if log else "linear")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.savefig(file)
-    display(Image(file.getvalue()))
-
-
-def train(name, preset, *changes):
-    """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
-    run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
-    with contextlib.redirect_stderr(sys.stdout):
-        train(preset, *changes, run_dir=run)
-    return run
-
-
-def losses_of(run):
-    """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = read_metrics(run / "metrics.csv")
-    return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
-
-
-def quick(preset, *changes):
-    """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
-    experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = load_for_experiment(experiment), experiment.train
-    model = build_model(experiment, tf.distribute.get_strategy())
-    size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
-    batches = pipeline.batches(
-        images,
-        experiment.data,
-        settings.seed,
-        size,
-        steps_per_epoch=steps,
-        labels=model.needs_labels,
-    )
-    return model, model.fit(
-        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
-    ).history
-
-
-# %% [markdown]
-# ## The recipe
-#
-# 1. No pooling. $D$ halves the image by convolutions of stride 2, $G$ doubles its maps by *transposed* convolutions of stride 2.
-# 2. No hidden dense layers: $z$ is projected to a small map with many channels, and from there on it is convolutions.
-# 3. Batch norm in both, but not at $G$'s output and not at $D$'s input.
-# 4. ReLU in $G$ with $\tanh$ at the end, leaky ReLU in $D$.
-# 5. Weights from $N(0, 0.02^2)$, Adam with learning rate 0.0002 and $\beta_1 = 0.5$.
-#
-# Each is a line below.
-
-# %%
-
-
-show(dcgan.generator, dcgan.discriminator)
-
-# %% [markdown]
-# A convolution of stride 2 maps $2s \times 2s$ pixels to $s \times s$ values; written as a matrix, $y = C x$. The transposed
-# convolution multiplies by $C^\top$ and leads back from $s \times s$ to $2s \times 2s$: every value of the small map paints its kernel
-# into the large one, and where the painted patches overlap, they add up.
-#
-# The shapes on the way, for the size that we train here:
-
-# %%
 preset = choose("dcgan_tiny", "dcgan_digits", "dcgan_mnist")
-changes = choose([], ["model.width=16", "train.epochs=40", "train.sample_every=4"], [])
-experiment = tfgan_zoo.experiment(preset, *changes)
+overrides = choose([], ["model.width=16", "train.epochs=40", "train.sample_every=4"], [])
+experiment = tfgan_zoo.experiment(preset, *overrides)
 model = build_model(experiment, tf.distribute.get_strategy())
 for network in (model.generator, model.discriminator):
     print(f"{network.name}: {network.count_params():,} parameters")
@@ -217,28 +105,27 @@ for network in (model.generator, model.discriminator):
             print(f"    {type(layer).__name__:<18} {layer.output.shape}")
 
 # %% [markdown]
-# The training step is the very same as for perceptrons: `AdversarialModel.train_step`. That is the point of the paper, too: a recipe
-# for networks, not another game.
+# The losses are those of notebook 1, and `train_step` is shared by GAN, DCGAN and CGAN. The paper
+# overrides the networks, not the objective.
 
 # %%
-
-
-show(AdversarialModel.train_step)
+show_source(dcgan.DCGAN.compute_losses)
 
 # %% [markdown]
 # ## Training
 #
-# `ema_decay` is one thing that the paper does not have: samples come from a running average of $G$'s weights,
-# $\bar\theta \leftarrow 0.995\,\bar\theta + 0.005\,\theta$. $G$ circles around a good place, its average sits in the middle. That is
-# why the first samples look empty: the average is still mostly the beginning.
+# `ema_decay` is an option that the paper does not have: samples come from an exponential moving
+# average of the weights of $G$, $\bar\theta \leftarrow 0.995\,\bar\theta + 0.005\,\theta$. The
+# weights oscillate around a good solution, and their average is closer to it. The first samples are
+# nearly empty because the average still contains the initial weights.
 
 # %%
-run = train("dcgan", preset, *changes)
-look_back(run, share=0.25)
+run = train_run("dcgan", preset, *overrides)
+show_samples(run, share=0.25)
 
 # %%
-h = losses_of(run)
-curves(
+h = read_losses(run)
+plot_curves(
     {
         "losses": {"D": h["discriminator"], "G": h["generator"]},
         "mean logits": {"real": h["real_logits"], "fake": h["fake_logits"]},
@@ -247,106 +134,118 @@ curves(
 
 # %%
 model = tfgan_zoo.load(run)
-look(model.sample(64, seed=1), columns=16)
+show_images(model.sample(64, seed=1), columns=16)
 
 # %% [markdown]
-# Compare with notebook 1: the strokes are smooth and the background is black, since a convolution treats all places alike. What so
-# short a training cannot show is how far it gets: `dcgan_mnist` reaches a classifier score of 9.31, where real images have 9.80
-# (notebook 8 says what these numbers are).
+# Compared with notebook 1, strokes are smooth and the background is black, because a convolution
+# treats all positions equally. With its full training, `dcgan_mnist` reaches a classifier score of
+# 9.31 (real images: 9.80). Notebook 8 explains these metrics.
 #
-# ## Walks
+# ## Latent interpolation
 #
-# Is there anything between two digits, or has $G$ learnt the training images by heart? Walk from one $z$ to another and look. A
-# straight line is not the best way: a draw from $N(0, I)$ in $d$ dimensions has a length near $\sqrt d$, and the middle of a straight
-# line is shorter, a kind of $z$ that $G$ has never seen. The spherical walk keeps the length.
+# Has $G$ memorized the training images, or does it generate plausible images between two digits?
+# Interpolate between two codes $z$ and look. Linear interpolation is not the best way: a draw from
+# $N(0, I)$ in $d$ dimensions has a norm near $\sqrt d$, and the midpoint of a line is shorter, so
+# it is a code that $G$ has never seen. Spherical interpolation preserves the norm.
 
 # %%
+import numpy as np
 
+from tfgan_zoo.inference.latent_walk import interpolate, latent_walk
 
 for path in ("spherical", "linear"):
     z = interpolate(np.asarray(model.latent(2, seed=3)), 9, path)
-    print(path, "- lengths of z on the way:", np.linalg.norm(z, axis=1).round(1))
-look(latent_walk(model, path="spherical", rows=4, steps=14, seed=2), columns=14)
+    print(path, "- norms of z:", np.linalg.norm(z, axis=1).round(1))
+show_images(latent_walk(model, path="spherical", rows=4, steps=14, seed=2), columns=14)
 
 # %% [markdown]
-# ## What goes wrong, and how one sees it
+# ## What can go wrong
 #
-# ### Checkerboards
+# ### Checkerboard artifacts
 #
-# A transposed convolution paints overlapping patches. Where kernel size is no multiple of the stride, some pixels are painted more
-# often than their neighbours: with 5x5 and stride 2 between 4 and 9 times. Paint ones on ones, and the pattern shows (Odena et al.
-# 2016). Training can learn to even it out, and mostly does, but early samples and flat areas often keep a trace.
+# The kernels of a transposed convolution overlap. If the kernel size is not a multiple of the
+# stride, some pixels receive more contributions than their neighbors: between 4 and 9 for a 5x5
+# kernel with stride 2. With input and kernel equal to one, the pattern becomes visible (Odena et
+# al. 2016). Training can learn to compensate it and mostly does, but early samples and flat areas
+# often show a trace.
 
 # %%
 import keras
 
 ones = tf.ones((1, 8, 8, 1))
 for size in (5, 4):
-    painted = keras.layers.Conv2DTranspose(
+    counts = keras.layers.Conv2DTranspose(
         1, size, strides=2, padding="same", kernel_initializer="ones"
     )(ones)[:, 3:-3, 3:-3]
-    print(
-        f"kernel {size}x{size}: pixels are painted {sorted(set(painted.numpy().ravel().astype(int).tolist()))} times"
-    )
-    look((painted.numpy() * 25).astype(np.uint8), width=100)
+    values = sorted(set(counts.numpy().ravel().astype(int).tolist()))
+    print(f"kernel {size}x{size}: contributions per pixel {values}")
+    show_images((counts.numpy() * 25).astype(np.uint8), width=100)
 
 # %% [markdown]
-# The same in an untrained $G$, with either kernel: how much each pixel deviates over 500 images. The grid of the 5x5 kernel is there
-# before anything is learnt. Ways out: a kernel that the stride divides (`model.kernel_size=4`), or to enlarge first and convolve then,
-# which Pix2Pix and CycleGAN offer as `model.upsampling=resize`.
+# The same in an untrained $G$ with both kernel sizes: the standard deviation of each pixel over 500
+# images. The grid of the 5x5 kernel is present before training. Solutions are a kernel size that is
+# a multiple of the stride (`model.kernel_size=4`), or resizing followed by a convolution, which
+# Pix2Pix and CycleGAN offer as `model.upsampling=resize`.
 
 # %%
 deviations = []
 for size in (5, 4):
     keras.utils.set_random_seed(0)
-    fresh = dcgan.DCGAN(dcgan.DCGANConfig(image_size=32, channels=1, width=16, kernel_size=size))
-    deviation = fresh(fresh.latent(500, seed=0), training=True).numpy().std(axis=0)
+    untrained = dcgan.DCGAN(
+        dcgan.DCGANConfig(image_size=32, channels=1, width=16, kernel_size=size)
+    )
+    deviation = untrained(untrained.latent(500, seed=0), training=True).numpy().std(axis=0)
     deviations.append((255 * deviation / deviation.max()).astype(np.uint8))
-look(deviations, columns=2, width=400)
+show_images(deviations, columns=2, width=400)
 
 # %% [markdown]
-# ### Too fast, and without the recipe
+# ### High learning rate, missing batch normalization
 #
-# The paper reports that Adam's usual learning rate of 0.001 was too high. Here are 0.005, and the recipe without batch norm in $D$,
-# beside the recipe. Look at the samples first, then at the curves: would you have guessed from those?
+# The paper reports that the usual learning rate of Adam, 0.001, was too high. The next cell
+# compares the recipe with a learning rate of 0.005 and with a $D$ without batch normalization. Look
+# at the samples first, then at the curves: do the curves predict the samples?
 
 # %%
-short = [*changes, "model.ema_decay=0", f"train.epochs={choose(1, 12, 2)}"]
+short = [*overrides, "model.ema_decay=0", f"train.epochs={choose(1, 12, 2)}"]
 variants = {
     "recipe": [],
     "rate 0.005": ["model.learning_rate=0.005"],
     "no norm in D": ["model.discriminator_norm=none"],
 }
 histories = {}
-for name, more in variants.items():
-    player, histories[name] = quick(preset, *short, *more)
+for name, extra in variants.items():
+    variant, histories[name] = train_in_memory(preset, *short, *extra)
     print(name)
-    look(player.sample(16, seed=0), columns=16)
+    show_images(variant.sample(16, seed=0), columns=16)
 
 # %%
-curves(
+plot_curves(
     {
         "real minus fake logit": {
             name: np.subtract(h["real_logits"], h["fake_logits"]) for name, h in histories.items()
         },
-        "G's loss": {name: h["generator"] for name, h in histories.items()},
+        "loss of G": {name: h["generator"] for name, h in histories.items()},
     }
 )
 
 # %% [markdown]
-# Without batch norm in $D$ all samples are nearly one image: mode collapse. Yet its curves look the calmest of all, logits close
-# together and a low loss of $G$. Batch norm lets $D$ see a batch as a whole, and a batch of twins gives itself away. The high rate has
-# got along here, with frayed strokes.
+# Without batch normalization in $D$ all samples are nearly equal: mode collapse. Its curves look
+# the most stable of all, with similar logits and a low loss of $G$. Batch normalization lets $D$
+# see the whole batch, and a batch of equal images is easy to detect. The high learning rate works
+# here, with frayed strokes.
 #
-# One run each, of seconds: enough to see that they differ, not enough to rank them. Which objective or norm is best is a question of
-# many seeds and of the measures of notebook 8.
+# These are single runs of a few seconds. They show that the variants differ, but cannot rank them.
+# Ranking objectives or norms needs several seeds and the metrics of notebook 8.
 #
 # ## Exercises
 #
-# 1. `model.kernel_size=4` in the whole training. Can you see a difference? Can you measure one (notebook 8)?
-# 2. Batch norm mixes the images of a batch. Which penalty on $D$ can therefore not go with it? Try `model.penalty=r1`, and read the
-#    error.
-# 3. `model.objective=hinge`, `least_squares`: train each with three seeds (`train.seed=1`). Is the difference between objectives
-#    larger than that between seeds?
-# 4. A walk along a straight line: `explore.walk(model, path="linear")`. With 100 dimensions, how long is the middle of the line?
-# 5. Latent arithmetic: the mean $z$ of some threes, minus that of some ones, plus that of other ones.
+# 1. Set `model.kernel_size=4` for the whole training. Can you see a difference? Can you measure one
+#    (notebook 8)?
+# 2. Batch normalization mixes the images of a batch. Which penalty on $D$ is therefore not possible
+#    with it? Try `model.penalty=r1`, and read the error message.
+# 3. Train `model.objective=hinge` and `least_squares` with three seeds each (`train.seed=1`). Is
+#    the difference between objectives larger than that between seeds?
+# 4. Interpolate linearly: `latent_walk(model, path="linear")`. In 100 dimensions, what is the norm
+#    of the midpoint?
+# 5. Latent arithmetic: take the mean $z$ of some threes, subtract that of some ones, add that of
+#    other ones.

@@ -1,210 +1,93 @@
 # %% [markdown]
-# # 7. Style transfer: a picture in the style of another
+# # 7. Style transfer
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/07_style_transfer.ipynb)
 #
-# Three papers, one idea, ever faster:
+# Three papers with one objective, each faster than the one before:
 #
-# 1. Gatys et al. 2016: the **picture itself** is optimised. Any style, minutes a picture.
-#    [arXiv 1508.06576](https://arxiv.org/abs/1508.06576)
-# 2. Johnson et al. 2016: a **network** learns to do it for one style. Milliseconds a picture.
-#    [arXiv 1603.08155](https://arxiv.org/abs/1603.08155)
-# 3. Huang & Belongie 2017 (AdaIN): a network for **any** style. [arXiv 1703.06868](https://arxiv.org/abs/1703.06868)
+# 1. Gatys et al. 2016: optimize the **image itself**. Any style, minutes per image. [arXiv
+#    1508.06576](https://arxiv.org/abs/1508.06576)
+# 2. Johnson et al. 2016: train a **network** for one style. Milliseconds per image. [arXiv
+#    1603.08155](https://arxiv.org/abs/1603.08155)
+# 3. Huang & Belongie 2017 (AdaIN): train a network for **any** style. [arXiv
+#    1703.06868](https://arxiv.org/abs/1703.06868)
 
 # %%
 FULL = False  # True: pictures of 384 pixels, the real presets fast_mosaic and adain_photographs (half an hour and more on two CPU cores)
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
-# @title Setup: installs tfgan_zoo where it is missing, and defines a few helpers { display-mode: "form" }
-import contextlib
+# @title Setup: install tfgan_zoo if it is missing, import helper functions { display-mode: "form" }
 import importlib.metadata
 import importlib.util
-import inspect
-import io
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = (
-    os.environ.get("TFGAN_ZOO_FAST") == "1"
-)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
-if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
+if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(
+    on_tpu = os.path.exists("/dev/accel0") or any(
         name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
-    ) or os.path.exists("/dev/accel0")
-    if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
+    )
+    if on_tpu:  # the newest TensorFlow has no TPU build, and tensorflow-tpu must replace tensorflow
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = [
-            "tensorflow-datasets",
-            "tensorflow-metadata<1.18",
-            "importlib_resources",
-            "scikit-learn",
-            "matplotlib",
-            "pillow",
-        ]
+        packages = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources"]
+        packages += ["scikit-learn", "matplotlib", "pillow", "jinja2", "keras>=3.15,<4"]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
-        subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
+        subprocess.run([*pip, "install", "-q", *packages], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
-    else:  # a TensorFlow that is there stays: it fits the machine's CUDA
-        kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = (
-            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
-        )
+    else:  # keep the installed TensorFlow, which fits the CUDA of this machine
+        pins = [f"tensorflow=={version}" for version in tensorflow]
+        if tensorflow and tensorflow[0].startswith("2.19."):
+            pins.append("tensorflow-metadata<1.18")
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run(
-            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
-            check=True,
-        )
+        package = f"tfgan_zoo{extra} @ git+{REPOSITORY}"
+        subprocess.run([*pip, "install", "-q", package, *pins], check=True)
 
 import tfgan_zoo
-from tfgan_zoo import losses
-from tfgan_zoo.data import builtin_images, pipeline
-from tfgan_zoo.data.datasets import load_for_experiment
-from tfgan_zoo.data.transforms import resize, resize_longer_side, to_float
-from tfgan_zoo.evaluation.style import StyleComparison
-from tfgan_zoo.models import adain, fast_style
-from tfgan_zoo.models.style_transfer import ImageVariable, Objective, transfer_style
-from tfgan_zoo.models.stylization import CONTENT_LAYERS, STYLE_LAYERS
-from tfgan_zoo.quiet import start_tensorflow
-from tfgan_zoo.runs import build_model, read_experiment, read_metrics
-from tfgan_zoo.saving import hub
-from tfgan_zoo.training.train import train
-from tfgan_zoo.visualize import image_grid
+from tfgan_zoo.tools.notebook import (
+    choose,
+    evaluate_run,
+    plot_curves,
+    read_losses,
+    set_up,
+    show_image,
+    show_images,
+    show_samples,
+    show_source,
+    train_in_memory,
+    train_run,
+)
 
-start_tensorflow()  # without its notes
-
-import numpy as np
-import tensorflow as tf
-from IPython.display import Image, Markdown, display
-from matplotlib.figure import Figure
-from PIL import Image as Picture
-
-tf.get_logger().setLevel("ERROR")
-
-
-def choose(fast, normal, full):
-    """One of three sizes: for the tests, for two CPU cores and two minutes, for the real thing."""
-    return full if FULL else fast if FAST else normal
-
-
-def show(*things):
-    """The source of functions, methods or classes, as it is in the package that runs here."""
-    for thing in things:
-        path = inspect.getsourcefile(thing)
-        path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(
-            Markdown(
-                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
-            )
-        )
-
-
-def draw(sheet, width=720):
-    """Shows an image uint8 (h, w) or (h, w, 3), enlarged to at most so wide, in few bytes: grey ones in 32 levels, others as JPEG."""
-    times, file = min(6, max(1, width // sheet.shape[1])), io.BytesIO()
-    if sheet.ndim == 2:
-        sheet = (np.round(sheet / 255 * 31) * 255 // 31).astype(np.uint8)
-        Picture.fromarray(sheet.repeat(times, 0).repeat(times, 1)).save(file, "PNG", optimize=True)
-        display(Image(file.getvalue()))
-    else:
-        Picture.fromarray(sheet).save(file, "JPEG", quality=85)
-        display(Image(file.getvalue(), width=times * sheet.shape[1]))
-
-
-def look(images, columns=0, width=720):
-    """Images uint8 (n, h, w, c) side by side."""
-    draw(image_grid(np.stack(images), columns), width)
-
-
-def look_back(run, count=4, share=1.0):
-    """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
-    found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [
-        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
-    ]:
-        print("epoch", int(path.stem.removeprefix("epoch_")))
-        page = np.asarray(Picture.open(path))[::times, ::times]
-        draw(page[: round(len(page) * share)], 480)
-
-
-def curves(panels, x="epoch", log=False):
-    """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = (
-        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
-        io.BytesIO(),
-    )
-    for axes, (title, lines) in zip(
-        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
-    ):
-        for name, values in lines.items():
-            points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
-            axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
-        axes.set(title=title, xlabel=x, yscale="log" if log else "linear")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.savefig(file)
-    display(Image(file.getvalue()))
-
-
-def train(name, preset, *changes):
-    """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
-    run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
-    with contextlib.redirect_stderr(sys.stdout):
-        train(preset, *changes, run_dir=run)
-    return run
-
-
-def losses_of(run):
-    """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = read_metrics(run / "metrics.csv")
-    return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
-
-
-def quick(preset, *changes):
-    """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
-    experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = load_for_experiment(experiment), experiment.train
-    model = build_model(experiment, tf.distribute.get_strategy())
-    size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
-    batches = pipeline.batches(
-        images,
-        experiment.data,
-        settings.seed,
-        size,
-        steps_per_epoch=steps,
-        labels=model.needs_labels,
-    )
-    return model, model.fit(
-        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
-    ).history
+set_up(full=FULL)
 
 
 # %% [markdown]
-# ## Looking through a network
+# ## Content and style features
 #
-# All three look at pictures through a convolutional network, VGG19. Let $F^l(x)$ be the features of layer $l$: $h w$ places, $c$
-# channels.
+# All three extract features with a pretrained convolutional network, VGG19. Let $F^l(x)$ be the
+# features of layer $l$: $h w$ positions, $c$ channels.
 #
-# - **Content** is what is where: $F^l(x)$ itself, of a deep layer.
-# - **Style** is what goes with what, wherever it is: the Gram matrix $G^l(x) = \frac{1}{hw} \sum_\text{places} F F^\top$, how often
-#   which channels fire together. The sum over places is what forgets the place.
+# - **Content**: the features $F^l(x)$ of a deep layer, with their positions.
+# - **Style**: the Gram matrix $G^l(x) = \frac{1}{hw} \sum_\text{positions} F F^\top$, the
+#   correlations between channels. The sum over positions removes the position.
 #
-# The network here comes with the package: VGG19's form, a quarter as wide, trained to see what a larger one sees. VGG19 itself is
-# `features="imagenet"` (Keras downloads it once); `features="random"` has random weights, through which colours and patterns still get.
+# The network here is part of the package: it has the architecture of VGG19 with a quarter of the
+# width, and was trained by knowledge distillation. `features="imagenet"` is VGG19 itself (Keras
+# downloads it once). `features="random"` has random weights, which still capture colors and simple
+# patterns.
 #
-# The pictures: a photograph that comes with scikit-learn, and a mosaic drawn by a rule of ours.
+# The content is a photograph that comes with scikit-learn, the style a synthetic mosaic.
 
 # %%
 import dataclasses
+
+from tfgan_zoo.data import builtin_images
+from tfgan_zoo.data.transforms import resize, resize_longer_side
 
 size = choose(48, 160, 384)
 content = resize_longer_side(builtin_images.photograph("china"), size)
@@ -213,24 +96,31 @@ height, width = content.shape[:2]
 
 
 def side_by_side(*images, columns=0):
-    """Pictures of any size, as high as the content."""
-    look([resize(image, height, width) for image in images], columns or len(images), width=640)
+    """Show images of any size, resized to the content."""
+    show_images(
+        [resize(image, height, width) for image in images], columns or len(images), width=640
+    )
 
 
 side_by_side(content, *styles.values())
 
 # %% [markdown]
-# A small experiment on what the two see. Roll the mosaic by half its width: every pixel is somewhere else, the style is the same.
-# `relative_error` is 0 for equal things and 1 for nothing at all.
+# This experiment shows the difference between the two kinds of features. Rolling the mosaic by half
+# of its width moves every pixel and keeps the style. `relative_error` is 0 for equal features, and
+# 1 if the features are compared with zeros.
 
 # %%
+import numpy as np
 
+from tfgan_zoo import losses
+from tfgan_zoo.data.transforms import to_float
+from tfgan_zoo.models.stylization import CONTENT_LAYERS, STYLE_LAYERS
 
 config = tfgan_zoo.experiment("gatys").model
-seen = config.feature_network((*STYLE_LAYERS, *CONTENT_LAYERS))
+extract_features = config.feature_network((*STYLE_LAYERS, *CONTENT_LAYERS))
 mosaic = styles["mosaic"]
-found = {
-    name: seen(to_float(image)[None])
+features = {
+    name: extract_features(to_float(image)[None])
     for name, image in {
         "mosaic": mosaic,
         "rolled": np.roll(mosaic, size // 2, axis=1),
@@ -238,55 +128,69 @@ found = {
     }.items()
 }
 for name in ("rolled", "strokes"):
-    grams = [
+    gram_errors = [
         losses.relative_error(
-            losses.gram_matrix(found[name][layer]), losses.gram_matrix(found["mosaic"][layer])
+            losses.gram_matrix(features[name][layer]), losses.gram_matrix(features["mosaic"][layer])
         )
         for layer in STYLE_LAYERS
     ]
-    features = losses.relative_error(found[name]["block4_conv2"], found["mosaic"]["block4_conv2"])
-    print(
-        f"{name:<8} beside the mosaic: Gram matrices {np.mean(grams):.4f}, features in their places {features:.4f}"
+    feature_error = losses.relative_error(
+        features[name]["block4_conv2"], features["mosaic"]["block4_conv2"]
     )
+    print(f"{name:<8} Gram matrices {np.mean(gram_errors):.4f}, features {feature_error:.4f}")
 
 # %% [markdown]
-# ## 1. Gatys: the picture is the player
+# ## 1. Gatys: optimize the image
 #
 # $$\min_x \; \alpha \sum_{l \in C} \bigl|F^l(x) - F^l(\text{content})\bigr|^2 + \beta \sum_{l \in S} \bigl|G^l(x) -
 # G^l(\text{style})\bigr|^2 + \gamma \, \mathrm{TV}(x)$$
 #
-# In the words of this zoo: there is one player, and its weights are the pixels. The optimiser is L-BFGS, as in the paper.
+# The trainable weights are the pixels of one image. The objective is in `objective`, the descent by
+# L-BFGS (as in the paper) or Adam in `optimize`, and `stylize` repeats it from coarse to fine
+# sizes:
 
 # %%
-show(Objective.compute_losses, Objective.weigh, ImageVariable, losses.gram_matrix)
+from tfgan_zoo.models.style_transfer import StyleTransfer
+
+show_source(
+    StyleTransfer.objective,
+    StyleTransfer.style_loss,
+    StyleTransfer.content_loss,
+    losses.gram_matrix,
+    StyleTransfer.optimize,
+    StyleTransfer.lbfgs_iterates,
+    StyleTransfer.stylize,
+)
 
 # %% [markdown]
-# Go. The picture begins as the content, small, and grows: what it is about is settled where a step costs little.
+# The image starts as a small copy of the content and grows. Its composition is settled where an
+# iteration is cheap.
 
 # %%
+import time
+
 history = []
 settings = {"iterations": choose(2, 40, 60), "smallest": choose(32, 96, 128)}
-painting = transfer_style(
-    content,
-    [mosaic],
-    dataclasses.replace(config, **settings),
-    progress=lambda now, of, iteration, values: history.append(values),
-)
-print(f"{painting.seconds:.0f} s")
-side_by_side(content, painting.picture, mosaic)
-curves(
+gatys = StyleTransfer(dataclasses.replace(config, **settings))
+begin = time.time()
+stylized = gatys.stylize(content, [mosaic], on_iteration=lambda state: history.append(state.losses))
+print(f"{time.time() - begin:.0f} s")
+side_by_side(content, stylized, mosaic)
+plot_curves(
     {"relative errors": {name: [v[name] for v in history] for name in ("style", "content")}},
     "iteration",
     log=True,
 )
 
 # %% [markdown]
-# The style's error falls by three orders of magnitude, at the price of the content; it jumps where the picture grows.
+# The style error falls by three orders of magnitude, and the content error rises. The curves jump
+# where the image grows.
 #
-# ### One term alone
+# ### One loss term alone
 #
-# From noise, with the style alone: a texture, which has everything of the mosaic but its places. And with the content alone, through a
-# shallow and a deep layer: what does a layer still know?
+# Starting from noise. With the style term alone the result is a texture: it has everything of the
+# mosaic except positions. With the content term alone, through a shallow and a deep layer, the
+# result shows what the features of a layer still contain.
 
 # %%
 alone = {
@@ -303,43 +207,48 @@ variants = {
 print(", ".join(variants))
 side_by_side(
     *(
-        transfer_style(content, [mosaic], dataclasses.replace(config, **alone, **changes)).picture
-        for changes in variants.values()
+        StyleTransfer(dataclasses.replace(config, **alone, **overrides)).stylize(content, [mosaic])
+        for overrides in variants.values()
     )
 )
 
 # %% [markdown]
-# A shallow layer keeps nearly the photograph. The deep layer keeps shapes and loses exact colours. Our preset has both as content.
+# A shallow layer preserves nearly the whole photograph. A deep layer preserves shapes and loses
+# exact colors. The preset uses both as content layers.
 #
-# ### The one dial
+# ### Content weight
 #
-# Only the ratio of the weights matters. From left: content weight 0.05, 0.5, 5.
+# Only the ratio of the weights matters. From left to right: content weight 0.05, 0.5, 5.
 
 # %%
-weights = [
+configs = [
     dataclasses.replace(config, **settings, content_weight=weight)
     for weight in choose([0.5], [0.05, 0.5, 5.0], [0.05, 0.5, 5.0])
 ]
-side_by_side(*(transfer_style(content, [styles["strokes"]], each).picture for each in weights))
+side_by_side(*(StyleTransfer(c).stylize(content, [styles["strokes"]]) for c in configs))
 
 # %% [markdown]
-# What goes wrong here is mostly this dial: too little content, and the picture is a texture in the style's colours; too much, and it
-# is the photograph with a filter. Speckles: more `variation_weight`. Strokes too coarse or too fine: `style_scale`.
+# This ratio is the most frequent problem. With too little content weight, the image is a texture in
+# the colors of the style. With too much, it is the photograph with slightly changed colors. For
+# speckles, increase `variation_weight`. For strokes that are too coarse or too fine, change
+# `style_scale`.
 #
-# ## 2. Fast style transfer: a network learns it
+# ## 2. Fast style transfer: train a network for one style
 #
-# Optimising each picture anew is a waste, if the style stays. Johnson et al. train a network $f$ on many photographs, with the very
-# same loss on its output:
+# Optimizing every image separately is inefficient if the style is always the same. Johnson et al.
+# train a network $f$ on many photographs, with the same loss for its output:
 #
 # $$\min_f \; \mathbb{E}_x \; \text{content}(f(x), x) + \text{style}(f(x)) + \mathrm{TV}(f(x)).$$
 
 # %%
-show(fast_style.FastStyle.compute_losses)
+from tfgan_zoo.models import fast_style
+
+show_source(fast_style.FastStyle.compute_losses)
 
 # %%
 preset = choose("fast_tiny", "fast_mosaic", "fast_mosaic")
 small = ["model.image_size=64", "model.width=12", "model.blocks=2", "model.style_size=192"]
-run = train(
+run = train_run(
     "fast", preset, *choose([], [*small, "train.epochs=5", "train.steps_per_epoch=100"], [])
 )
 fast = tfgan_zoo.load(run)
@@ -347,39 +256,45 @@ flower = resize_longer_side(builtin_images.photograph("flower"), size)
 side_by_side(content, fast.stylize(content), flower, fast.stylize(flower))
 
 # %%
-h = losses_of(run)
+h = read_losses(run)
 print(
     "epoch by epoch: "
     + ", ".join(f"{name} {[round(value, 3) for value in h[name]]}" for name in ("style", "content"))
 )
 
 # %% [markdown]
-# 500 steps of a small network on pieces of 64 pixels: something of the photograph, stripes, and colours that are the mosaic's only in
-# part. The preset takes 2,000 steps with a larger one, five minutes; if it is at hand, this is what it makes:
+# After 500 steps of a small network on crops of 64 pixels, the result shows the photograph,
+# stripes, and some colors of the mosaic. The preset takes 2,000 steps with a larger network, in
+# five minutes. If its pretrained model is available, the next cell shows its result:
 
 # %%
+from tfgan_zoo.saving import hub
+
 if hub.pretrained_folder("fast_mosaic"):
     trained = tfgan_zoo.load("fast_mosaic")
     side_by_side(trained.stylize(content), trained.stylize(flower))
 
 # %% [markdown]
-# ## 3. AdaIN: any style
+# ## 3. AdaIN: train a network for any style
 #
-# The style of a layer can be said even more briefly than by a Gram matrix: by mean and deviation of each channel. Take the content's
-# features and give them those of the style's,
+# The mean and the standard deviation of each channel describe the style of a layer more briefly
+# than a Gram matrix. AdaIN normalizes the features of the content and gives them the statistics of
+# the style,
 #
 # $$t = \sigma(f(y)) \, \frac{f(x) - \mu(f(x))}{\sigma(f(x))} + \mu(f(y)),$$
 #
-# and train a decoder $g$ to make a picture of such features. Nothing in it belongs to one style: that comes in at test time, as
-# numbers.
+# and trains a decoder $g$ that maps such features to an image. No weight belongs to one style: the
+# style enters at test time, as statistics.
 
 # %%
-show(adain.adain, adain.AdaIN.compute_losses)
+from tfgan_zoo.models import adain
+
+show_source(adain.adain, adain.AdaIN.compute_losses)
 
 # %%
 preset = choose("adain_tiny", "adain_photographs", "adain_photographs")
 small = ["model.image_size=64", "model.style_weight=0.5", "data.batch_size=4"]
-run = train(
+run = train_run(
     "adain",
     preset,
     *choose(
@@ -390,18 +305,21 @@ any_style = tfgan_zoo.load(run)
 side_by_side(mosaic, any_style.stylize(content, [mosaic]), any_style.stylize(flower, [mosaic]))
 
 # %% [markdown]
-# This is what an AdaIN looks like after a minute. Which part is to blame? Since style is numbers, it can be turned down:
-# `alpha=0` is the content as the decoder gives it back, with no style at all. From left: 0, 0.5, 1.
+# This is the result after one minute of training. Which part limits it? Since the style enters as
+# statistics, its strength can be reduced: `alpha=0` decodes the features of the content without any
+# style. From left to right: 0, 0.5, 1.
 
 # %%
 side_by_side(*(any_style.stylize(content, [mosaic], alpha=alpha) for alpha in (0.0, 0.5, 1.0)))
 
 # %% [markdown]
-# Already without style there are only outlines. So the decoder is to blame: before anything else it has to learn to invert the
-# encoder, deep features to pixels, and a minute does not do it. Always look at `alpha=0` first. (The weight of the style is lower here
-# than in the preset, lest the decoder draw patterns before it can draw anything.)
+# Without style there are only outlines, so the decoder is the limit. It must first learn to invert
+# the encoder, from deep features to pixels, and one minute is not enough. Always check `alpha=0`
+# first. The style weight is lower here than in the preset, so that the decoder does not learn
+# patterns before it learns to reconstruct.
 #
-# `adain_folder_128` was trained for longer, on 45 photographs and 135 paintings, and knows none of these pictures. Alpha 0, 0.5, 1:
+# `adain_folder_128` was trained for longer, on 45 photographs and 135 paintings, and has seen none
+# of these images. Alpha 0, 0.5, 1:
 
 # %%
 if hub.pretrained_folder("adain_folder_128"):
@@ -409,33 +327,40 @@ if hub.pretrained_folder("adain_folder_128"):
     side_by_side(*(any_style.stylize(content, [mosaic], alpha=alpha) for alpha in (0.0, 0.5, 1.0)))
 
 # %% [markdown]
-# ## Side by side
+# ## Comparison
 #
-# How near each way comes to the style (Gram matrices) and to the content, beside the content itself and the style itself. Do not take
-# it for a race: the optimiser had this very loss, for this very picture, and the others have one pass.
+# The style error (Gram matrices) and the content error of each method, with the content image and
+# the style image as a reference. The comparison is not fair: Gatys' method minimizes this loss for
+# this image, the others use one forward pass.
 
 # %%
+from tfgan_zoo.evaluation.style import StyleComparison
 
-
-judge = StyleComparison(mosaic, seen)
-made = {
-    "Gatys": painting.picture,
+compare = StyleComparison(mosaic, extract_features)
+results = {
+    "Gatys": stylized,
     "fast": fast.stylize(content),
     "AdaIN": any_style.stylize(content, [mosaic]),
 }
+row = "{0:<16}{style:8.3f}{content:9.3f}{ssim:7.3f}"
 print(f"{'':<16}{'style':>8}{'content':>9}{'SSIM':>7}")
-for name, picture in made.items():
-    told = judge(picture, content)
-    print("{0:<16}{style:8.3f}{content:9.3f}{ssim:7.3f}".format(name, **told["picture"]))
+for name, image in results.items():
+    scores = compare(image, content)
+    print(row.format(name, **scores["result"]))
 for name in ("content image", "style image"):
-    print("{0:<16}{style:8.3f}{content:9.3f}{ssim:7.3f}".format(name, **told[name]))
+    print(row.format(name, **scores[name]))
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. `features="random"` in `dataclasses.replace(config, ...)`: what does a trained network see that a random one does not?
-# 2. Show that the Gram matrix does not change if places are permuted. Does AdaIN's mean and deviation?
-# 3. `style_scale=0.5`: finer strokes. Why does that work, if style forgets the place?
-# 4. `tfgan-zoo stylize photo.jpg --style sky.jpg sea.jpg --mask sky.png sea.png`: each region its own style.
-# 5. `any_style.stylize(content, [mosaic, strokes], style_weights=(1, 3))`: what is blended, pictures or moments?
-# 6. `colors=keep`: the photograph's own colours. Which other way is there (`match`), and when is it better?
+# 1. Use `features="random"` in `dataclasses.replace(config, ...)`. What does a trained network
+#    capture that a random one does not?
+# 2. Show that the Gram matrix does not change if positions are permuted. Do the mean and the
+#    standard deviation of AdaIN change?
+# 3. `style_scale=0.5` gives finer strokes. Why, if the style does not depend on positions?
+# 4. `tfgan-zoo stylize photo.jpg --style sky.jpg sea.jpg --mask sky.png sea.png`: one style per
+#    region.
+# 5. `any_style.stylize(content, [mosaic, strokes], style_weights=(1, 3))`: what is blended, images
+#    or statistics?
+# 6. `--colors keep` keeps the colors of the photograph. What does `--colors match` do, and when is
+#    it better?

@@ -1,203 +1,92 @@
 # %% [markdown]
-# # 9. Your own images
+# # 9. Train on your own images
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/09_your_own_images.ipynb)
 #
-# A folder of pictures is a data set. This notebook makes one (so that it runs everywhere), checks it, trains on it, and shows what to
-# do with few images. On your machine, begin at "Check" with your own folder.
+# A folder of image files is a dataset. This notebook creates one, so that it runs everywhere,
+# checks it, trains on it, and shows what helps with few images. With your own folder, start at
+# "Check the folder".
 
 # %%
 FULL = False  # True: 64 pixels, the whole of dcgan_folder_64 (a GPU is advised)
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
-# @title Setup: installs tfgan_zoo where it is missing, and defines a few helpers { display-mode: "form" }
-import contextlib
+# @title Setup: install tfgan_zoo if it is missing, import helper functions { display-mode: "form" }
 import importlib.metadata
 import importlib.util
-import inspect
-import io
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = (
-    os.environ.get("TFGAN_ZOO_FAST") == "1"
-)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
-if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
+if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(
+    on_tpu = os.path.exists("/dev/accel0") or any(
         name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
-    ) or os.path.exists("/dev/accel0")
-    if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
+    )
+    if on_tpu:  # the newest TensorFlow has no TPU build, and tensorflow-tpu must replace tensorflow
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = [
-            "tensorflow-datasets",
-            "tensorflow-metadata<1.18",
-            "importlib_resources",
-            "scikit-learn",
-            "matplotlib",
-            "pillow",
-        ]
+        packages = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources"]
+        packages += ["scikit-learn", "matplotlib", "pillow", "jinja2", "keras>=3.15,<4"]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
-        subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
+        subprocess.run([*pip, "install", "-q", *packages], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
-    else:  # a TensorFlow that is there stays: it fits the machine's CUDA
-        kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = (
-            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
-        )
+    else:  # keep the installed TensorFlow, which fits the CUDA of this machine
+        pins = [f"tensorflow=={version}" for version in tensorflow]
+        if tensorflow and tensorflow[0].startswith("2.19."):
+            pins.append("tensorflow-metadata<1.18")
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run(
-            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
-            check=True,
-        )
+        package = f"tfgan_zoo{extra} @ git+{REPOSITORY}"
+        subprocess.run([*pip, "install", "-q", package, *pins], check=True)
 
 import tfgan_zoo
-from tfgan_zoo.data import builtin_images, check, pipeline
-from tfgan_zoo.data.datasets import load_evaluation_images, load_for_experiment, load_images
-from tfgan_zoo.models.adversarial import AdversarialModel
-from tfgan_zoo.models.diff_augment import diff_augment
-from tfgan_zoo.quiet import start_tensorflow
-from tfgan_zoo.runs import build_model, read_experiment, read_metrics
-from tfgan_zoo.tools.report import write_report
-from tfgan_zoo.training.train import train
-from tfgan_zoo.visualize import image_grid
+from tfgan_zoo.tools.notebook import (
+    choose,
+    evaluate_run,
+    plot_curves,
+    read_losses,
+    set_up,
+    show_image,
+    show_images,
+    show_samples,
+    show_source,
+    train_in_memory,
+    train_run,
+)
 
-start_tensorflow()  # without its notes
-
-import numpy as np
-import tensorflow as tf
-from IPython.display import Image, Markdown, display
-from matplotlib.figure import Figure
-from PIL import Image as Picture
-
-tf.get_logger().setLevel("ERROR")
-
-
-def choose(fast, normal, full):
-    """One of three sizes: for the tests, for two CPU cores and two minutes, for the real thing."""
-    return full if FULL else fast if FAST else normal
-
-
-def show(*things):
-    """The source of functions, methods or classes, as it is in the package that runs here."""
-    for thing in things:
-        path = inspect.getsourcefile(thing)
-        path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(
-            Markdown(
-                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
-            )
-        )
-
-
-def draw(sheet, width=720):
-    """Shows an image uint8 (h, w) or (h, w, 3), enlarged to at most so wide, in few bytes: grey ones in 32 levels, others as JPEG."""
-    times, file = min(6, max(1, width // sheet.shape[1])), io.BytesIO()
-    if sheet.ndim == 2:
-        sheet = (np.round(sheet / 255 * 31) * 255 // 31).astype(np.uint8)
-        Picture.fromarray(sheet.repeat(times, 0).repeat(times, 1)).save(file, "PNG", optimize=True)
-        display(Image(file.getvalue()))
-    else:
-        Picture.fromarray(sheet).save(file, "JPEG", quality=85)
-        display(Image(file.getvalue(), width=times * sheet.shape[1]))
-
-
-def look(images, columns=0, width=720):
-    """Images uint8 (n, h, w, c) side by side."""
-    draw(image_grid(np.stack(images), columns), width)
-
-
-def look_back(run, count=4, share=1.0):
-    """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
-    found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [
-        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
-    ]:
-        print("epoch", int(path.stem.removeprefix("epoch_")))
-        page = np.asarray(Picture.open(path))[::times, ::times]
-        draw(page[: round(len(page) * share)], 480)
-
-
-def curves(panels, x="epoch", log=False):
-    """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = (
-        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
-        io.BytesIO(),
-    )
-    for axes, (title, lines) in zip(
-        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
-    ):
-        for name, values in lines.items():
-            points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
-            axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
-        axes.set(title=title, xlabel=x, yscale="log" if log else "linear")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.savefig(file)
-    display(Image(file.getvalue()))
-
-
-def train(name, preset, *changes):
-    """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
-    run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
-    with contextlib.redirect_stderr(sys.stdout):
-        train(preset, *changes, run_dir=run)
-    return run
-
-
-def losses_of(run):
-    """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = read_metrics(run / "metrics.csv")
-    return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
-
-
-def quick(preset, *changes):
-    """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
-    experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = load_for_experiment(experiment), experiment.train
-    model = build_model(experiment, tf.distribute.get_strategy())
-    size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
-    batches = pipeline.batches(
-        images,
-        experiment.data,
-        settings.seed,
-        size,
-        steps_per_epoch=steps,
-        labels=model.needs_labels,
-    )
-    return model, model.fit(
-        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
-    ).history
+set_up(full=FULL)
 
 
 # %% [markdown]
-# ## A folder
+# ## Create a folder
 #
-# Pictures of three kinds, drawn by rules of ours, one sub-folder a kind: sub-folders are classes. Files may be JPEG, PNG, BMP, GIF or
-# WebP, of any size. As in real life some are broken, and some are there twice.
+# Synthetic images of three classes, one subfolder per class: subfolders are classes. Files may be
+# JPEG, PNG, BMP, GIF or WebP of any size. One file is broken and one is a duplicate, as happens in
+# practice.
 
 # %%
+import pathlib
+import shutil
 
+import numpy as np
+from PIL import Image as PillowImage
+
+from tfgan_zoo.data import builtin_images
 
 folder = pathlib.Path("pictures")
 count = choose(12, 120, 400)
 for kind in builtin_images.STYLES:
     (folder / kind).mkdir(parents=True, exist_ok=True)
-    whole = Picture.fromarray(builtin_images.style_image(kind, 512, seed=1))
+    image = PillowImage.fromarray(builtin_images.style_image(kind, 512, seed=1))
     random = np.random.default_rng(0)
     for i in range(count):
         left, top = random.integers(0, 512 - 96, 2)
         suffix = ("jpg", "png", "webp")[i % 3]
-        whole.crop((left, top, left + 96, top + 96)).save(
+        image.crop((left, top, left + 96, top + 96)).save(
             folder / kind / f"{i:03}.{suffix}", quality=92
         )
 shutil.copy(folder / "mosaic" / "000.jpg", folder / "mosaic" / "a copy.jpg")
@@ -205,32 +94,34 @@ shutil.copy(folder / "mosaic" / "000.jpg", folder / "mosaic" / "a copy.jpg")
 print(len(list(folder.rglob("*.*"))), "files")
 
 # %% [markdown]
-# ## Check
+# ## Check the folder
 #
-# Before any training, look the folder over. `tfgan-zoo data check pictures` on the command line.
+# Check a folder before training. On the command line: `tfgan-zoo data check pictures`.
 
 # %%
+from tfgan_zoo.data import check
 
-
-found = check.check_folder(folder)
-print(check.summary(found))
+result = check.check_folder(folder)
+print(check.summary(result))
 
 # %% [markdown]
-# Why it matters: a broken file would stop a training in the middle (here it is left out, and said so); duplicates make a model learn
-# those pictures by heart; and a picture that is in the training *and* the test set makes every score a lie.
+# These problems matter. A broken file is skipped and reported. Duplicates make a model memorize
+# these images. An image in the training *and* the test set makes every score wrong.
 
 # %%
 (folder / "strokes" / "broken.jpg").unlink()
 (folder / "mosaic" / "a copy.jpg").unlink()
-print(check.check_folder(folder)["warnings"] or "nothing more to say")
+print(check.check_folder(folder)["warnings"] or "no warnings")
 
 # %% [markdown]
 # ## Train
 #
-# A preset for folders, and what is different here: size, width, number of epochs. Everything is a field, `section.field=value`. Above
-# what it learns from, below what comes out.
+# A preset for folders, with a different image size, width and number of epochs. Every field can be
+# changed with `section.field=value`. The next cell shows training images, then samples.
 
 # %%
+from tfgan_zoo.data.datasets import load_images
+
 folder_data = [f"data.path={folder}", "data.dataset=folder"]
 sizes = choose(
     [
@@ -252,91 +143,97 @@ sizes = choose(
 sizes += ["model.ema_decay=0.99", "train.sample_every=10"]
 size = tfgan_zoo.experiment("dcgan_folder_64", *sizes).model.image_size
 real = load_images(tfgan_zoo.DataConfig(dataset="folder", path=str(folder)), size, 3)
-look(real.images[:: len(real) // 36][:36], columns=12)
+show_images(real.images[:: len(real) // 36][:36], columns=12)
 
-plain, plain_losses = quick("dcgan_folder_64", *folder_data, *sizes)
-look(plain.sample(36, seed=0), columns=12)
+plain, plain_losses = train_in_memory("dcgan_folder_64", *folder_data, *sizes)
+show_images(plain.sample(36, seed=0), columns=12)
 
 # %% [markdown]
-# Colours and a grid: not much. Is it too short a training, too few images, or both?
+# The samples show colors and a grid only. Either the training is too short, or there are too few
+# images.
 #
 # ## Few images
 #
-# With few images $D$ learns them by heart. It then knows every real image at a glance and refuses all else, however good. One sees it
-# in the logits: they part, while the samples do not get better. Augmenting the real images alone would make $G$ draw the augmentation,
-# too.
+# With few images, $D$ memorizes them. Then it recognizes every real image and rejects everything
+# else. The logits show it: they move apart, while the samples do not improve. If only the real
+# images are augmented, $G$ learns to generate the augmentation as well.
 #
-# **DiffAugment** (Zhao et al. 2020) shows *both* real and fake images to $D$ through the same kinds of random change $T$, which
-# gradients pass. With a logit $l(x)$ and the non-saturating loss:
+# **DiffAugment** (Zhao et al. 2020) applies random, differentiable transformations $T$ to *both*
+# real and generated images before $D$. With a logit $l(x)$ and the non-saturating loss:
 #
 # $$L_D = \mathbb{E}\, \mathrm{softplus}\bigl(-l(T(x))\bigr) + \mathbb{E}\, \mathrm{softplus}\bigl(l(T(G(z)))\bigr), \qquad
 # L_G = \mathbb{E}\, \mathrm{softplus}\bigl(-l(T(G(z)))\bigr).$$
 
 # %%
+from tfgan_zoo.models.adversarial import AdversarialModel
+from tfgan_zoo.models.diff_augment import diff_augment
 
-
-show(AdversarialModel.judge, diff_augment)
+show_source(AdversarialModel.discriminate, diff_augment)
 
 # %% [markdown]
-# The very same training, with images that are shifted before $D$ looks at them.
+# The same training, with all images randomly translated before they reach $D$.
 
 # %%
-run = train("own", "dcgan_folder_64", *folder_data, *sizes, "model.diff_augment=translation")
-look(tfgan_zoo.load(run).sample(36, seed=0), columns=12)
-h = losses_of(run)
-curves(
+run = train_run("own", "dcgan_folder_64", *folder_data, *sizes, "model.diff_augment=translation")
+show_images(tfgan_zoo.load(run).sample(36, seed=0), columns=12)
+h = read_losses(run)
+plot_curves(
     {
         "real minus fake logit": {
-            "as they are": np.subtract(plain_losses["real_logits"], plain_losses["fake_logits"]),
+            "no augmentation": np.subtract(
+                plain_losses["real_logits"], plain_losses["fake_logits"]
+            ),
             "DiffAugment": np.subtract(h["real_logits"], h["fake_logits"]),
         },
-        "G's loss": {"as they are": plain_losses["generator"], "DiffAugment": h["generator"]},
+        "loss of G": {"no augmentation": plain_losses["generator"], "DiffAugment": h["generator"]},
     }
 )
 
 # %% [markdown]
-# The logits are held together, and $G$ is taught something in every step. Kinds and colours begin to show; the dark lead of the
-# mosaics and the whirls of the strokes take longer than this.
+# The logits stay together, so $G$ receives useful gradients in every step. Classes and colors begin
+# to appear. The lines between the tiles of the mosaics and the curved strokes need a longer
+# training.
 #
-# What else helps with few images: `data.flip=true` where left and right do not matter (this preset has it), `data.zoom=0.1`, a smaller
-# `model.width`, `train.best` with `train.evaluate_every` to keep the best epoch, and cropping pictures of one kind alike.
+# Other options for few images: `data.flip=true` for images without a left and right (this preset
+# has it), `data.zoom=0.1`, a smaller `model.width`, `train.best` with `train.evaluate_every` to
+# keep the best epoch, and cropping all images in the same way.
 #
-# What to expect: some hundred pictures of one kind, centred alike, work with these remedies; some thousands are comfortable; a hundred
-# holiday photographs of everything do not work.
+# Some hundreds of images of one kind, centered in the same way, work with these options. Some
+# thousands are better. A hundred photographs of different scenes do not work.
 #
-# ## By class
+# ## Conditional model
 #
-# The same folder for a conditional model: the sub-folders are the labels.
+# The same folder for a conditional model: the subfolders are the labels.
 
 # %%
-by_kind = [
+conditional = [
     "model.channels=3",
     f"model.classes={len(builtin_images.STYLES)}",
     "model.discriminator_condition=projection",
 ]
-run = train(
-    "own_kinds",
+run = train_run(
+    "own_conditional",
     "cgan_digits",
     *folder_data,
     *sizes,
-    *by_kind,
+    *conditional,
     "model.diff_augment=translation",
     "train.sample_count=30",
 )
 model = tfgan_zoo.load(run)
 print("rows:", ", ".join(real.classes))
-look(model.sample(36, seed=0, labels=np.repeat(np.arange(3), 12)), columns=12)
+show_images(model.sample(36, seed=0, labels=np.repeat(np.arange(3), 12)), columns=12)
 
 # %% [markdown]
-# ## By numbers
+# ## Vector conditions
 #
-# More than one label a picture, or numbers: a file `labels.csv` in the folder, with a header, then the path and the numbers in each
-# line. The model takes them with `model.condition=vector`.
+# For more than one label per image, or for numbers, write a file `labels.csv` into the folder: a
+# header, then the path and the numbers in each line. The model needs `model.condition=vector`.
 
 # %%
 lines = ["path,red,green,blue"]
 for path in sorted(folder.rglob("*.*")):
-    with Picture.open(path) as picture:
+    with PillowImage.open(path) as picture:
         mean = np.asarray(picture.convert("RGB")).mean(axis=(0, 1)) / 255
     lines.append(
         f"{path.relative_to(folder).as_posix()}," + ",".join(f"{value:.2f}" for value in mean)
@@ -350,46 +247,51 @@ print(numbers.description)
 # %% [markdown]
 # ## Pairs from single photographs
 #
-# Pix2Pix needs pairs, and makes them by itself from single photographs: colouring (`data.derive=grey`), drawing to photograph
-# (`edges`), sharpening (`lowres`).
+# Pix2Pix needs pairs, and can derive them from single photographs: colorization
+# (`data.derive=grey`), edges to photograph (`edges`), super-resolution (`lowres`).
 
 # %%
+from tfgan_zoo.data.datasets import load_evaluation_images
+
 photographs = pathlib.Path("photographs")
 photographs.mkdir(exist_ok=True)
 for i in range(12):
-    Picture.fromarray(builtin_images.photograph_crop(i, 128)).save(
+    PillowImage.fromarray(builtin_images.photograph_crop(i, 128)).save(
         photographs / f"{i:02}.jpg", quality=92
     )
 for derive in ("grey", "edges", "lowres"):
-    one = [
+    overrides = [
         f"data.path={photographs}",
         f"data.derive={derive}",
         "model.x_channels=1" if derive != "lowres" else "model.x_channels=3",
     ]
     fixed_images = load_evaluation_images(
-        tfgan_zoo.experiment("pix2pix_folder_128", *one), "train", 3
+        tfgan_zoo.experiment("pix2pix_folder_128", *overrides), "train", 3
     )
     row = [side for i in range(3) for side in fixed_images.evaluation_images(i)]
     print(derive)
-    look([np.broadcast_to(image, (128, 128, 3)) for image in row], columns=6)
+    show_images([np.broadcast_to(image, (128, 128, 3)) for image in row], columns=6)
 
 # %% [markdown]
-# ## A run is a folder
+# ## The run directory
 #
-# Stop a training at any time and go on later; ask a finished one for more epochs. `report` makes one HTML page of a run, to send to
-# somebody.
+# A training can be stopped at any time and resumed. A finished run can be continued with more
+# epochs. `write_report` writes one HTML page about a run.
 
 # %%
+from tfgan_zoo.tools.report import write_report
 
-
-page = write_report(run)
-print(f"{page.relative_to('.')}: {page.stat().st_size / 1000:.0f} kB")
-print("\n".join(sorted(path.name for path in run.iterdir())))
+path = write_report(run)
+print(f"{path.relative_to('.')}: {path.stat().st_size / 1000:.0f} kB")
+print("\n".join(sorted(file.name for file in run.iterdir())))
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. Train on photographs of your own, 64 pixels: `tfgan-zoo train dcgan_folder_64 data.path=...`. First check the folder.
-# 2. How few digits can you go down to with DiffAugment? Measure with notebook 8, and look for copies.
-# 3. `labels.csv` with the mean colour of each picture, as above: train on it, and ask for red mosaics.
-# 4. Two folders, `cyclegan_folder_256`: which unwanted difference between them would CycleGAN translate?
+# 1. Train on your own photographs with 64 pixels: `tfgan-zoo train dcgan_folder_64 data.path=...`.
+#    Check the folder first.
+# 2. How few digits are enough with DiffAugment? Evaluate with notebook 8, and check for copies.
+# 3. Write `labels.csv` with the mean color of each image, as above. Train on it, and generate red
+#    mosaics.
+# 4. Two folders, `cyclegan_folder_256`: which unwanted difference between them would CycleGAN
+#    translate?

@@ -1,209 +1,90 @@
 # %% [markdown]
-# # 10. Export and serving: out of the notebook
+# # 10. Export and serving
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/10_export_and_serving.ipynb)
 #
-# A trained model is worth something when others can run it: in a server, on a phone, in five years. This notebook follows one model on
-# its way out, and checks at every step that it still makes the same images.
+# A trained model is exported so that others can run it: in a server, on a phone, in a browser. This
+# notebook exports one model and verifies at every step that its images are the same.
 
 # %%
 FULL = False  # True: the real preset cgan_mnist (downloads MNIST once; 9 minutes on two CPU cores)
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
-# @title Setup: installs tfgan_zoo where it is missing, and defines a few helpers { display-mode: "form" }
-import contextlib
+# @title Setup: install tfgan_zoo if it is missing, import helper functions { display-mode: "form" }
 import importlib.metadata
 import importlib.util
-import inspect
-import io
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = (
-    os.environ.get("TFGAN_ZOO_FAST") == "1"
-)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
-if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
+if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(
+    on_tpu = os.path.exists("/dev/accel0") or any(
         name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
-    ) or os.path.exists("/dev/accel0")
-    if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
+    )
+    if on_tpu:  # the newest TensorFlow has no TPU build, and tensorflow-tpu must replace tensorflow
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = [
-            "tensorflow-datasets",
-            "tensorflow-metadata<1.18",
-            "importlib_resources",
-            "scikit-learn",
-            "matplotlib",
-            "pillow",
-        ]
+        packages = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources"]
+        packages += ["scikit-learn", "matplotlib", "pillow", "jinja2", "keras>=3.15,<4"]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
-        subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
+        subprocess.run([*pip, "install", "-q", *packages], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
-    else:  # a TensorFlow that is there stays: it fits the machine's CUDA
-        kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = (
-            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
-        )
+    else:  # keep the installed TensorFlow, which fits the CUDA of this machine
+        pins = [f"tensorflow=={version}" for version in tensorflow]
+        if tensorflow and tensorflow[0].startswith("2.19."):
+            pins.append("tensorflow-metadata<1.18")
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run(
-            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
-            check=True,
-        )
+        package = f"tfgan_zoo{extra} @ git+{REPOSITORY}"
+        subprocess.run([*pip, "install", "-q", package, *pins], check=True)
 
 import tfgan_zoo
-from tfgan_zoo.data import pipeline
-from tfgan_zoo.data.datasets import load_for_experiment
-from tfgan_zoo.models.latent import LatentModel
-from tfgan_zoo.quiet import silence_native_output, start_tensorflow
-from tfgan_zoo.runs import build_model, read_experiment, read_metrics
-from tfgan_zoo.saving.export_file import export_file
-from tfgan_zoo.saving.saved_model import save_signatures
-from tfgan_zoo.training.train import train
-from tfgan_zoo.visualize import image_grid
+from tfgan_zoo.tools.notebook import (
+    choose,
+    evaluate_run,
+    plot_curves,
+    read_losses,
+    set_up,
+    show_image,
+    show_images,
+    show_samples,
+    show_source,
+    train_in_memory,
+    train_run,
+)
 
-start_tensorflow()  # without its notes
-
-import numpy as np
-import tensorflow as tf
-from IPython.display import Image, Markdown, display
-from matplotlib.figure import Figure
-from PIL import Image as Picture
-
-tf.get_logger().setLevel("ERROR")
-
-
-def choose(fast, normal, full):
-    """One of three sizes: for the tests, for two CPU cores and two minutes, for the real thing."""
-    return full if FULL else fast if FAST else normal
-
-
-def show(*things):
-    """The source of functions, methods or classes, as it is in the package that runs here."""
-    for thing in things:
-        path = inspect.getsourcefile(thing)
-        path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(
-            Markdown(
-                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
-            )
-        )
-
-
-def draw(sheet, width=720):
-    """Shows an image uint8 (h, w) or (h, w, 3), enlarged to at most so wide, in few bytes: grey ones in 32 levels, others as JPEG."""
-    times, file = min(6, max(1, width // sheet.shape[1])), io.BytesIO()
-    if sheet.ndim == 2:
-        sheet = (np.round(sheet / 255 * 31) * 255 // 31).astype(np.uint8)
-        Picture.fromarray(sheet.repeat(times, 0).repeat(times, 1)).save(file, "PNG", optimize=True)
-        display(Image(file.getvalue()))
-    else:
-        Picture.fromarray(sheet).save(file, "JPEG", quality=85)
-        display(Image(file.getvalue(), width=times * sheet.shape[1]))
-
-
-def look(images, columns=0, width=720):
-    """Images uint8 (n, h, w, c) side by side."""
-    draw(image_grid(np.stack(images), columns), width)
-
-
-def look_back(run, count=4, share=1.0):
-    """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
-    found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [
-        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
-    ]:
-        print("epoch", int(path.stem.removeprefix("epoch_")))
-        page = np.asarray(Picture.open(path))[::times, ::times]
-        draw(page[: round(len(page) * share)], 480)
-
-
-def curves(panels, x="epoch", log=False):
-    """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = (
-        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
-        io.BytesIO(),
-    )
-    for axes, (title, lines) in zip(
-        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
-    ):
-        for name, values in lines.items():
-            points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
-            axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
-        axes.set(title=title, xlabel=x, yscale="log" if log else "linear")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.savefig(file)
-    display(Image(file.getvalue()))
-
-
-def train(name, preset, *changes):
-    """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
-    run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
-    with contextlib.redirect_stderr(sys.stdout):
-        train(preset, *changes, run_dir=run)
-    return run
-
-
-def losses_of(run):
-    """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = read_metrics(run / "metrics.csv")
-    return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
-
-
-def quick(preset, *changes):
-    """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
-    experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = load_for_experiment(experiment), experiment.train
-    model = build_model(experiment, tf.distribute.get_strategy())
-    size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
-    batches = pipeline.batches(
-        images,
-        experiment.data,
-        settings.seed,
-        size,
-        steps_per_epoch=steps,
-        labels=model.needs_labels,
-    )
-    return model, model.fit(
-        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
-    ).history
+set_up(full=FULL)
 
 
 # %% [markdown]
-# ## A run, and what lies in it
+# ## The files of a run
 
 # %%
 preset = choose("cgan_tiny", "cgan_digits", "cgan_mnist")
 small = ["model.width=16", "model.discriminator_condition=projection", "model.ema_decay=0.99"]
-run = train(
+run = train_run(
     "to_export", preset, *choose([], [*small, "train.epochs=20", "train.sample_every=5"], [])
 )
 for path in sorted(run.iterdir()):
     print(path.name + ("/" if path.is_dir() else ""))
 
 # %% [markdown]
-# Three forms of the model are there already:
+# A finished run has three forms of the model:
 #
-# | | what it is | who needs what to load it |
+# | | content | required to load it |
 # |---|---|---|
-# | `checkpoints/` | everything, optimizers as well, to go on training | this package |
+# | `checkpoints/` | weights and optimizer states, to resume training | this package |
 # | `model.keras` | networks and configuration | this package and Keras |
 # | `saved_model/` | the generator alone, as graphs with named inputs and outputs | **TensorFlow alone** |
 #
 # ## The SavedModel
 #
-# Inside the zoo images are floats in $[-1, 1]$. The outside world has bytes. So an exported model takes and gives `uint8` images,
-# integer labels, and a seed. What it can do is a list of **signatures**:
+# Inside the package, images are floats in $[-1, 1]$. An exported model takes and returns `uint8`
+# images, integer labels and a seed. Its functions are called **signatures**:
 
 # %%
 exported = tfgan_zoo.load(run / "saved_model")
@@ -218,17 +99,23 @@ for name in exported.signatures:
     print(f"{name}({inputs})\n    -> {outputs}")
 
 # %% [markdown]
-# They are ordinary functions in the model's code:
+# Signatures are ordinary functions in the code of the model:
 
 # %%
+from tfgan_zoo.models.latent import LatentModel
+from tfgan_zoo.saving.saved_model import save_signatures
 
-
-show(LatentModel.signatures, save_signatures)
+show_source(LatentModel.signatures, save_signatures)
 
 # %% [markdown]
-# The proof that TensorFlow is enough: another process, which never imports this package.
+# TensorFlow alone is enough. This process loads the model and never imports this package:
 
 # %%
+import subprocess
+import sys
+
+import numpy as np
+
 program = """
 import sys
 import numpy as np
@@ -239,28 +126,34 @@ assert "tfgan_zoo" not in sys.modules and "keras" not in str(type(model))
 np.save(sys.argv[2], images)
 print(images.dtype, images.shape)
 """
-done = subprocess.run(
-    [sys.executable, "-c", program, run / "saved_model", "alone.npy"],
+process = subprocess.run(
+    [sys.executable, "-c", program, run / "saved_model", "other_process.npy"],
     capture_output=True,
     text=True,
     check=True,
 )
-print(done.stdout)
-alone, here = np.load("alone.npy"), tfgan_zoo.load(run).sample(20, seed=7, labels=np.arange(10))
+print(process.stdout)
+exported_images, images = (
+    np.load("other_process.npy"),
+    tfgan_zoo.load(run).sample(20, seed=7, labels=np.arange(10)),
+)
 print(
-    "largest difference to the model itself:",
-    np.abs(alone.astype(int) - here).max(),
+    "largest difference from the model:",
+    np.abs(exported_images.astype(int) - images).max(),
     "of 255 levels",
 )
-look(alone, columns=10)
+show_images(exported_images, columns=10)
 
 # %% [markdown]
-# Equal seeds, equal images: a service can repeat every answer it ever gave. (One level of difference would be allowed: another batch
-# size may sum in another order.)
+# Equal seeds give equal images, so a service can reproduce every response. A difference of one
+# level would be allowed, because another batch size may sum in another order.
 #
-# A **model card** lies beside it: data and licence, the command that trained it, the weights' digest, how to use it, its limits.
+# The folder also has a **model card**: data and license, the training command, the SHA-256 of the
+# weights, usage, limitations.
 
 # %%
+from IPython.display import Markdown, display
+
 card = (run / "saved_model" / "README.md").read_text()
 display(
     Markdown(
@@ -273,7 +166,8 @@ display(
 # %% [markdown]
 # ## Serving
 #
-# TensorFlow Serving takes the folder as it is; it wants a number for the version, and then speaks REST and gRPC:
+# TensorFlow Serving loads the folder, which must be named by a version number, and offers REST and
+# gRPC:
 #
 # ```sh
 # mkdir -p models/digits && cp -r runs/to_export_normal/saved_model models/digits/1
@@ -282,34 +176,38 @@ display(
 #     http://localhost:8501/v1/models/digits:predict
 # ```
 #
-# The body of a request names the inputs of a signature. Here a stand-in for the server, in pure Python: it is given the JSON that
-# `curl` sends, and answers with what a client would read.
+# The body of a request names a signature and its inputs. The next cell replaces the server by a
+# Python function: it receives the JSON that `curl` sends, and returns the JSON that a client reads.
 
 # %%
 import json
 
+import tensorflow as tf
 
-def answer(body):
-    """What a server does with the body of a request: JSON in, JSON out."""
+
+def respond(body):
+    """Return the JSON response to the JSON body of a request."""
     request = json.loads(body)
     signature = exported.signatures[request["signature_name"]]
     specs = exported.inputs(request["signature_name"])
-    given = {
+    inputs = {
         name: tf.constant(value, specs[name].dtype) for name, value in request["inputs"].items()
     }
-    return json.dumps({"outputs": signature(**given)["images"].numpy().tolist()})
+    return json.dumps({"outputs": signature(**inputs)["images"].numpy().tolist()})
 
 
-reply = answer('{"signature_name": "sample", "inputs": {"n": 4, "seed": 7, "labels": [3, 8]}}')
-print(f"{len(reply):,} characters of JSON:", reply[:60], "...")
-look(np.array(json.loads(reply)["outputs"], np.uint8), columns=4)
+response = respond('{"signature_name": "sample", "inputs": {"n": 4, "seed": 7, "labels": [3, 8]}}')
+print(f"{len(response):,} characters of JSON:", response[:60], "...")
+show_images(np.array(json.loads(response)["outputs"], np.uint8), columns=4)
 
 # %% [markdown]
-# JSON spends about five characters a pixel. Behind a real service you would send PNG, or gRPC's bytes.
+# JSON needs about five characters per pixel. A real service would send PNG files, or the bytes of
+# gRPC.
 #
-# ### How fast?
+# ### Batch size and speed
 #
-# One image at a time wastes the machine. Batches cost a client waiting time and the server less work for each image.
+# One image per call is inefficient. Batches increase the latency for a client and reduce the work
+# per image.
 
 # %%
 import time
@@ -323,17 +221,18 @@ for n in choose((1, 8), (1, 4, 16, 64, 256), (1, 4, 16, 64, 256)):
     for _ in range(repeats):
         exported(z, labels=digits)
     timings[n] = (time.perf_counter() - begin) / repeats
-    print(
-        f"batches of {n:3}: {1000 * timings[n]:6.1f} ms a batch, {1000 * timings[n] / n:6.2f} ms an image"
-    )
+    batch_ms = 1000 * timings[n]
+    print(f"batch size {n:3}: {batch_ms:6.1f} ms per batch, {batch_ms / n:6.2f} ms per image")
 
 # %% [markdown]
-# ## Other forms
+# ## TFLite and ONNX
 #
-# **TFLite** for phones and small machines: one file, one image at a time. It is compared with the model before it gets its name.
+# **TFLite** for phones and small devices: one file, one image per call. The exporter compares its
+# images with the model before it writes the file.
 
 # %%
-
+from tfgan_zoo.quiet import silence_native_output
+from tfgan_zoo.saving.export_file import export_file
 
 lite = run / "model.tflite"
 if not lite.exists():
@@ -346,7 +245,8 @@ for name, details in runner.get_input_details().items():
     print(f"    {name}: {details['dtype'].__name__} {details['shape'].tolist()}")
 
 # %% [markdown]
-# **ONNX** for other runtimes. It needs the extra `onnx`: where it is missing, the message says so.
+# **ONNX** for other runtimes. It needs the extra `onnx`: without it, an error message says how to
+# install it.
 
 # %%
 try:
@@ -355,27 +255,30 @@ except tfgan_zoo.UserError as error:
     print(error)
 
 # %% [markdown]
-# ## Images in, images out
+# ## Export of translation models
 #
-# Translation models export the same way: `translate(images)` takes any height and width. What the network needs (multiples of some
-# number of pixels) is padded and cropped inside the graph, so that nobody outside has to know.
+# Translation models are exported in the same way: `translate(images)` takes any height and width.
+# The graph pads the image to the multiple of pixels that the network needs, and crops the result.
 
 # %%
-translator_run = train("translator", "pix2pix_tiny")
+translator_run = train_run("translator", "pix2pix_tiny")
 translator = tfgan_zoo.load(translator_run / "saved_model")
 for height, width in ((64, 64), (50, 83)):
     image = np.zeros((height, width, 3), np.uint8)
     print(image.shape, "->", translator.translate(image).shape)
 
 # %% [markdown]
-# ## What goes wrong, and how one sees it
+# ## What can go wrong
 #
-# - **Different images than in training.** Mostly scaling: $[0, 1]$, $[-1, 1]$ or bytes? Bytes at the border leave no question.
-# - **Different images each time.** Dropout or batch norm left in training mode. Call twice, compare. Here `export` compares with the
-#   model and refuses to finish if an image differs by more than one level.
-# - **It does not load elsewhere.** Custom layers need their code; a SavedModel has graphs and needs none. Test in a process without
-#   your package, as above, not in the notebook that has everything imported.
-# - **Which weights are these?** The card has a digest of the training's weights:
+# - **Images differ from training.** The usual reason is the range: $[0, 1]$, $[-1, 1]$ or uint8. A
+#   uint8 interface has only one range.
+# - **Images differ between calls.** Dropout or batch normalization is in training mode. Call the
+#   model twice and compare. `export` compares with the model and fails if an image differs by more
+#   than one level.
+# - **The model does not load elsewhere.** Custom layers need their code. A SavedModel contains
+#   graphs and needs no code. Test it in a process without your package, as above, and not in the
+#   notebook that has everything imported.
+# - **Unknown weights.** The model card has the SHA-256 of the trained weights:
 
 # %%
 result = json.loads((run / "result.json").read_text())
@@ -385,7 +288,10 @@ print("in card:", result["weights_sha256"] in card)
 # %% [markdown]
 # ## Exercises
 #
-# 1. `blend` takes weights of classes in place of labels. Ask for a digit that is half 3 and half 8, in JSON.
-# 2. Save the reply as PNG in the signature itself (`tf.io.encode_png`): how many bytes less?
-# 3. `tfgan-zoo export RUN --format tflite --size 128x256` of a Pix2Pix. Why does TFLite want a size and the SavedModel not?
+# 1. `blend` takes weights of classes instead of labels. Request a digit that is half 3 and half 8,
+#    in JSON.
+# 2. Encode the response as PNG in the signature itself (`tf.io.encode_png`). How many bytes does it
+#    save?
+# 3. `tfgan-zoo export RUN --format tflite --size 128x256` for a Pix2Pix model. Why does TFLite need
+#    a size and the SavedModel not?
 # 4. Load the SavedModel from C++, Java or Go. All of them can call a signature by its name.

@@ -1,216 +1,105 @@
 # %% [markdown]
-# # 11. Many devices, and Colab's TPU
+# # 11. Multiple devices and TPUs
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/11_many_devices_and_colab_tpu.ipynb)
 #
-# The same command trains on a laptop, on eight GPUs, on two machines or on a TPU. This notebook shows what has to be right for that,
-# by experiments that run everywhere: two logical CPUs stand in for two devices. They are not faster, they just behave like two.
+# The same command trains on a laptop, on eight GPUs, on several machines or on a TPU. This notebook
+# shows what must be correct for that, with experiments that run everywhere: two logical CPUs
+# replace two devices. They are not faster, but behave like two devices.
 
 # %%
 FULL = False  # True: dcgan_mnist in place of a tiny network (downloads MNIST once); on Colab choose a GPU or TPU runtime first
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
-# @title Setup: installs tfgan_zoo where it is missing, and defines a few helpers { display-mode: "form" }
-import contextlib
+# @title Setup: install tfgan_zoo if it is missing, import helper functions { display-mode: "form" }
 import importlib.metadata
 import importlib.util
-import inspect
-import io
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
-FAST = (
-    os.environ.get("TFGAN_ZOO_FAST") == "1"
-)  # the tests of this notebook: a few steps of tiny networks, whose pictures show nothing
 
-if importlib.util.find_spec("tfgan_zoo") is None:  # on Colab, say
+if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
     pip = [sys.executable, "-m", "pip"]
     tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = any(
+    on_tpu = os.path.exists("/dev/accel0") or any(
         name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
-    ) or os.path.exists("/dev/accel0")
-    if on_tpu:  # the newest TensorFlow has no TPU build, and the one that has must not stand beside the other
+    )
+    if on_tpu:  # the newest TensorFlow has no TPU build, and tensorflow-tpu must replace tensorflow
         libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        others = [
-            "tensorflow-datasets",
-            "tensorflow-metadata<1.18",
-            "importlib_resources",
-            "scikit-learn",
-            "matplotlib",
-            "pillow",
-        ]
+        packages = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources"]
+        packages += ["scikit-learn", "matplotlib", "pillow", "jinja2", "keras>=3.15,<4"]
         subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
         subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
-        subprocess.run([*pip, "install", "-q", "keras>=3.15,<4", *others], check=True)
+        subprocess.run([*pip, "install", "-q", *packages], check=True)
         subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
-    else:  # a TensorFlow that is there stays: it fits the machine's CUDA
-        kept = [f"tensorflow=={version}" for version in tensorflow]
-        older = (
-            ["tensorflow-metadata<1.18"] if tensorflow and tensorflow[0].startswith("2.19.") else []
-        )
+    else:  # keep the installed TensorFlow, which fits the CUDA of this machine
+        pins = [f"tensorflow=={version}" for version in tensorflow]
+        if tensorflow and tensorflow[0].startswith("2.19."):
+            pins.append("tensorflow-metadata<1.18")
         extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        subprocess.run(
-            [*pip, "install", "-q", f"tfgan_zoo{extra} @ git+{REPOSITORY}", *kept, *older],
-            check=True,
-        )
+        package = f"tfgan_zoo{extra} @ git+{REPOSITORY}"
+        subprocess.run([*pip, "install", "-q", package, *pins], check=True)
 
 import tfgan_zoo
-from tfgan_zoo.data import pipeline
-from tfgan_zoo.data.datasets import load_for_experiment
-from tfgan_zoo.models.base import ZooModel
-from tfgan_zoo.quiet import start_tensorflow
-from tfgan_zoo.runs import build_model, read_experiment, read_metrics
-from tfgan_zoo.training import distribute
-from tfgan_zoo.training.train import train
-from tfgan_zoo.visualize import image_grid
+from tfgan_zoo.tools.notebook import (
+    choose,
+    evaluate_run,
+    plot_curves,
+    read_losses,
+    set_up,
+    show_image,
+    show_images,
+    show_samples,
+    show_source,
+    train_in_memory,
+    train_run,
+)
 
-start_tensorflow()  # without its notes
-
-import numpy as np
-import tensorflow as tf
-from IPython.display import Image, Markdown, display
-from matplotlib.figure import Figure
-from PIL import Image as Picture
-
-tf.get_logger().setLevel("ERROR")
-
-
-def choose(fast, normal, full):
-    """One of three sizes: for the tests, for two CPU cores and two minutes, for the real thing."""
-    return full if FULL else fast if FAST else normal
-
-
-def show(*things):
-    """The source of functions, methods or classes, as it is in the package that runs here."""
-    for thing in things:
-        path = inspect.getsourcefile(thing)
-        path = path[path.rindex("tfgan_zoo" + os.sep) :].replace(os.sep, "/")
-        display(
-            Markdown(
-                f"[{path}]({REPOSITORY}/blob/main/{path})\n```python\n{inspect.cleandoc(inspect.getsource(thing))}\n```"
-            )
-        )
-
-
-def draw(sheet, width=720):
-    """Shows an image uint8 (h, w) or (h, w, 3), enlarged to at most so wide, in few bytes: grey ones in 32 levels, others as JPEG."""
-    times, file = min(6, max(1, width // sheet.shape[1])), io.BytesIO()
-    if sheet.ndim == 2:
-        sheet = (np.round(sheet / 255 * 31) * 255 // 31).astype(np.uint8)
-        Picture.fromarray(sheet.repeat(times, 0).repeat(times, 1)).save(file, "PNG", optimize=True)
-        display(Image(file.getvalue()))
-    else:
-        Picture.fromarray(sheet).save(file, "JPEG", quality=85)
-        display(Image(file.getvalue(), width=times * sheet.shape[1]))
-
-
-def look(images, columns=0, width=720):
-    """Images uint8 (n, h, w, c) side by side."""
-    draw(image_grid(np.stack(images), columns), width)
-
-
-def look_back(run, count=4, share=1.0):
-    """Some pages of RUN/samples, from the first epoch to the last: the upper share of each."""
-    found = sorted((run / "samples").glob("epoch_*.png"))
-    times = max(1, 112 // read_experiment(run).model.image_size)  # the pages are enlarged
-    for path in [
-        found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, count)})
-    ]:
-        print("epoch", int(path.stem.removeprefix("epoch_")))
-        page = np.asarray(Picture.open(path))[::times, ::times]
-        draw(page[: round(len(page) * share)], 480)
-
-
-def curves(panels, x="epoch", log=False):
-    """Panels side by side: {title: {line: numbers, or pairs (x, number)}}."""
-    figure, file = (
-        Figure(figsize=(3.6 * len(panels), 2.5), dpi=75, layout="constrained"),
-        io.BytesIO(),
-    )
-    for axes, (title, lines) in zip(
-        np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
-    ):
-        for name, values in lines.items():
-            points = np.array(values if np.ndim(values) == 2 else list(enumerate(values, 1)), float)
-            axes.plot(*points.T, label=name, marker="." if len(points) < 12 else None)
-        axes.set(title=title, xlabel=x, yscale="log" if log else "linear")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.savefig(file)
-    display(Image(file.getvalue()))
-
-
-def train(name, preset, *changes):
-    """`tfgan-zoo train PRESET ...` into runs/NAME_SIZE, which is returned; called again, it finds the run finished."""
-    run = pathlib.Path("runs") / f"{name}_{choose('fast', 'normal', 'full')}"
-    with contextlib.redirect_stderr(sys.stdout):
-        train(preset, *changes, run_dir=run)
-    return run
-
-
-def losses_of(run):
-    """The columns of RUN/metrics.csv: {name: numbers by epoch}."""
-    rows = read_metrics(run / "metrics.csv")
-    return {name: [float(row[name]) for row in rows if row[name]] for name in rows[0]}
-
-
-def quick(preset, *changes):
-    """A model of a preset after its training, and its losses {name: numbers by epoch}; nothing is written."""
-    experiment = tfgan_zoo.experiment(preset, *changes)
-    images, settings = load_for_experiment(experiment), experiment.train
-    model = build_model(experiment, tf.distribute.get_strategy())
-    size = experiment.data.batch_size * model.batches_per_step
-    steps = settings.steps_per_epoch or pipeline.steps_per_epoch(images, size)
-    batches = pipeline.batches(
-        images,
-        experiment.data,
-        settings.seed,
-        size,
-        steps_per_epoch=steps,
-        labels=model.needs_labels,
-    )
-    return model, model.fit(
-        batches, steps_per_epoch=steps, epochs=settings.epochs, shuffle=False, verbose=0
-    ).history
+set_up(full=FULL)
 
 
 # %% [markdown]
-# ## What is here?
+# ## Available devices
 
 # %%
+import tensorflow as tf
 
+from tfgan_zoo.training import distribute
 
 print(distribute.describe_machine())
 print("GPUs:", len(tf.config.list_physical_devices("GPU")), "  a TPU:", distribute.has_tpu())
 
 # %% [markdown]
-# `train.strategy=auto` takes a TPU if there is one, else all GPUs, else the CPU. This function is the only place that knows devices.
+# `train.strategy=auto` uses a TPU if there is one, else all GPUs, else the CPU. Only this function
+# depends on the devices:
 
 # %%
-show(distribute.make_strategy)
+show_source(distribute.make_strategy)
 
 # %% [markdown]
 # ## Two replicas
 #
-# Every replica has a copy of the weights and sees **its part of the global batch**. `data.batch_size` is the global one, so going from
-# one device to four changes no hyper-parameter. With $R$ replicas and losses that are means,
+# Every replica has a copy of the weights and receives **its part of the global batch**.
+# `data.batch_size` is the global batch size, so the number of devices changes no hyperparameter.
+# With $R$ replicas and losses that are means,
 #
 # $$L = \frac1n \sum_{i=1}^n \ell_i = \frac1R \sum_{r=1}^R L_r, \qquad \nabla L = \sum_{r=1}^R \nabla \frac{L_r}{R}.$$
 #
-# Gradients are *summed* over replicas, so each replica must divide its loss by $R$. Forget it, and the gradient is $R$ times too
-# large. Adam hides the mistake (it does not care about the scale), SGD does not. It is done in one place of the zoo, `descend`:
+# Gradients are *summed* over replicas, so each replica must divide its loss by $R$. Otherwise the
+# gradient is $R$ times too large. Adam hides the error, because the scale of a loss does not matter
+# to it. SGD does not. `descend` is the only place that does it:
 
 # %%
+from tfgan_zoo.models.base import ZooModel
 
-
-show(ZooModel.descend)
+show_source(ZooModel.descend)
 
 # %% [markdown]
-# This has to be the first training of the process: devices must be divided, and a TPU be started, before TensorFlow uses any.
+# This must be the first training of the process: logical devices are created, and a TPU is
+# initialized, before TensorFlow uses any device.
 
 # %%
 preset = choose("gan_tiny", "gan_digits", "dcgan_mnist")
@@ -221,13 +110,18 @@ elif tf.config.list_physical_devices("GPU"):
     strategy = ["train.strategy=mirrored"]  # all GPUs
 else:
     strategy = ["train.strategy=mirrored", "train.replicas=2"]
-run = train("replicas", preset, *short, *strategy)
+run = train_run("replicas", preset, *short, *strategy)
 
 # %% [markdown]
-# Does each replica see its part, and do the parts make the whole? The data are a function of seed, epoch and position alone, so this
-# can be checked exactly.
+# Does each replica receive its part, and are the parts together the global batch? The data are a
+# function of seed, epoch and position alone, so this can be checked exactly.
 
 # %%
+import numpy as np
+
+from tfgan_zoo.data import pipeline
+from tfgan_zoo.data.datasets import load_for_experiment
+
 experiment = tfgan_zoo.experiment(preset)
 images = load_for_experiment(experiment)
 arguments = (images, experiment.data, 0, experiment.data.batch_size)
@@ -236,22 +130,24 @@ parts = [
     next(iter(pipeline.batches(*arguments, steps_per_epoch=4, shard=i, shards=2))) for i in (0, 1)
 ]
 print("global batch", whole.shape, "parts", [part.shape for part in parts])
-print("together they are the global batch:", bool(np.all(tf.concat(parts, 0) == whole)))
+print("equal to the global batch:", bool(np.all(tf.concat(parts, 0) == whole)))
 
 # %% [markdown]
-# And the noise? It must be *different* on each replica: two that draw the same $z$ do the same work twice, and no error says so. Here
-# it depends on seed, step, replica and a name, with nothing to store.
+# Noise must be *different* on each replica. Two replicas with the same $z$ do the same work twice,
+# and no error reports it. Here the noise is a function of seed, step, replica and a name, without
+# any stored state.
 
 # %%
-show(ZooModel.noise, ZooModel.seed_of)
+show_source(ZooModel.noise, ZooModel.seed_of)
 
 # %% [markdown]
-# One device beside the two replicas. The curves agree in the large and not in the numbers: the noise is another one.
+# Training on one device for comparison. The curves have the same shape but different values,
+# because the noise differs.
 
 # %%
-single = train("one_device", preset, *short, "train.strategy=cpu")
-one, both = losses_of(single), losses_of(run)
-curves(
+single = train_run("one_device", preset, *short, "train.strategy=cpu")
+one, both = read_losses(single), read_losses(run)
+plot_curves(
     {
         name: {"one device": one[name], "replicas": both[name]}
         for name in ("discriminator", "generator")
@@ -259,84 +155,93 @@ curves(
 )
 
 # %% [markdown]
-# Batch norm is worth a thought: each replica normalises by *its* part. With 64 images on 8 replicas these are 8 images' statistics.
-# Keep the part of a replica large, or use a norm that does not mix images.
+# Batch normalization uses the statistics of *the part of a replica*. With 64 images on 8 replicas,
+# these are the statistics of 8 images. Use a large batch per replica, or a normalization that does
+# not mix images.
 #
-# ## Stopped, and gone on
+# ## Resume a training
 #
-# Cheap machines are taken away without notice. A run that was killed and goes on must end as if nothing had happened. Here: two epochs
-# and then two more, beside four at once.
+# Preemptible machines stop without notice. A resumed run must end with the same weights as an
+# uninterrupted one. Here: two epochs and then two more, compared with four epochs at once.
 
 # %%
 import json
 
 for epochs in (2, 4):
-    parted = train("stopped", "gan_tiny", f"train.epochs={epochs}", "train.strategy=cpu")
-at_once = train("at_once", "gan_tiny", "train.epochs=4", "train.strategy=cpu")
+    resumed = train_run("stopped", "gan_tiny", f"train.epochs={epochs}", "train.strategy=cpu")
+uninterrupted = train_run("at_once", "gan_tiny", "train.epochs=4", "train.strategy=cpu")
 digests = [
-    json.loads((each / "result.json").read_text())["weights_sha256"] for each in (parted, at_once)
+    json.loads((run / "result.json").read_text())["weights_sha256"]
+    for run in (resumed, uninterrupted)
 ]
-print("the same weights, to the bit:", digests[0] == digests[1])
+print("bit-identical weights:", digests[0] == digests[1])
 
 # %% [markdown]
-# ## Fewer, larger calls
+# ## Several steps per call
 #
-# A fast device waits for Python. `steps_per_execution=10` makes ten steps in one call of the graph. It changes nothing else, and that
-# can be checked as well.
+# A fast device waits for Python. `steps_per_execution=10` executes ten steps in one call of the
+# graph. It changes nothing else, which can be checked as well.
 
 # %%
 import time
 
-found = {}
+digests = {}
 for steps in (1, 4):
     begin = time.perf_counter()
-    model, _ = quick(
+    model, _ = train_in_memory(
         "gan_tiny", f"train.steps_per_execution={steps}", f"train.epochs={choose(2, 40, 40)}"
     )
-    found[steps] = model.weights_sha256()
-    print(f"{steps} steps a call: {time.perf_counter() - begin:.1f} s")
-print("the same weights, to the bit:", found[1] == found[4])
+    digests[steps] = model.weights_sha256()
+    print(f"{steps} steps per call: {time.perf_counter() - begin:.1f} s")
+print("bit-identical weights:", digests[1] == digests[4])
 
 # %% [markdown]
-# Here, on a CPU, there may be nothing to gain: it does not wait for Python as a GPU does.
+# On a CPU there may be no gain, because it does not wait for Python as a GPU does.
 #
 # ## XLA
 #
-# XLA compiles the whole step into one program. TPUs run nothing else; GPUs gain; CPUs often lose, so `train.xla=auto` is off there.
-# The first step takes long (compilation), and every new shape compiles again: that is why all shapes in the zoo's steps are static.
+# XLA compiles the whole step into one program. TPUs require it, GPUs become faster, CPUs often
+# become slower, so `train.xla=auto` disables it there. The first step is slow (compilation), and
+# every new shape is compiled again. Therefore all shapes in a training step are static.
 
 # %%
 for xla in ("off", "on"):
     begin = time.perf_counter()
-    _, history = quick("gan_tiny", f"train.xla={xla}", f"train.epochs={choose(2, 20, 20)}")
-    print(
-        f"xla {xla:<4} {time.perf_counter() - begin:5.1f} s in all   D's loss at the end {history['discriminator'][-1]:.6f}"
+    _, history = train_in_memory(
+        "gan_tiny", f"train.xla={xla}", f"train.epochs={choose(2, 20, 20)}"
     )
+    seconds, loss = time.perf_counter() - begin, history["discriminator"][-1]
+    print(f"xla {xla:<4} {seconds:5.1f} s in total   final loss of D {loss:.6f}")
 
 # %% [markdown]
-# The same loss up to rounding.
+# The losses are equal up to rounding.
 #
-# ## Half the bits
+# ## Mixed precision
 #
-# `train.precision=mixed_bfloat16` (TPU, newer GPUs) or `mixed_float16` (GPUs): networks compute in 16 bits, weights and losses stay in
-# 32. float16 has a small range, so its loss is scaled up before the gradient and down after it; bfloat16 has the range of float32 and
-#    needs none.
+# `train.precision=mixed_bfloat16` (TPUs, newer GPUs) or `mixed_float16` (GPUs): networks compute
+# with 16 bits, weights and losses have 32 bits. float16 has a small range, so its loss is scaled up
+# before the gradient and down after it. bfloat16 has the range of float32 and needs no scaling.
 
 # %%
+from tfgan_zoo.runs import build_model
+
 for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
     experiment = tfgan_zoo.experiment("dcgan_tiny", f"train.precision={precision}")
     model = build_model(experiment, tf.distribute.get_strategy())
     layer = next(layer for layer in model.generator.layers if "conv" in layer.name)
-    dtypes = f"computes in {layer.compute_dtype:<9} weights {layer.variable_dtype}   images {model(model.latent(2, 0)).dtype.name}"
-    print(f"{precision:<15} {dtypes}   {type(model.generator_optimizer).__name__}")
+    dtypes = f"compute {layer.compute_dtype:<9} weights {layer.variable_dtype}"
+    images = model(model.latent(2, 0)).dtype.name
+    optimizer = type(model.generator_optimizer).__name__
+    print(f"{precision:<15} {dtypes}   images {images}   {optimizer}")
 
 # %% [markdown]
-# ## A TPU
+# ## TPU
 #
-# On Colab: *Runtime > Change runtime type > TPU*, then run this notebook from the top (the other notebooks are made for CPU and GPU).
-# The setup cell has put `tensorflow-tpu` in the place of TensorFlow: the newest TensorFlow has no TPU build, and the two must not
-# stand side by side. The strategy is `TPUStrategy`, a step is one XLA program with static shapes, and many steps go into one call,
-# since the TPU would wait for Python otherwise.
+# On Colab, choose *Runtime > Change runtime type > TPU*, then run this notebook from the top. The
+# other notebooks are for CPU and GPU. The setup cell has replaced TensorFlow by `tensorflow-tpu`:
+# the newest TensorFlow has no TPU build, and the two must not be installed together. The strategy
+# is `TPUStrategy`. A step is one XLA program with static shapes, and one call executes many steps,
+# because the TPU would wait for Python otherwise.
 
 # %%
 if distribute.has_tpu():
@@ -345,30 +250,35 @@ if distribute.has_tpu():
         "train.precision=mixed_bfloat16",
         "train.steps_per_execution=28",
     ]
-    run = train("tpu", "dcgan_digits", *on_tpu, "train.epochs=40", "train.sample_every=10")
-    look(tfgan_zoo.load(run).sample(32, seed=0), columns=16)
+    run = train_run("tpu", "dcgan_digits", *on_tpu, "train.epochs=40", "train.sample_every=10")
+    show_images(tfgan_zoo.load(run).sample(32, seed=0), columns=16)
 else:
-    print("no TPU here")
+    print("no TPU available")
 
 # %% [markdown]
-# To be honest about it: we have no TPU. What is tested is that every step of every model lowers to one XLA module with static shapes,
-# and the same code on two replicas. If this cell fails for you, please tell us.
+# This cell has not been run on a real TPU. The tests verify that every step of every model compiles
+# to one XLA module with static shapes, and run the same code on two replicas. If the cell fails,
+# please report it.
 #
 # ## Several machines
 #
-# Each runs the same command, with a `TF_CONFIG` that says who is in the cluster and which of them it is; the run folder is on a shared
-# disk. Here two processes on this machine play two machines.
+# Each machine runs the same command. The variable `TF_CONFIG` names all workers and the index of
+# this one. The run directory is on a shared disk. Here two processes on this machine represent two
+# machines.
 
 # %%
+import os
 import socket
+import subprocess
+import sys
 
 
 def free_ports(count):
-    """Ports of this machine that nobody listens to."""
+    """Return unused ports of this machine."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    ports = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
     return ports
 
 
@@ -398,25 +308,27 @@ for index in range(choose(0, 2, 2)):
     )
 for index, worker in enumerate(workers):
     result = json.loads(worker.communicate(timeout=300)[0])
-    print(
-        f"worker {index}: {result['epochs']} epochs, weights {result['weights_sha256'][:16]}, writes metrics: {'metrics' in result}"
-    )
+    digest, writes = result["weights_sha256"][:16], "metrics" in result
+    print(f"worker {index}: {result['epochs']} epochs, weights {digest}, writes metrics: {writes}")
 
 # %% [markdown]
-# Equal weights on both, and the first one alone writes files.
+# Both workers have equal weights. Only the first one writes files.
 #
-# ## When it goes wrong
+# ## What can go wrong
 #
-# - **It is not faster.** Look at `images_per_second` in `metrics.csv`. Small networks are limited by Python:
-#   `train.steps_per_execution`. Larger ones by the data: are the images in memory?
-# - **A device is idle.** Is `data.batch_size` a multiple of the number of replicas? (Otherwise the command refuses.)
-# - **NaN in float16.** Use `mixed_bfloat16`, where the device has it.
-# - **Other results than on one device.** Noise and batch norm are per replica. To compare, use SGD, fixed noise and no batch norm: the
-#   tests of this project do just that.
+# - **It is not faster.** See `images_per_second` in `metrics.csv`. Small networks are limited by
+#   Python: use `train.steps_per_execution`. Large ones are limited by the data: are the images in
+#   memory?
+# - **A device is idle.** `data.batch_size` must be a multiple of the number of replicas; otherwise
+#   the command reports an error.
+# - **NaN in float16.** Use `mixed_bfloat16` if the device supports it.
+# - **Results differ from one device.** Noise and batch normalization are per replica. For a
+#   comparison use SGD, fixed noise and no batch normalization, as the tests of this project do.
 #
 # ## Exercises
 #
-# 1. In `descend`, leave out the division by the number of replicas. With which optimizer would you notice, and how?
-# 2. Train `dcgan_mnist` on Colab's GPU with `steps_per_execution` 1 and 10 (`train.steps_per_epoch=930`). What are the images per
-#    second?
-# 3. What does R1 (`model.penalty=r1`) cost on one device, in time a step?
+# 1. In `descend`, remove the division by the number of replicas. With which optimizer would you
+#    notice it, and how?
+# 2. Train `dcgan_mnist` on a GPU with `steps_per_execution` 1 and 10 (`train.steps_per_epoch=930`).
+#    How many images per second do you get?
+# 3. By how much does R1 (`model.penalty=r1`) increase the time per step on one device?

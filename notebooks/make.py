@@ -1,9 +1,10 @@
-"""Makes the notebooks: executes the sources NN_name.py (jupytext's percent form) into NN_name.ipynb, with what they print and draw.
+"""Build the notebooks: execute the sources NN_name.py and write NN_name.ipynb with all outputs.
 
     python notebooks/make.py [NAME ...]
 
-The second cell of code, which installs and defines helpers, is the same in all: it is written in setup_cell.py and copied into the
-sources first. A notebook runs in an empty folder of its own. Needs the extra dev.
+The sources have the percent format of jupytext. The setup cell is the same in all notebooks: it is
+written in setup_cell.py and copied into the sources first. A notebook runs in an empty folder of
+its own. Needs the extra dev.
 """
 
 import argparse
@@ -21,44 +22,44 @@ import nbformat
 HERE = pathlib.Path(__file__).parent
 REPOSITORY = re.search(r'^REPOSITORY = "(.*)"$', (HERE / "setup_cell.py").read_text(), re.M)[1]
 SETUP = '# %% jupyter={"source_hidden": true} tags=["setup"]\n'
-BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/{place})"
-LARGEST = 400_000  # bytes of a notebook
-FOREIGN = re.compile(r"/(?:work|tmp|opt|home|root|usr|mnt|var|Users)/")  # paths of a machine
+COLAB = "https://colab.research.google.com"
+BADGE = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github/{{path}})"
+MAX_BYTES = 400_000  # of a notebook
+LOCAL_PATH = re.compile(r"/(?:work|tmp|opt|home|root|usr|mnt|var|Users)/")
 
 
 def sources(names=()):
-    """The sources, or those that the names begin with."""
-    found = [
+    """Return the paths of the sources whose names start with one of `names`, default all."""
+    paths = [
         path
         for path in sorted(HERE.glob("[0-9][0-9]_*.py"))
         if not names or path.stem.startswith(tuple(names))
     ]
-    if not found:
-        raise SystemExit(f"no notebook begins with {', '.join(names)}")
-    return found
+    if not paths:
+        raise SystemExit(f"no notebook starts with {', '.join(names)}")
+    return paths
 
 
 def badge(name):
-    """The line that opens a notebook in Colab."""
-    return BADGE.format(
-        place=f"{REPOSITORY.removeprefix('https://github.com/')}/blob/main/notebooks/{name}.ipynb"
-    )
+    """Return the Markdown link that opens a notebook in Colab."""
+    repository = REPOSITORY.removeprefix("https://github.com/")
+    return BADGE.format(path=f"{repository}/blob/main/notebooks/{name}.ipynb")
 
 
 def with_setup(text):
-    """A source with the setup cell of today."""
+    """Return the text of a source with the current setup cell."""
     setup = SETUP + (HERE / "setup_cell.py").read_text().strip() + "\n\n\n"
-    before, found, after = text.partition(SETUP)
-    if not found:
-        raise SystemExit(f"there is no cell {SETUP!r}")
+    before, separator, after = text.partition(SETUP)
+    if not separator:
+        raise SystemExit(f"the source must have a cell {SETUP!r}")
     return before + setup + after[re.search(r"^# %%", after, re.M).start() :]
 
 
 def read(source):
-    """The notebook of a source, without outputs."""
+    """Return the notebook of a source, without outputs."""
     notebook = jupytext.read(source)
     for number, cell in enumerate(notebook.cells):
-        cell.id = f"{source.stem[:2]}-{number:03}"  # always the same ones
+        cell.id = f"{source.stem[:2]}-{number:03}"  # reproducible ids
     notebook.metadata = {
         "jupytext": {"formats": "ipynb,py:percent"},
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -69,15 +70,15 @@ def read(source):
 
 
 def execute(source, fast=False, timeout=3600):
-    """The notebook of a source, executed in an empty folder.
+    """Return the notebook of a source, executed in an empty folder.
 
     Args:
-        source: a path.
-        fast: whether to run the tests' form, of seconds.
-        timeout: seconds that a cell may take.
+        source: path of a source.
+        fast: whether trainings take a few steps only, as in the tests.
+        timeout: largest duration of a cell in seconds.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: with the cell's traceback.
+        nbclient.exceptions.CellExecutionError: a cell failed; the message has its traceback.
     """
     notebook = read(source)
     environment = {**os.environ, "TFGAN_ZOO_FAST": "1" if fast else "0", "PYTHONWARNINGS": "ignore"}
@@ -91,19 +92,19 @@ def execute(source, fast=False, timeout=3600):
             coalesce_streams=True,
         )
         client.execute(env=environment)
-    notebook.metadata = read(source).metadata  # the kernel has told of itself
+    notebook.metadata = read(source).metadata  # without what the kernel added
     return notebook
 
 
 def with_text(source):
-    """The notebook as it is, with the text of its source.
+    """Return the existing notebook with the current text of its source.
 
     Raises:
-        SystemExit: the code has changed, so it has to run again.
+        SystemExit: the code has changed, so that the notebook must be executed.
     """
     notebook, before = read(source), nbformat.read(source.with_suffix(".ipynb"), 4)
     if code(notebook) != code(before):
-        raise SystemExit(f"{source.name} has other code than its notebook: it has to run again")
+        raise SystemExit(f"the code of {source.name} has changed: execute it without --text")
     outputs = [cell for cell in before.cells if cell.cell_type == "code"]
     for cell, old in zip(
         [cell for cell in notebook.cells if cell.cell_type == "code"], outputs, strict=True
@@ -113,55 +114,56 @@ def with_text(source):
 
 
 def code(notebook):
+    """Return the sources of the code cells."""
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def complaints(name, notebook):
-    """What must not be in a notebook: errors, notes on stderr, paths of a machine, cells that did not run, too much."""
-    found = []
+def find_problems(name, notebook):
+    """Return the problems of an executed notebook: errors, stderr, local paths, size."""
+    problems = []
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if output.output_type == "error" or output.get("name") == "stderr":
-                found.append(
-                    f"{cell.id} has {output.get('text') or output.get('evalue')!r} as its {output.get('name', 'error')}"
+                problems.append(
+                    f"{cell.id}: {output.get('name', 'error')} output "
+                    f"{output.get('text') or output.get('evalue')!r}"
                 )
         if cell.cell_type == "code" and cell.execution_count is None:
-            found.append(f"{cell.id} has not been run")
-        if FOREIGN.search(
-            str(
-                [
-                    output
-                    for output in cell.get("outputs", ())
-                    if "image/png" not in output.get("data", {})
-                ]
-            )
-        ):
-            found.append(f"{cell.id} tells of a path of the machine")
-        if FOREIGN.search(cell.source.replace("/dev/", "")):
-            found.append(f"{cell.id} names a path of the machine")
+            problems.append(f"{cell.id} was not executed")
+        outputs = [
+            output
+            for output in cell.get("outputs", ())
+            if "image/png" not in output.get("data", {})  # Base64 text may contain anything
+        ]
+        if LOCAL_PATH.search(str(outputs)):
+            problems.append(f"{cell.id} shows a path of this machine")
+        if LOCAL_PATH.search(cell.source.replace("/dev/", "")):
+            problems.append(f"{cell.id} has a path of this machine")
     if badge(name) not in notebook.cells[0].source:
-        found.append(f"the first cell lacks {badge(name)}")
-    if len(nbformat.writes(notebook)) > LARGEST:
-        found.append(f"{len(nbformat.writes(notebook)):,} bytes are more than {LARGEST:,}")
-    return found
+        problems.append(f"the first cell must have {badge(name)}")
+    if len(nbformat.writes(notebook)) > MAX_BYTES:
+        problems.append(f"{len(nbformat.writes(notebook)):,} bytes, the limit is {MAX_BYTES:,}")
+    return problems
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="what names of notebooks begin with (default: all)"
+        "names", nargs="*", metavar="NAME", help="start of the name of a notebook (default: all)"
     )
     parser.add_argument(
-        "--sources", action="store_true", help="only put setup_cell.py into the sources"
+        "--sources", action="store_true", help="only copy setup_cell.py into the sources"
     )
     parser.add_argument(
-        "--text", action="store_true", help="only take over text that has changed, run nothing"
+        "--text", action="store_true", help="only update changed text, execute nothing"
     )
     parser.add_argument(
-        "--fast", action="store_true", help="run in the tests' form, and write nothing"
+        "--fast",
+        action="store_true",
+        help="execute a few steps only, as in the tests, and write nothing",
     )
     options = parser.parse_args()
-    wrong = False
+    failed = False
     for source in sources(options.names):
         if not options.fast:
             source.write_text(with_setup(source.read_text()))
@@ -172,20 +174,20 @@ def main():
             notebook = with_text(source) if options.text else execute(source, options.fast)
         except nbclient.exceptions.CellExecutionError as error:
             print(f"{source.stem}: {error}", flush=True)
-            wrong = True
+            failed = True
             continue
-        found = complaints(source.stem, notebook)
+        problems = find_problems(source.stem, notebook)
         if not options.fast:
             nbformat.write(notebook, source.with_suffix(".ipynb"))
         size = len(nbformat.writes(notebook))
         print(
             f"{source.stem}: {time.time() - begin:.0f} s, {size / 1000:.0f} kB",
-            *found,
+            *problems,
             sep="\n    ",
             flush=True,
         )
-        wrong = wrong or bool(found)
-    sys.exit(wrong)
+        failed = failed or bool(problems)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The pages: docs/systems.md is what the code says, links lead somewhere, commands are ones that we have, and the examples run."""
+"""Documentation pages: generated pages are current, links and commands are valid, examples run."""
 
 import ast
 import importlib.util
@@ -38,13 +38,13 @@ def blocks(text, language="python"):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
 
 
-def test_the_page_of_systems_is_what_the_code_says():
+def test_systems_page_is_current():
     make = module_of(ROOT / "docs" / "make.py")
-    assert make.PAGE.read_text() == make.page(), "the code has changed: python docs/make.py"
+    assert make.PAGE.read_text() == make.page(), "out of date: run python docs/make.py"
 
 
 def prose(path):
-    """A page's text without its blocks of code; of a notebook's source the lines of Markdown."""
+    """Text of a page without code blocks; for a notebook source its Markdown lines."""
     text = path.read_text()
     if path.suffix == ".py":
         return "\n".join(line[2:] for line in text.splitlines() if line.startswith("# "))
@@ -52,13 +52,13 @@ def prose(path):
 
 
 def anchors(path):
-    """Of a Markdown page's headings, as GitHub makes them."""
+    """Anchors of the headings of a Markdown page, as GitHub generates them."""
     headings = re.findall(r"^#+ (.*)$", prose(path), re.M)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("path", LINKED, ids=name_of)
-def test_links_and_pictures_lead_somewhere(path):
+def test_links_and_images_have_targets(path):
     targets = re.findall(r"\]\(([^)\s]+)\)", prose(path)) + re.findall(
         r"""(?:src|href)=["']([^"']+)""", prose(path)
     )
@@ -73,7 +73,7 @@ def test_links_and_pictures_lead_somewhere(path):
 
 
 def commands(text):
-    """Every command line of ours in a page, in blocks and in the text."""
+    """All tfgan-zoo command lines of a page, in code blocks and inline."""
     lines = [
         line for block in blocks(text, "sh") for line in block.replace("\\\n", " ").splitlines()
     ]
@@ -84,19 +84,17 @@ def commands(text):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
-def test_commands_are_ones_that_we_have(path):
+def test_commands_are_valid(path):
     for line in commands(path.read_text()):
-        if (
-            path.name == "CONTRIBUTING.md"
-        ):  # whose walks have presets that the reader is about to write
-            cli.parser().parse_args(shlex.split(line)[1:])
+        if path.name == "CONTRIBUTING.md":  # has presets that the reader adds
+            cli.build_parser().parse_args(shlex.split(line)[1:])
         else:
-            test_project.test_readme_commands_are_ones_that_we_have(line)
+            test_project.test_readme_commands_are_valid(line)
 
 
 @pytest.mark.slow
-def test_the_examples_of_serving_run(tmp_path, monkeypatch):
-    """In order, as a reader would; but for what needs a run, or packages that are not here."""
+def test_serving_examples_run(tmp_path, monkeypatch):
+    """Run the examples in order, except those that need a run or packages that are missing."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "saved_models").symlink_to(ROOT / "saved_models")
     (convert,) = [
@@ -104,13 +102,13 @@ def test_the_examples_of_serving_run(tmp_path, monkeypatch):
         for line in "".join(blocks(SERVING, "sh")).splitlines()
         if line.startswith("python -m tf2onnx")
     ]
-    here, ran = {}, 0
+    namespace, count = {}, 0
     for code in blocks(SERVING):
         tree = ast.parse(code)
-        found = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
         names = {
             name.split(".")[0]
-            for node in found
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Import, ast.ImportFrom))
             for name in [getattr(node, "module", None) or node.names[0].name]
         }
         if "runs/" in code or not all(importlib.util.find_spec(name) for name in names):
@@ -121,29 +119,30 @@ def test_the_examples_of_serving_run(tmp_path, monkeypatch):
             subprocess.run(
                 [sys.executable, *shlex.split(convert)[1:]], check=True, capture_output=True
             )
-        exec(compile(tree, "docs/serving.md", "exec"), here)
-        if "images" in here:
-            assert here["images"].dtype == np.uint8 and here["images"].shape[1:] == (28, 28, 1)
-        ran += 1
-    assert ran >= 4
+        exec(compile(tree, "docs/serving.md", "exec"), namespace)
+        if "images" in namespace:
+            images = namespace["images"]
+            assert images.dtype == np.uint8 and images.shape[1:] == (28, 28, 1)
+        count += 1
+    assert count >= 4
     assert (tmp_path / "facade.png").is_file() and (tmp_path / "model.tflite").is_file()
 
 
-def walk(start):
-    """The block of CONTRIBUTING that begins like this."""
-    (found,) = [block for block in blocks(CONTRIBUTING) if block.startswith(start)]
-    return found
+def example(start):
+    """Return the code block of CONTRIBUTING.md that starts with this text."""
+    (block,) = [block for block in blocks(CONTRIBUTING) if block.startswith(start)]
+    return block
 
 
-def test_the_model_to_add_trains(tmp_path):
-    (tmp_path / "gmmn.py").write_text(walk('"""GMMN'))
+def test_contributing_example_model_trains(tmp_path):
+    (tmp_path / "gmmn.py").write_text(example('"""GMMN'))
     gmmn = module_of(tmp_path / "gmmn.py")
-    presets = ast.literal_eval(walk('{\n    "gmmn_digits"'))
+    presets = ast.literal_eval(example('{\n    "gmmn_digits"'))
     for preset in presets.values():
         model = gmmn.GMMN(gmmn.GMMNConfig(**preset["model"]))
         counts = {
-            player: sum(int(np.prod(v.shape)) for v in found)
-            for player, found in model.player_variables().items()
+            player: sum(int(np.prod(v.shape)) for v in variables)
+            for player, variables in model.player_variables().items()
         }
         assert counts == preset["parameters"]
     model.compile()
@@ -151,40 +150,61 @@ def test_the_model_to_add_trains(tmp_path):
     history = model.fit(images(model), batch_size=32, epochs=20, verbose=0).history["generator"]
     assert 0 < history[-1] < history[0]
     equal = images(model, 8)
-    assert float(gmmn.kernel(equal[:1], equal[:1], 0.2)) == 1.0
+    assert float(gmmn.mean_kernel(equal[:1], equal[:1], 0.2)) == 1.0
 
 
-def test_the_data_set_to_add_loads():
-    here = dict(vars(datasets))
-    exec(walk("def load_shapes"), here)
+def test_contributing_example_dataset_loads():
+    namespace = dict(vars(datasets))
+    exec(example("def load_shapes"), namespace)
     test = {
         "np": np,
         "DataConfig": DataConfig,
-        "data": types.SimpleNamespace(load=here["load_shapes"]),
+        "datasets": types.SimpleNamespace(load_images=namespace["load_shapes"]),
     }
-    exec(walk("def test_shapes"), test)
-    test["test_shapes_are_what_their_labels_say"]()
+    exec(example("def test_shapes"), test)
+    test["test_shapes_match_their_labels"]()
 
 
-def test_the_loss_to_add_has_its_numbers():
-    here = dict(vars(losses))
-    exec(walk("def pearson"), here)
+def test_contributing_example_loss_matches_its_golden_values():
+    namespace = dict(vars(losses))
+    exec(example("def pearson"), namespace)
     logits = module_of(ROOT / "tests" / "test_losses.py")
-    ((discriminator, generator),) = ast.literal_eval(walk('{"pearson": (')).values()
+    ((discriminator, generator),) = ast.literal_eval(example('{"pearson": (')).values()
     np.testing.assert_allclose(
-        here["pearson_discriminator"](logits.REAL, logits.FAKE), discriminator, rtol=1e-6
+        namespace["pearson_discriminator"](logits.REAL, logits.FAKE), discriminator, rtol=1e-6
     )
-    np.testing.assert_allclose(here["pearson_generator"](logits.FAKE), generator, rtol=1e-6)
+    np.testing.assert_allclose(namespace["pearson_generator"](logits.FAKE), generator, rtol=1e-6)
 
 
-def test_the_browsers_page_asks_for_the_files_that_the_guide_names():
+TASKS = {"generate", "translate", "stylize"}
+
+
+def task_dicts():
+    """Return (file, name) of all module-level dicts of the package whose keys are tasks."""
+    for path in sorted((ROOT / "tfgan_zoo").rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if not isinstance(node, ast.Assign):
+                continue
+            keys = {getattr(key, "value", None) for key in getattr(node.value, "keys", ())}
+            by_class = isinstance(node.value, ast.DictComp) and ".task" in ast.unparse(node.value)
+            if "generate" in keys or by_class:
+                assert by_class or keys == TASKS, (path, node.targets[0].id)
+                yield path.relative_to(ROOT / "tfgan_zoo").as_posix(), node.targets[0].id
+
+
+def test_contributing_lists_the_dicts_of_a_new_task():
+    section = CONTRIBUTING.partition("## Add a task")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\S+)` \| `(\w+)` \|", section, re.M)) == set(task_dicts())
+
+
+def test_browser_page_loads_the_files_that_the_guide_names():
     page = (ROOT / "docs" / "browser.html").read_text()
     for name in ("model.onnx", "ort.wasm.bundle.min.mjs"):
         assert f'"{name}"' in page or f'"./{name}"' in page
         assert name in SERVING
 
 
-def test_the_citation_is_of_this_version():
+def test_citation_names_this_version():
     import tfgan_zoo
 
     citation = (ROOT / "CITATION.cff").read_text()

@@ -1,4 +1,4 @@
-"""The notebooks: each is what its source says, has run without a complaint, and runs again from scratch in its fast form."""
+"""Notebooks: each matches its source, was executed without problems, and runs in its fast form."""
 
 import nbformat
 import pytest
@@ -9,41 +9,41 @@ make = module_of(FOLDER / "make.py")
 SOURCES = {source.stem: source for source in make.sources()}
 
 
-def test_there_is_a_notebook_for_every_source_and_no_other():
+def test_every_source_has_a_notebook():
     assert len(SOURCES) == 11
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(SOURCES)
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_notebook_is_what_its_source_says(name):
-    """Nobody edits one alone: python notebooks/make.py (--text for text alone) makes the notebook of the source."""
+def test_notebook_matches_its_source(name):
+    """python notebooks/make.py writes the notebook of a source; --text if only text has changed."""
     source = SOURCES[name]
     assert source.read_text() == make.with_setup(source.read_text()), (
-        "setup_cell.py has changed: python notebooks/make.py"
+        "setup_cell.py has changed: run python notebooks/make.py"
     )
-    wanted, found = make.read(source), nbformat.read(source.with_suffix(".ipynb"), 4)
-    nbformat.validate(found)
-    assert [(cell.cell_type, cell.source, cell.id) for cell in found.cells] == [
-        (c.cell_type, c.source, c.id) for c in wanted.cells
+    expected, notebook = make.read(source), nbformat.read(source.with_suffix(".ipynb"), 4)
+    nbformat.validate(notebook)
+    assert [(cell.cell_type, cell.source, cell.id) for cell in notebook.cells] == [
+        (c.cell_type, c.source, c.id) for c in expected.cells
     ]
-    assert found.metadata == wanted.metadata
+    assert notebook.metadata == expected.metadata
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_notebook_has_run_and_shows_pictures(name):
+def test_notebook_was_executed_and_shows_images(name):
     notebook = nbformat.read(SOURCES[name].with_suffix(".ipynb"), 4)
-    assert make.complaints(name, notebook) == []
-    kinds = {
-        kind
+    assert make.find_problems(name, notebook) == []
+    types = {
+        mime_type
         for cell in notebook.cells
         for output in cell.get("outputs", ())
-        for kind in output.get("data", {})
+        for mime_type in output.get("data", {})
     }
-    assert kinds & {"image/png", "image/jpeg"}
+    assert types & {"image/png", "image/jpeg"}
     assert "FULL = False" in make.code(notebook)[0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_notebook_runs_from_scratch(name):
-    assert make.complaints(name, make.execute(SOURCES[name], fast=True, timeout=600)) == []
+def test_notebook_runs_in_fast_form(name):
+    assert make.find_problems(name, make.execute(SOURCES[name], fast=True, timeout=600)) == []

@@ -1,4 +1,4 @@
-"""python -m tfgan_zoo: the same as the command tfgan-zoo."""
+"""Run the command line: `python -m tfgan_zoo` is equal to `tfgan-zoo`."""
 
 import sys
 

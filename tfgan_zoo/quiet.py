@@ -1,4 +1,7 @@
-"""Keep TensorFlow's start-up messages off the terminal."""
+"""Suppress the start-up messages of TensorFlow and of the converters.
+
+Used by the command line, the notebooks and Python programs.
+"""
 
 import contextlib
 import logging
@@ -8,40 +11,54 @@ import tempfile
 import warnings
 
 
+@contextlib.contextmanager
+def redirect_native_stderr(file):
+    """Redirect file descriptor 2 to `file`: C++ code writes to it without Python's `sys.stderr`."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 def start_tensorflow():
-    """Imports TensorFlow without its notes about oneDNN, CUDA and logging, which would bury ours; its own errors are shown."""
+    """Import TensorFlow without its messages about oneDNN, CUDA and logging.
+
+    The messages are printed if the import fails.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as notes:
-        stderr = os.dup(2)
-        os.dup2(
-            notes.fileno(), 2
-        )  # these notes are written by C++, before any level of logging applies
+    with tempfile.TemporaryFile() as messages:
         try:
-            import tensorflow as tf
+            # C++ code writes some messages before any log level applies.
+            with redirect_native_stderr(messages):
+                import tensorflow as tf
 
-            tf.config.list_physical_devices()
+                tf.config.list_physical_devices()
         except BaseException:
-            notes.seek(0)
-            os.write(stderr, notes.read())
+            messages.seek(0)
+            os.write(2, messages.read())
             raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 @contextlib.contextmanager
 def silence_native_output():
-    """Keeps the converters' notes, some of them C++'s, off the terminal; what goes wrong they raise."""
-    level, stderr = logging.root.manager.disable, os.dup(2)
-    with open(os.devnull, "w") as nowhere, warnings.catch_warnings(action="ignore"):
+    """Suppress warnings, log messages and native stderr output, for example of converters.
+
+    Exceptions are raised as usual.
+    """
+    level = logging.root.manager.disable
+    with (
+        open(os.devnull, "w") as null,
+        warnings.catch_warnings(action="ignore"),
+        redirect_native_stderr(null),
+    ):
         logging.disable(logging.WARNING)
-        os.dup2(nowhere.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
             logging.disable(level)

@@ -723,7 +723,7 @@ def test_single_file_in_both_directions_and_side_by_side(run, photos, tmp_path, 
     ):
         assert command(run, photos / "a.png", "-o", tmp_path / "b.png", "--overwrite", *extra) == 0
         output = capsys.readouterr().out
-        assert output == f"1 picture translated into {tmp_path / 'b.png'}\n"
+        assert output == f"1 image translated into {tmp_path / 'b.png'}\n"
         np.testing.assert_array_equal(pixels(tmp_path / "b.png"), expected)
     assert command(run, photos / "a.png", "-o", tmp_path / "b.png") == 2
     assert capsys.readouterr().err.endswith(
@@ -785,7 +785,7 @@ def test_wrong_use_is_a_one_line_error(run, others, photos, tmp_path, monkeypatc
             "larger than overlap, got tile=100 and overlap=128",
         ),
         ([run, "photos", "-o", "out", "--seed", str(2**31)], "got 2147483648"),
-        ([run, "broken", "-o", "out"], "no picture could be"),
+        ([run, "broken", "-o", "out"], "no image could be"),
     ]:
         assert command(*arguments) == 2, message
         error = capsys.readouterr().err
