@@ -171,7 +171,7 @@ class ZooModel(ReplicatedModel):
         """Raise `UserError` if the model's schedule does not allow this number of epochs."""
 
     def epochs_warning(self, epochs):
-        """Return a sentence about a number of epochs that is too small for the schedule, or None."""
+        """Return a warning if the schedule needs more epochs than this, or None."""
         return None
 
     def diagnose(self, losses):

@@ -192,7 +192,7 @@ def patch_discriminator(channels, width, receptive_field, norm, name, slope=0.2)
 
 
 def convolution_block(x, width, kernel_size, config, strides=1):
-    """Padding, convolution and norm of a ResNet generator, without an activation.
+    """Apply padding, a convolution and the norm of a ResNet generator, without an activation.
 
     Convolutions with stride 1 are padded by reflection, the others with zeros, to keep the size.
     """
