@@ -246,4 +246,4 @@ print(wide.shape, "->", tfgan_zoo.load(run).translate(wide).shape)
 # 3. Without skip connections, how many numbers would the innermost layer have? Could it represent
 #    an image?
 # 4. Colorize your own photographs: `tfgan-zoo train pix2pix_folder_128 data.path=photos
-#    data.derive=grey model.x_channels=1`.
+#    data.derive=gray model.x_channels=1`.

@@ -248,7 +248,7 @@ print(numbers.description)
 # ## Pairs from single photographs
 #
 # Pix2Pix needs pairs, and can derive them from single photographs: colorization
-# (`data.derive=grey`), edges to photograph (`edges`), super-resolution (`lowres`).
+# (`data.derive=gray`), edges to photograph (`edges`), super-resolution (`lowres`).
 
 # %%
 from tfgan_zoo.data.datasets import load_evaluation_images
@@ -259,7 +259,7 @@ for i in range(12):
     PillowImage.fromarray(builtin_images.photograph_crop(i, 128)).save(
         photographs / f"{i:02}.jpg", quality=92
     )
-for derive in ("grey", "edges", "lowres"):
+for derive in ("gray", "edges", "lowres"):
     overrides = [
         f"data.path={photographs}",
         f"data.derive={derive}",

@@ -141,16 +141,16 @@ def train(model, steps=2, data=None):
     return model.fit(batches(model, 2, data), epochs=steps, **options).history, changes
 
 
-def assert_same_training(model, found, wanted, fraction=1.0):
+def assert_same_training(model, result, expected, fraction=1.0):
     """Compare two results of `train`, to within a fraction of the tolerances."""
-    assert_close(found[0], wanted[0], fraction)
-    changes = dict(zip(map(id, model.weights), wanted[1], strict=True))
+    assert_close(result[0], expected[0], fraction)
+    changes = dict(zip(map(id, model.weights), expected[1], strict=True))
     # The scale of a weight without a player, such as a moving average, is its own change.
     scales = {key: max(1e-3, np.abs(change).max(initial=0)) for key, change in changes.items()}
     for variables in model.player_variables().values():
         largest = max(np.abs(changes[id(variable)]).max() for variable in variables)
         scales |= dict.fromkeys(map(id, variables), largest)
-    for weight, a, b in zip(model.weights, found[1], wanted[1], strict=True):
+    for weight, a, b in zip(model.weights, result[1], expected[1], strict=True):
         atol = fraction * UPDATE_TOLERANCE * scales[id(weight)]
         np.testing.assert_allclose(a, b, rtol=0, atol=atol, err_msg=weight.path)
 
@@ -207,14 +207,14 @@ def assert_well_conditioned(model, steps=2, weights=True, draws=3):
             variable.assign(perturbed(value, size, 1000 * seed + i) if moves else value)
         return train(model, steps, perturbed(data, size, seed))
 
-    wanted = result(0, 0)
+    expected = result(0, 0)
     for size, fraction in ((1e-7, 0.1), (1e-6, 1.0)):
         for seed in range(draws):
-            found = result(size, seed)
+            changed = result(size, seed)
             if weights:
-                assert_same_training(model, found, wanted, fraction)
+                assert_same_training(model, changed, expected, fraction)
             else:
-                assert_close(found[0], wanted[0], fraction)
+                assert_close(changed[0], expected[0], fraction)
 
 
 def test_comparisons_do_not_amplify_rounding(tiny):

@@ -229,7 +229,7 @@ def test_default_load_size_is_that_of_the_paper(tmp_path):
         ({"load_size": 256}, (256, 256)),
     ]:
         data = domains.load_domains(
-            folder(tmp_path, derive="grey", **changes), model(256, 1, 3), "pairs"
+            folder(tmp_path, derive="gray", **changes), model(256, 1, 3), "pairs"
         )
         assert [image.shape[:2] for image in data.sources[0][0]] == [sides] * 2
         assert [image.shape for image in data.evaluation_images(0)] == [
@@ -370,7 +370,7 @@ def test_channels_follow_the_direction(form, direction, x, y, tmp_path):
     for name in {"side by side": ["1.png"], "derived": ["1.png"]}.get(form, ["A/1.png", "B/1.png"]):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         image.save(tmp_path / name)
-    config = folder(tmp_path, direction=direction, derive="grey" if form == "derived" else "")
+    config = folder(tmp_path, direction=direction, derive="gray" if form == "derived" else "")
     data = domains.load_domains(
         config, model(16, x, y), "domains" if form == "domains" else "pairs"
     )
@@ -482,9 +482,9 @@ def test_side_by_side_needs_an_even_width(tmp_path, caplog):
             "domains",
             "need two folders: data.path with trainA and trainB, .* got data.path='.*trainA'",
         ),
-        ({"derive": "grey"}, "domains", "unpaired images need two folders"),
+        ({"derive": "gray"}, "domains", "unpaired images need two folders"),
         (
-            {"derive": "grey", "path_y": "ROOT/trainB"},
+            {"derive": "gray", "path_y": "ROOT/trainB"},
             "pairs",
             "data.derive computes x from the images of data.path",
         ),
@@ -655,11 +655,11 @@ def test_arrays_must_be_integers_with_the_right_channels(tmp_path):
 def test_derived_gray():
     photo = np.full((4, 5, 3), (30, 60, 90), np.uint8)
     for channels in (1, 3):
-        derived = domains.derive(photo, "grey", channels)
+        derived = domains.derive(photo, "gray", channels)
         np.testing.assert_array_equal(
             derived, np.full((4, 5, channels), 54, np.uint8)
         )  # 8.97 + 35.22 + 10.26
-    assert domains.derive(photo * np.uint16(257), "grey", 1)[0, 0, 0] == round(54.45 * 257)
+    assert domains.derive(photo * np.uint16(257), "gray", 1)[0, 0, 0] == round(54.45 * 257)
 
 
 @pytest.mark.parametrize("depth", [1, 257])
@@ -699,11 +699,11 @@ def test_derived_pairs_are_cropped_together(tmp_path):
     photo = np.random.default_rng(0).integers(0, 256, (24, 30, 3), np.uint8)
     Image.fromarray(photo).save(tmp_path / "x.png")
     for direction in ("xy", "yx"):
-        config = folder(tmp_path, derive="grey", preprocess="crop", flip=True, direction=direction)
+        config = folder(tmp_path, derive="gray", preprocess="crop", flip=True, direction=direction)
         data = domains.load_domains(
             config, model(16, *((1, 3) if direction == "xy" else (3, 1))), "pairs"
         )
-        assert data.description.startswith("folder: 1 pairs by data.derive=grey, 16x16")
+        assert data.description.startswith("folder: 1 pairs by data.derive=gray, 16x16")
         for x, y in take(data, config, 8):
             gray, photos = (x, y) if direction == "xy" else (y, x)
             np.testing.assert_allclose(

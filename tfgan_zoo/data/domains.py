@@ -599,7 +599,7 @@ def derive(photo, method, channels):
 
     Args:
         photo: uint8 or uint16 (h, w, 1 or 3).
-        method: `DataConfig.derive`: "grey" (gray values), "edges" (dark lines on white), or
+        method: `DataConfig.derive`: "gray" (gray values), "edges" (dark lines on white), or
             "lowres" (a quarter of the resolution, resized back).
         channels: number of channels of the result, 1 or 3.
 

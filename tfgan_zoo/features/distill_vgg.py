@@ -13,9 +13,9 @@ printed at the end.
 
 The file of the package was trained in 9 min on 2 CPU cores, before the first weights had a seed.
 The images were 45 photographs and 135 paintings of CycleGAN's data sets. The teacher was the
-network of Wang et al. 2020 (Collaborative Distillation for Ultra-Resolution Universal Style Transfer, arXiv
-2003.08436). On the 20 held-out images the squared errors are between 0.09 (block3_conv1) and 0.22
-(block5_conv1) of the variance.
+network of Wang et al. 2020 (Collaborative Distillation for Ultra-Resolution Universal Style
+Transfer, arXiv 2003.08436). On the 20 held-out images the squared errors are between 0.09
+(block3_conv1) and 0.22 (block5_conv1) of the variance.
 """
 
 import argparse
