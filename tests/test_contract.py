@@ -96,16 +96,19 @@ def test_losses_are_finite_and_have_the_promised_names(tiny):
 #   uses a large epsilon, so that the update of a small gradient is proportional to it.
 # - ReLU, max pooling and |x| have kinks. If rounding moves a value across a kink, the gradient
 #   jumps, in the narrow tiny networks by up to 10 %. With 16 images of 32,000 activations each,
-#   fast_tiny has a value within a rounding error of a kink in most steps. So the comparisons take
-#   batches of 2 images, compare weights after one step, and begin with images clear of kinks.
+#   fast_tiny has a value within a rounding error of a kink in most steps. So translators and
+#   stylizers take batches of 2 images that keep clear of kinks, and weights are compared after
+#   one step. (Generative models take 16 images: they have batch norm of dense layers.)
 # `test_comparisons_do_not_amplify_rounding` measures the rest. Largest differences over all
-# presets: one part in 1e-7 of images and weights moves a loss by 2e-6 and an update by 1e-4
-# (vae_tiny; 4e-5 without it), one part in 1e-6 moves them by 1e-5 and 2e-4. If the test fails
-# after a change of a tiny preset, choose another FIRST_IMAGE.
+# presets: one part in 1e-7 of images and weights moves a loss by 2e-6 and an update by 6e-5, one
+# part in 1e-6 by 9e-6 and 2e-4. Graph and eager, and XLA and plain, differ by 1e-6 and 6e-5, with
+# oneDNN, without it, and with ONEDNN_MAX_CPU_ISA=AVX2. A perturbation of inputs does not show all
+# rounding inside an operation, so keep both margins. If a change of a tiny preset brings a value
+# near a kink, choose another FIRST_IMAGE, but first make sure that a kink is the cause.
 
-FIRST_IMAGE = 2  # the first batch: images 2 and 3
+FIRST_IMAGE = 2
 LOSS_TOLERANCE = 1e-4  # relative to the loss, or to 1 for smaller losses
-UPDATE_TOLERANCE = 2e-3  # relative to the largest change of the same player's weights
+UPDATE_TOLERANCE = 1e-3  # relative to the largest change of the same player's weights
 
 
 def smooth(name, *overrides, rate=1e-2, **options):
@@ -118,17 +121,22 @@ def smooth_optimizers(name, rate=1e-2):
     return {f"{player}_optimizer": Adam(rate, epsilon=0.1) for player in players}
 
 
+def comparison_batches(model, data=None):
+    data = comparison_data(model) if data is None else data
+    # Batch norm of a dense layer over 2 images gives -1 and 1, whose gradient is rounding noise.
+    return batches(model, 16 if hasattr(model, "sample") else 2, data)
+
+
 def comparison_data(model):
     return tf.nest.map_structure(lambda x: x[FIRST_IMAGE:], arrays(model))
 
 
 def train(model, steps=2, data=None):
-    """Train on batches of 2 images.
+    """Train on `comparison_batches`.
 
     Returns:
         The losses of every step, and the change of every weight in the first step.
     """
-    data = comparison_data(model) if data is None else data
     before, changes = model.get_weights(), []
 
     def record_changes(epoch, logs):
@@ -138,7 +146,7 @@ def train(model, steps=2, data=None):
 
     callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=record_changes)]
     options = {"steps_per_epoch": 1, "shuffle": False, "verbose": 0, "callbacks": callbacks}
-    return model.fit(batches(model, 2, data), epochs=steps, **options).history, changes
+    return model.fit(comparison_batches(model, data), epochs=steps, **options).history, changes
 
 
 def assert_same_training(model, result, expected, fraction=1.0):
@@ -157,9 +165,9 @@ def assert_same_training(model, result, expected, fraction=1.0):
 
 def test_reported_losses_are_means_over_the_epoch(tiny):
     model, fitted = smooth(tiny, rate=1e-5), smooth(tiny, rate=1e-5)
-    real = batches(model, 2, comparison_data(model))
-    losses = [model.train_step(batch) for batch in real.take(4)]
-    reported = fitted.fit(real, steps_per_epoch=4, shuffle=False, verbose=0).history
+    real = comparison_batches(model)
+    losses = [model.train_step(batch) for batch in real.take(3)]
+    reported = fitted.fit(real, steps_per_epoch=3, shuffle=False, verbose=0).history
     means = {name: [np.mean([float(step[name]) for step in losses])] for name in reported}
     assert_close(reported, means)
     last = {name: [float(losses[-1][name])] for name in reported}
@@ -219,7 +227,7 @@ def assert_well_conditioned(model, steps=2, weights=True, draws=3):
 
 def test_comparisons_do_not_amplify_rounding(tiny):
     assert_well_conditioned(smooth(tiny))
-    assert_well_conditioned(smooth(tiny, rate=1e-5), steps=4, weights=False)  # reported losses
+    assert_well_conditioned(smooth(tiny, rate=1e-5), steps=3, weights=False)  # reported losses
 
 
 def test_comparisons_of_replicas_do_not_amplify_rounding():
