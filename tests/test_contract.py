@@ -124,7 +124,7 @@ def smooth_optimizers(name, rate=1e-2):
 def comparison_batches(model, data=None):
     data = comparison_data(model) if data is None else data
     # Batch norm of a dense layer over 2 images gives -1 and 1, whose gradient is rounding noise.
-    return batches(model, 16 if hasattr(model, "sample") else 2, data)
+    return batches(model, 16 if model.task == "generate" else 2, data)
 
 
 def comparison_data(model):
