@@ -87,9 +87,10 @@ set_up(full=FULL)
 # %%
 from tfgan_zoo import losses
 from tfgan_zoo.models import vae
+from tfgan_zoo.models.base import ZooModel
 
 show_source(
-    vae.VAE.train_step, vae.VAE.compute_losses, losses.gaussian_kl, losses.bernoulli_log_likelihood
+    ZooModel.train_step, vae.VAE.compute_losses, losses.gaussian_kl, losses.bernoulli_log_likelihood
 )
 
 # %% [markdown]

@@ -145,15 +145,15 @@ for name in ("rolled", "strokes"):
 # $$\min_x \; \alpha \sum_{l \in C} \bigl|F^l(x) - F^l(\text{content})\bigr|^2 + \beta \sum_{l \in S} \bigl|G^l(x) -
 # G^l(\text{style})\bigr|^2 + \gamma \, \mathrm{TV}(x)$$
 #
-# The trainable weights are the pixels of one image. The objective is in `objective`, the descent by
-# L-BFGS (as in the paper) or Adam in `optimize`, and `stylize` repeats it from coarse to fine
-# sizes:
+# The trainable weights are the pixels of one image. The objective is in `losses_of_image`, the
+# descent by L-BFGS (as in the paper) or Adam in `optimize`, and `stylize` repeats it from coarse to
+# fine sizes:
 
 # %%
 from tfgan_zoo.models.style_transfer import StyleTransfer
 
 show_source(
-    StyleTransfer.objective,
+    StyleTransfer.losses_of_image,
     StyleTransfer.style_loss,
     StyleTransfer.content_loss,
     losses.gram_matrix,

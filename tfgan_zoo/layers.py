@@ -257,7 +257,7 @@ class InstanceNormalization(keras.layers.Layer):
 
 
 def normalize_per_image(x, epsilon, gamma=1.0, beta=0.0):
-    """Return gamma (x - mean) / sqrt(variance + epsilon) + beta, by statistics of each image.
+    """Return gamma (x - mean) / sqrt(variance + epsilon) + beta, with the statistics of each image.
 
     Args:
         x: (n, h, w, c). Statistics are over h and w, in float32 for every dtype.

@@ -5,9 +5,9 @@ An adversarial objective is a pair of functions. The discriminator D minimizes
 `<name>_generator(fake_logits)`. Logits are D's raw outputs of any shape. They are cast to float32.
 
 Label smoothing is one-sided (Salimans et al. 2016, arXiv 1606.03498): the target is
-1 - label_smoothing for real images and always 0 for fake images. TF-GAN's `label_smoothing=.25`
-means the target .875, here .125. A value outside [0, 1) raises `UserError`, and so does a value
-other than 0 for an objective without targets (hinge, Wasserstein).
+1 - label_smoothing for real images and always 0 for fake images. TF-GAN smooths differently: its
+`label_smoothing=0.25` gives the target 0.875, which is `label_smoothing=0.125` here. `UserError` is
+raised for a value outside [0, 1), and for any value but 0 with hinge and Wasserstein.
 """
 
 import math
@@ -239,7 +239,7 @@ def cross_entropy(logits, target):
 
 
 def squared_error(logits, target):
-    """Mean squared error of logits to a number, the target.
+    """Mean squared error between logits and a constant target.
 
     Reference:
         Mao et al. 2017, arXiv 1611.04076; Zhu et al. 2017, arXiv 1703.10593, section 4.
@@ -247,6 +247,7 @@ def squared_error(logits, target):
     return tf.reduce_mean(tf.square(as_float(logits) - target))
 
 
+# Without the factor 1/2 of OBJECTIVES: the models weight D's loss themselves.
 CRITERIA = {"cross_entropy": cross_entropy, "least_squares": squared_error}
 
 

@@ -44,10 +44,11 @@ def lbfgs(value_and_gradient, start, lower=-1.0, upper=1.0, memory=10, first_ste
     """Minimize a function within bounds by L-BFGS and yield every iterate.
 
     Implements algorithm 7.5 of Nocedal & Wright, Numerical Optimization, with a backtracking line
-    search (Armijo condition). An element at a bound whose descent direction points outside stays
-    fixed in this iteration (Bertsekas 1982), and steps are clipped to the bounds. SciPy's L-BFGS-B
-    is not used because it took twice as long for its own work as a network for the gradient. A
-    test compares the results of both.
+    search (Armijo condition). If ten halvings find no decrease, the last, very small step is taken.
+    An element at a bound whose descent direction points outside stays fixed in this iteration
+    (Bertsekas 1982), and steps are clipped to the bounds. SciPy's L-BFGS-B is not used because its
+    own arithmetic took twice as long as the network's gradient. A test compares the results of
+    both.
 
     Args:
         value_and_gradient: function of x that returns (value, gradient, details): a float, an
@@ -91,6 +92,6 @@ def lbfgs(value_and_gradient, start, lower=-1.0, upper=1.0, memory=10, first_ste
         # Update the estimate of the curvature.
         s, y = new - x, new_gradient - gradient
         curved = np.vdot(s, y) > 1e-10 * np.vdot(y, y)
-        pairs = [*pairs[-memory + 1 :], (s, y, 1 / np.vdot(s, y))] if curved else []
+        pairs = [*pairs, (s, y, 1 / np.vdot(s, y))][-memory:] if curved else []
         x, value, gradient = new, new_value, new_gradient
         yield x, details

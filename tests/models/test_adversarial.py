@@ -9,10 +9,9 @@ from helpers import fit, images, make
 from tfgan_zoo import presets
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.models import dcgan, gan
-from tfgan_zoo.models.base import update_ema
+from tfgan_zoo.models.base import batch_size_of, update_ema
 from tfgan_zoo.models.dcgan import DCGAN, DCGANConfig
 from tfgan_zoo.models.gan import GAN, GANConfig
-from tfgan_zoo.models.replicated import batch_size_of
 
 
 def shapes(network, kind):

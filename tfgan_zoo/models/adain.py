@@ -4,23 +4,28 @@ Paper: Huang, Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Ins
 Normalization", 2017, arXiv 1703.06868.
 
     t = AdaIN(f(x), f(y)) = std(f(y)) (f(x) - mean(f(x))) / std(f(x)) + mean(f(y))
-    min over g:  E  |f(g(t)) - t|^2 + b sum over layers
-                    |mean(F(g(t))) - mean(F(y))|^2 + |std(F(g(t))) - std(F(y))|^2
+    min over g:  E  content_weight |f(g(t)) - t|^2
+                    + style_weight mean over layers
+                      (|mean(F(g(t))) - mean(F(y))|^2 + |std(F(g(t))) - std(F(y))|^2) / 2
 
     x: content,  y: style,  f: VGG-19 to block4_conv1,  F: features of all LAYERS,  g: decoder
 
-Step: the encoder f is frozen. The decoder g moves along the gradient of the weighted sum.
+Step: one step of Adam on the weighted sum. Only the decoder g is trained, the encoder f is frozen.
 
 Deviations from the paper:
 
-- Errors are divided by the variance of the target's features, so that a weight means the same
-  through every feature network. Not by their mean square as in `losses.relative_error`: the
-  features of random networks are nearly constant over the image, and so is most of their square.
-- The encoder may be any network that has the layers. The decoder mirrors it, behind a constant
-  factor.
+- By default the features are those of a random network with VGG-19's layers at half the width,
+  which needs no download. features=imagenet is the paper's network.
+- Errors are averaged over layers, and over mean and standard deviation. The paper sums them.
+- Errors are divided by the variance of the target's features. A weight then means the same for
+  every feature network. `losses.relative_error` is not used: it divides by the mean square, which
+  is dominated by the mean in random networks.
+- The encoder may be any network with these layers. Features are scaled by a constant before the
+  decoder, which mirrors the encoder.
 
-Presets: adain_folder_256 (as in the paper, for two folders), adain_folder_128 (through our small
-network, in minutes on a CPU), adain_photographs (built-in images), adain_tiny (for tests).
+Presets: adain_folder_256 (as in the paper, for two folders), adain_folder_128 (with the small
+network of this package, in minutes on a CPU), adain_photographs (built-in images), adain_tiny (for
+tests).
 """
 
 import dataclasses

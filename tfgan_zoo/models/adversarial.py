@@ -4,7 +4,7 @@ Training step (Goodfellow et al. 2014, Algorithm 1, with k = `discriminator_step
 is split into k equal parts:
 
     for each part but the last:  one optimizer step of D
-    on the last part:            one optimizer step of D and one of G, from the same point
+    on the last part:            one optimizer step of D and one of G, from the same weights
     if ema_decay:                update the exponential moving average of G's weights
 
 Each model's `compute_losses` has the losses of a part.
@@ -19,10 +19,10 @@ import tensorflow as tf
 from tfgan_zoo.config import ModelConfig
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
 from tfgan_zoo.losses import OBJECTIVES, gradient_penalty, r1_penalty
-from tfgan_zoo.models.base import cosine_decay, update_ema
+from tfgan_zoo.models.base import batch_size_of, cosine_decay, update_ema
 from tfgan_zoo.models.diff_augment import diff_augment
 from tfgan_zoo.models.latent import LatentModel, network_inputs
-from tfgan_zoo.models.replicated import batch_size_of, dtype_policy_scope
+from tfgan_zoo.models.replicated import dtype_policy_scope
 from tfgan_zoo.optimizers import Adam
 
 
@@ -31,21 +31,21 @@ class AdversarialConfig(ModelConfig):
     """Options of adversarial training. The papers' files add the options of their networks."""
 
     image_size: int = 64  # pixels, square
-    channels: int = 3
+    channels: int = 3  # of the images
     latent_dim: int = 100  # of z ~ N(0, I)
     objective: str = "non_saturating"  # or minimax, least_squares, hinge, wasserstein
-    label_smoothing: float = 0.0  # D's target for real images: 1 - this (Salimans et al. 2016)
+    label_smoothing: float = 0.0  # real images: target 1 - label_smoothing (Salimans et al. 2016)
     penalty: str = "none"  # on D: gradient (Gulrajani et al. 2017), r1 (Mescheder et al. 2018)
     penalty_weight: float = 10.0  # lambda of the gradient penalty, gamma of R1
     discriminator_steps: int = 1  # D steps per G step, each on data.batch_size images
-    discriminator_norm: str = "none"  # choices: see the model, and spectral (Miyato et al. 2018)
+    discriminator_norm: str = "none"  # of D: none, batch (not GAN) or spectral (Miyato et al. 2018)
     diff_augment: str = ""  # DiffAugment (Zhao et al. 2020): any of color,translation,cutout
-    ema_decay: float = 0.0  # sample from an average of G's weights, decay per step; 0: from G
-    learning_rate: float = 2e-4  # Adam, both players
-    discriminator_learning_rate: float = 0.0  # D's own (Heusel et al. 2017); 0: the same
+    ema_decay: float = 0.0  # of the average of G's weights for sampling, per step; 0: no average
+    learning_rate: float = 2e-4  # of Adam, for both players
+    discriminator_learning_rate: float = 0.0  # of Adam for D (Heusel et al. 2017); 0: learning_rate
     decay_steps: int = 0  # steps over which both rates fall to 0 along a cosine; 0: constant
-    beta_1: float = 0.5
-    beta_2: float = 0.999
+    beta_1: float = 0.5  # of Adam: decay of the mean of the gradients
+    beta_2: float = 0.999  # of Adam: decay of the mean of their squares
 
     task = "generate"
 
@@ -147,7 +147,7 @@ class AdversarialModel(LatentModel):
         logits = self.discriminator(network_inputs(images, *condition), training=True)
         return tf.cast(logits, tf.float32)
 
-    def objective(self, real_logits, fake_logits):
+    def adversarial_losses(self, real_logits, fake_logits):
         """Return the losses of both players by the objective of the config (see `losses.py`).
 
         Args:
@@ -172,7 +172,7 @@ class AdversarialModel(LatentModel):
         """Add the penalty of the config to D's loss. Without one, return the losses unchanged.
 
         Args:
-            losses: as `objective` returns them.
+            losses: as `adversarial_losses` returns them.
             real: real images (n, s, s, c).
             fake: generated images (n, s, s, c).
             *condition: float32 (n, classes), for a conditional model.

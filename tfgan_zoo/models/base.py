@@ -12,6 +12,7 @@ import zlib
 import keras
 import tensorflow as tf
 
+from tfgan_zoo.errors import UserError
 from tfgan_zoo.layers import replica_id
 from tfgan_zoo.models.replicated import ReplicatedModel, dtype_policy_scope, spread_overflow
 
@@ -36,8 +37,9 @@ class ZooModel(ReplicatedModel):
     - `make_optimizer(player)`: return a Keras optimizer;
     - `unpack_batch(data)`: check a batch of the data set, and return what `compute_losses` takes;
     - `compute_losses(batch)`: return `{name: scalar}`, with one loss for every player;
-    - `train_step(data)`: `descend` once or several times, then `report`;
     - `call(inputs, training=False)`: return images in [-1, 1].
+
+    A model whose training step is more than one `descend` overrides `train_step(data)`.
 
     Args:
         config: an instance of `Config`. Default: the paper's settings.
@@ -101,11 +103,14 @@ class ZooModel(ReplicatedModel):
         if substep is not None:
             stream = f"{stream} {substep}"
         start = zlib.crc32(f"{self.seed} {stream}".encode())
+        # An odd constant (2^32 / golden ratio) keeps the seeds of replicas far apart.
         first = (start + tf.cast(replica_id(), tf.int64) * 0x9E3779B1) % 2**31
         return tf.cast(tf.stack([first, self.step.value % 2**31]), tf.int32)
 
     def descend(self, compute_losses, only=None, substep=None):
-        """Take one optimizer step for every player along its own loss, all from the same point.
+        """Take one optimizer step for every player on its own loss.
+
+        All gradients are computed before any weight changes.
 
         On several replicas it does two more things. It averages batch norm's moving statistics
         over the replicas. With mixed_float16, a gradient that overflows on one replica skips the
@@ -167,6 +172,10 @@ class ZooModel(ReplicatedModel):
 
     # --- What a model may override.
 
+    def train_step(self, data):
+        """Take one optimizer step for every player, and return the losses of the batch."""
+        return self.report(**self.descend(lambda: self.compute_losses(self.unpack_batch(data))))
+
     def check_epochs(self, epochs):
         """Raise `UserError` if the model's schedule does not allow this number of epochs."""
 
@@ -201,6 +210,30 @@ class ZooModel(ReplicatedModel):
             sha.update(f"{weight.shape}{weight.dtype}".encode())
             sha.update(weight.numpy().tobytes())
         return sha.hexdigest()
+
+
+def check_float_images(data):
+    """Return the images of a batch, without labels.
+
+    Args:
+        data: images, or a tuple or list that begins with images.
+
+    Returns:
+        A floating-point tensor.
+
+    Raises:
+        UserError: the images are not floating point. The models take images in [-1, 1], see
+            `tfgan_zoo.data.transforms.to_float`.
+    """
+    images = data[0] if isinstance(data, (tuple, list)) else data
+    if not images.dtype.is_floating:
+        raise UserError(f"images must be float32 in [-1, 1], got {images.dtype.name}.")
+    return images
+
+
+def batch_size_of(batch):
+    """Return the number of examples: a Python integer if it is static, else a scalar tensor."""
+    return batch.shape[0] if batch.shape[0] is not None else tf.shape(batch)[0]
 
 
 def cosine_decay(rate, steps):

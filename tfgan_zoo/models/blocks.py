@@ -60,10 +60,14 @@ def dcgan_init(layer, *args, spectral=False, use_bias=True, **options):
     return layer(*args, use_bias=use_bias, **options)
 
 
-def batch_norm():
-    """Create batch norm with the constants of DCGAN's authors: gamma ~ N(1, 0.02^2)."""
+def batch_norm(at_test="running"):
+    """Create batch norm with gamma ~ N(1, 0.02^2), as DCGAN's authors do, and PyTorch's constants.
+
+    Args:
+        at_test: the statistics at inference; see `BatchNormalization`.
+    """
     gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
-    return BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
+    return BatchNormalization(at_test, momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
 
 
 def project(x, size, width):
@@ -111,8 +115,7 @@ def norm_layer(kind, at_test="running"):
     """
     if kind == "instance":
         return InstanceNormalization()
-    gamma = keras.initializers.RandomNormal(mean=1.0, stddev=0.02)
-    return BatchNormalization(at_test, momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)
+    return batch_norm(at_test)
 
 
 def downsample(width, use_bias=True):
@@ -164,7 +167,8 @@ def patch_discriminator(channels, width, receptive_field, norm, name, slope=0.2)
         receptive_field 70.
     """
     check_choice("receptive_field", receptive_field, RECEPTIVE_FIELDS)
-    use_bias = norm == "instance"  # batch norm has its own bias
+    # As in the authors' code: no bias with batch norm, also in layers without a norm.
+    use_bias = norm == "instance"
     strides = RECEPTIVE_FIELDS[receptive_field]
 
     image = keras.Input((None, None, channels), name="image")
@@ -223,7 +227,8 @@ def resnet_generator(config, channels=None, name="generator"):
         of 4. Shapes in the comments are for 256 pixels and width 64.
     """
     inputs, outputs = channels or (config.x_channels, config.y_channels)
-    width, use_bias = config.width, config.norm == "instance"  # batch norm has its own bias
+    width = config.width
+    use_bias = config.norm == "instance"  # as in the authors' code: no bias with batch norm
 
     image = keras.Input((None, None, inputs), name="image")
     x = convolution_block(image, width, 7, config)  # (n, 256, 256, 64)

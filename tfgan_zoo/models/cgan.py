@@ -5,8 +5,10 @@ Paper: Mirza, Osindero, "Conditional Generative Adversarial Nets", 2014, arXiv 1
     D: max  E log D(x, y) + E log(1 - D(G(z, y), y))      (equation 2)
     G: max  E log D(G(z, y), y)      (non-saturating; `objective` offers others)
 
+The paper writes D(x|y) for D(x, y).
+
 Training step: Goodfellow et al. 2014, Algorithm 1. Both networks receive the labels y of the real
-images. The losses are in `compute_losses` below, `train_step` is in adversarial.py.
+images. The losses are in `compute_losses` of this file, `train_step` is in adversarial.py.
 
 The condition y is a vector of `classes` numbers: one-hot for a label, or several labels at once, or
 continuous features (section 4.2 conditions on such vectors). D takes it as an additional plane of
@@ -14,12 +16,13 @@ the image, or by a projection (Miyato & Koyama 2018, arXiv 1802.05637).
 
 Deviations from the paper:
 
-- The last D step and the G step are taken together, from the same point and on the same fakes.
-  This saves a pass through G. Algorithm 1 updates G after D, on fresh noise.
+- The last D step and the G step are computed from the same weights and the same generated images.
+  Algorithm 1 updates G after D, on fresh noise.
 - The networks are those of DCGAN (Radford et al. 2015), with its optimizer and initial weights.
   The paper has perceptrons (section 4.1).
 - z is Gaussian, not uniform: common practice since, and spherical interpolation needs it.
-- The projection is onto D's last feature map as it is. Miyato & Koyama sum it over pixels.
+- The projection uses D's last feature map without pooling. Miyato & Koyama sum the map over its
+  pixels first.
 
 Presets: cgan_mnist (pretrained, 98.96 % of its digits are classified as their label), cgan_digits,
 cgan_fashion_mnist.
@@ -31,6 +34,7 @@ import keras
 
 from tfgan_zoo.errors import check_at_least, check_choice
 from tfgan_zoo.models.adversarial import AdversarialConfig, AdversarialModel
+from tfgan_zoo.models.base import batch_size_of
 from tfgan_zoo.models.blocks import (
     batch_norm,
     convolution,
@@ -40,7 +44,6 @@ from tfgan_zoo.models.blocks import (
     transposed_convolution,
 )
 from tfgan_zoo.models.latent import ConditionConfig
-from tfgan_zoo.models.replicated import batch_size_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +75,7 @@ def generator(config):
         config: a `CGANConfig`.
 
     Returns:
-        A built `keras.Model`.
+        A built `keras.Model`. Shapes in the comments are for 28 pixels.
     """
     (first_size, first_width), *stages = reversed(
         feature_map_sizes(config.image_size, config.width)
@@ -84,7 +87,7 @@ def generator(config):
     # A linear map of y. For one-hot y it is a table with a row per class.
     embedding = keras.layers.Dense(config.embedding_dim, use_bias=False, name="embedding")(y)
     x = keras.layers.Concatenate()([z, embedding])  # (n, 150)
-    x = project(x, first_size, first_width)  # (n, 4, 4, 512) for 28 pixels
+    x = project(x, first_size, first_width)  # (n, 4, 4, 512)
     x = keras.layers.ReLU()(batch_norm()(x))
     for size, width in stages:  # (n, 7, 7, 256), (n, 14, 14, 128)
         x = transposed_convolution(x, width, kernel_size, size, use_bias=False)
@@ -103,7 +106,7 @@ def discriminator(config):
         config: a `CGANConfig`.
 
     Returns:
-        A built `keras.Model`.
+        A built `keras.Model`. Shapes in the comments are for 28 pixels.
     """
     size, spectral = config.image_size, config.discriminator_norm == "spectral"
 
@@ -154,5 +157,5 @@ class CGAN(AdversarialModel):
         fake = self.generator((z, y), training=True)  # G(z, y)
         real_logits = self.discriminate(real, y, stream="real")  # D(x, y)
         fake_logits = self.discriminate(fake, y, stream="fake")  # D(G(z, y), y)
-        losses = self.objective(real_logits, fake_logits)  # of D and of G
+        losses = self.adversarial_losses(real_logits, fake_logits)  # of D and of G
         return self.add_penalty(losses, real, fake, y)

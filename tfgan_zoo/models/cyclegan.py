@@ -8,17 +8,17 @@ Adversarial Networks", 2017, arXiv 1703.10593.
                + 10 (E |F(G(x)) - x| + E |G(F(y)) - y|)           cycle consistency
                + 5  (E |G(y) - y| + E |F(x) - x|)                 identity (section 5.2)
 
-Step: one step of both generators and one of both discriminators from the same point. This equals
-the authors' order: their discriminators see images from before the generators' step, through a
-history of 50 generated images.
+Step: one step of both generators and one of both discriminators, computed from the same weights.
+The result equals that of the authors' code. It updates the generators first, but its discriminators
+see images generated before that update, through a history of 50 images.
+
+Implementation: with instance norm, batches share passes: 4 generator passes instead of 6, with the
+same numbers.
 
 Deviations from the paper:
 
 - The identity loss is on unless `identity_weight=0`, as in the authors' code. The paper uses it for
   paintings only ("photo generation from paintings").
-- With instance norm, the translation and the identity mapping share one pass of a generator, and
-  real and generated images share one pass of a discriminator. The numbers are the same (tested),
-  with 4 generator passes for 6 terms.
 
 Presets: cyclegan_facades_synthetic (built-in data, 45 min on 2 CPU cores: L1 error 17.0 of 255,
 best baseline 20.1), cyclegan_folder_256 and cyclegan_horse2zebra (the paper's settings).
@@ -32,8 +32,8 @@ import tensorflow as tf
 from tfgan_zoo.errors import UserError, check_at_least
 from tfgan_zoo.layers import replica_state
 from tfgan_zoo.losses import CRITERIA, absolute_error
+from tfgan_zoo.models.base import batch_size_of
 from tfgan_zoo.models.blocks import patch_discriminator, resnet_generator
-from tfgan_zoo.models.replicated import batch_size_of
 from tfgan_zoo.models.translation import TranslationConfig, TranslationModel
 
 
@@ -167,8 +167,8 @@ class CycleGAN(TranslationModel):
 
         # Generators: adversarial, cycle-consistency and identity losses.
         if config.identity_weight:
-            fake_y, same_y = self.passes(self.g, x, y)  # G(x), G(y)
-            fake_x, same_x = self.passes(self.f, y, x)  # F(y), F(x)
+            fake_y, same_y = self.apply_to_batches(self.g, x, y)  # G(x), G(y)
+            fake_x, same_x = self.apply_to_batches(self.f, y, x)  # F(y), F(x)
             identity = absolute_error(same_y, y) + absolute_error(same_x, x)
         else:
             fake_y, fake_x, identity = self.g(x, training=True), self.f(y, training=True), 0.0
@@ -179,13 +179,14 @@ class CycleGAN(TranslationModel):
         fake_x_logits = self.d_x(fake_x, training=True)  # D_x(F(y))
         adversarial = criterion(fake_y_logits, 1.0) + criterion(fake_x_logits, 1.0)
 
-        # Discriminators: real images and images from the history.
+        # Discriminators: real images and images from the history. This updates the history, so
+        # `compute_losses` must be called once per step.
         draws_y = self.noise((batch_size_of(x), 2), "pool y", "uniform")
         draws_x = self.noise((batch_size_of(y), 2), "pool x", "uniform")
         old_y = self.pool_y(tf.stop_gradient(fake_y), draws_y)
         old_x = self.pool_x(tf.stop_gradient(fake_x), draws_x)
-        real_y_logits, old_y_logits = self.passes(self.d_y, y, old_y)
-        real_x_logits, old_x_logits = self.passes(self.d_x, x, old_x)
+        real_y_logits, old_y_logits = self.apply_to_batches(self.d_y, y, old_y)
+        real_x_logits, old_x_logits = self.apply_to_batches(self.d_x, x, old_x)
         d_y = (criterion(real_y_logits, 1.0) + criterion(old_y_logits, 0.0)) / 2.0
         d_x = (criterion(real_x_logits, 1.0) + criterion(old_x_logits, 0.0)) / 2.0
 
@@ -198,7 +199,7 @@ class CycleGAN(TranslationModel):
             **({"identity": identity} if config.identity_weight else {}),
         }
 
-    def passes(self, network, *batches):
+    def apply_to_batches(self, network, *batches):
         """Apply a network to several batches of equal size.
 
         With instance norm, which treats every image alone, one pass over all batches gives the

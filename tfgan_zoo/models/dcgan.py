@@ -7,7 +7,7 @@ Generative Adversarial Networks", 2015, arXiv 1511.06434.
     G: max  E log D(G(z))      (non-saturating; `objective` offers others)
 
 Training step: Goodfellow et al. 2014, Algorithm 1, with one step of D and one of G. The losses are
-in `compute_losses` below, `train_step` is in adversarial.py.
+in `compute_losses` of this file, `train_step` is in adversarial.py.
 
 Networks (section 3): strided convolutions in D and transposed ones in G instead of pooling, batch
 norm in both except at G's output and D's input, no hidden dense layers, ReLU in G with a tanh
@@ -15,14 +15,14 @@ output, LeakyReLU(0.2) in D.
 
 Deviations from the paper:
 
-- The D step and the G step are taken together, from the same point and on the same fakes. This
-  saves a pass through G. Algorithm 1 updates G after D, on fresh noise.
+- The D step and the G step are computed from the same weights and the same generated images.
+  Algorithm 1 updates G after D, on fresh noise.
 - z is Gaussian, not uniform: common practice since, and spherical interpolation needs it.
 - The number of stages depends on the image size, so that the smallest map has 3 to 5 pixels. There
   are at most 8 * width channels.
-- In the presets for digits z has 4 dimensions. With 100, as in the paper, one digit in six is a
-  mixture of two classes (classifier score 8.7). They also scale codes near 0, where all classes
-  meet, to a minimum length (`min_latent_length`).
+- In the preset dcgan_mnist z has 4 dimensions. With 100, as in the paper, one digit in six is a
+  mixture of two classes (classifier score 8.7). At inference, codes shorter than 1 are scaled to
+  length 1 (`min_latent_length`), because all classes meet near 0.
 
 Presets: dcgan_digits (built-in data, readable digits after 92 s on 2 CPU cores), dcgan_mnist
 (pretrained, classifier score 9.31, real images 9.80), dcgan_fashion_mnist, dcgan_stacked_mnist,
@@ -36,8 +36,8 @@ import tensorflow as tf
 
 from tfgan_zoo.errors import check_at_least, check_choice
 from tfgan_zoo.models.adversarial import AdversarialConfig, AdversarialModel
+from tfgan_zoo.models.base import batch_size_of
 from tfgan_zoo.models.blocks import batch_norm, crop, dcgan_init, feature_map_sizes, project
-from tfgan_zoo.models.replicated import batch_size_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,5 +163,5 @@ class DCGAN(AdversarialModel):
         fake = self.generator(z, training=True)  # G(z)
         real_logits = self.discriminate(real, stream="real")  # D(x)
         fake_logits = self.discriminate(fake, stream="fake")  # D(G(z))
-        losses = self.objective(real_logits, fake_logits)  # of D and of G
+        losses = self.adversarial_losses(real_logits, fake_logits)  # of D and of G
         return self.add_penalty(losses, real, fake)

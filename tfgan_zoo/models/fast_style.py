@@ -3,19 +3,23 @@
 Paper: Johnson, Alahi, Fei-Fei, "Perceptual Losses for Real-Time Style Transfer and
 Super-Resolution", 2016, arXiv 1603.08155.
 
-    min over f:  E_x  a |F(f(x)) - F(x)|^2 + b sum over layers |G(f(x)) - G(style)|^2 + c TV(f(x))
+    min over f:  E_x  content_weight |F(f(x)) - F(x)|^2
+                      + style_weight mean over layers |G(f(x)) - G(style)|^2
+                      + variation_weight TV(f(x))
 
     F: features of VGG-19,  G = F^T F / (h w): Gram matrix,  TV: total variation
 
-Step: the network f moves along the gradient of the weighted sum.
+Step: one step of Adam on the weighted sum. Only f is trained.
 
 Deviations from the paper:
 
 - Instance normalization instead of batch normalization, reflection padding and convolutions after
   nearest-neighbor upsampling. All are in the authors' later work and in common implementations.
-- VGG-19 instead of VGG-16.
-- Errors are divided by the mean square of the target, so that a weight means the same through
-  every feature network (see `losses.relative_error`).
+- By default the features are those of a random network with VGG-19's layers at half the width,
+  which needs no download. features=imagenet is VGG-19. The paper uses VGG-16.
+- Errors are averaged over layers. The paper sums them.
+- Errors are divided by the mean square of the target, so that a weight means the same with every
+  feature network (see `losses.relative_error`).
 
 Presets: fast_folder_256 (as in the paper, for a folder of photographs), fast_mosaic (built-in
 images), fast_tiny (for tests).
@@ -31,7 +35,7 @@ from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
-from tfgan_zoo.models.replicated import check_float_images
+from tfgan_zoo.models.base import check_float_images
 from tfgan_zoo.models.stylization import (
     StylizationConfig,
     StylizationModel,
@@ -49,7 +53,7 @@ class FastStyleConfig(StylizationConfig):
     style_size: int = 256  # its longer side in pixels; a smaller one gives finer strokes
     width: int = 32  # channels of the first convolution
     blocks: int = 5  # number of residual blocks
-    variation_weight: float = 1.0
+    variation_weight: float = 1.0  # of the total variation
     learning_rate: float = 1e-3  # of Adam
 
     def __post_init__(self):

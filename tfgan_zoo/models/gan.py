@@ -6,18 +6,20 @@ Paper: Goodfellow et al., "Generative Adversarial Networks", 2014, arXiv 1406.26
     G: max  E log D(G(z))      (section 3; objective=minimax: min E log(1 - D(G(z))))
 
 Training step: Algorithm 1, with k = `discriminator_steps` steps of D and one step of G. The losses
-are in `compute_losses` below, the loop over the k steps is in `train_step` in adversarial.py.
+are in `compute_losses` of this file, the loop over the k steps in `train_step` of adversarial.py.
 
 Networks: those of the authors for MNIST. G has two hidden layers of 1200 rectified linear units.
 D has two hidden layers of 240 maxout units with 5 pieces each, and dropout.
 
 Deviations from the paper:
 
-- The last D step and the G step are taken together, from the same point and on the same fakes.
-  This saves a pass through G. Algorithm 1 updates G after D, on fresh noise.
+- The last D step and the G step are computed from the same weights and the same generated images,
+  as in the authors' code. Algorithm 1 updates G after D, on fresh noise.
 - z is Gaussian, not uniform: common practice since, and spherical interpolation needs it.
 - G ends in tanh, not in a sigmoid, because images are in [-1, 1].
-- Adam (Radford et al. 2015) replaces momentum with a decaying rate: no schedule must be tuned.
+- Adam (as in Radford et al. 2015) replaces momentum SGD with a decaying learning rate, which would
+  need tuning.
+- D has no dropout on its input. The authors' code drops 20 % of the pixels.
 - Initial weights are those of He et al. 2015 in G and of Glorot & Bengio 2010 in D.
 
 Presets: gan_digits (built-in data, readable digits after 24 s on 2 CPU cores) and gan_mnist (512
@@ -32,7 +34,7 @@ import keras
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
 from tfgan_zoo.layers import Dropout, SpectralNormalization
 from tfgan_zoo.models.adversarial import AdversarialConfig, AdversarialModel
-from tfgan_zoo.models.replicated import batch_size_of
+from tfgan_zoo.models.base import batch_size_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +42,7 @@ class GANConfig(AdversarialConfig):
     """Defaults: the authors' networks for MNIST."""
 
     image_size: int = 28  # pixels, square
-    channels: int = 1
+    channels: int = 1  # of the images
     width: int = 1200  # units in each of G's two hidden layers
     maxout_units: int = 240  # in each of D's two hidden layers
     maxout_pieces: int = 5  # linear functions per unit (Goodfellow et al. 2013)
@@ -138,5 +140,5 @@ class GAN(AdversarialModel):
         fake = self.generator(z, training=True)  # G(z)
         real_logits = self.discriminate(real, stream="real")  # D(x)
         fake_logits = self.discriminate(fake, stream="fake")  # D(G(z))
-        losses = self.objective(real_logits, fake_logits)  # of D and of G
+        losses = self.adversarial_losses(real_logits, fake_logits)  # of D and of G
         return self.add_penalty(losses, real, fake)

@@ -15,8 +15,7 @@ import tensorflow as tf
 from tfgan_zoo.config import ModelConfig
 from tfgan_zoo.data.transforms import to_uint8
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
-from tfgan_zoo.models.base import ZooModel
-from tfgan_zoo.models.replicated import check_float_images
+from tfgan_zoo.models.base import ZooModel, check_float_images
 
 
 @dataclasses.dataclass(frozen=True)

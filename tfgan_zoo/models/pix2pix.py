@@ -8,7 +8,7 @@ Paper: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adv
 
 ce is the cross-entropy of logits. The factor 1/2 slows down D. The noise of G is dropout.
 
-Step: one step of D and one of G, both from the same point and with the same G(x).
+Step: one step of D and one of G, both computed from the same weights and the same G(x).
 
 Deviations from the paper:
 
@@ -16,8 +16,9 @@ Deviations from the paper:
   which costs one more pass of D.
 - No norm where the U-Net's feature map is 1x1: with one image per batch, batch norm would erase it
   (the authors' erratum).
-- Dropout in the decoder blocks after the innermost one, which leaves none for `downs=5`, and a
-  learning rate that decays in the second half of the training. Both as in the authors' code.
+- Dropout is in the `downs` - 5 decoder blocks that follow the innermost one, as in the authors'
+  code. The paper has it in the first three blocks, the innermost included.
+- The learning rate decays in the second half of training, as in the authors' code.
 - At test time dropout is off unless `test_dropout` is set, and batch norm uses the statistics of
   each image (see translation.py).
 
@@ -45,9 +46,9 @@ class Pix2PixConfig(TranslationConfig):
     norm: str = "batch"  # or instance; for one image per batch they differ in their weights only
     objective: str = "cross_entropy"  # or least_squares
     downs: int = 8  # stride-2 convolutions: 8 for 256 pixels, 7 for 128 (section 6.1.1)
-    dropout: float = 0.5  # of the inner decoder blocks, the paper's noise (section 3.2)
+    dropout: float = 0.5  # of the inner decoder blocks, the paper's noise (section 3.1)
     test_dropout: bool = False  # True: dropout is on at test time too, with masks from a seed
-    l1_weight: float = 100.0  # lambda (section 3.3)
+    l1_weight: float = 100.0  # lambda (equation 4)
     discriminator_weight: float = 0.5  # of D's loss, to slow down D relative to G (section 3.3)
     slope: float = 0.2  # negative slope of the leaky ReLUs (section 6.1)
     bottleneck_norm: bool = False  # True: norm at the innermost map too (see Deviations)
@@ -76,7 +77,8 @@ def generator(config):
         A `keras.Model`, x (n, h, w, x_channels) -> y (n, h, w, y_channels), both in [-1, 1].
         h and w must be multiples of 2^downs. Shapes in the comments are for the default config.
     """
-    use_bias = config.norm == "instance"  # batch norm has its own bias
+    # As in the authors' code: no bias with batch norm, also in layers without a norm.
+    use_bias = config.norm == "instance"
     widths = [config.width * min(2**level, 8) for level in range(config.downs)]
     innermost = config.downs - 1
 

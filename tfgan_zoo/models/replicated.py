@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.config import from_dict
-from tfgan_zoo.errors import UserError, check_choice
+from tfgan_zoo.errors import check_choice
 
 
 class ReplicatedModel(keras.Model):
@@ -256,30 +256,6 @@ def spread_overflow(gradients):
         tf.where(overflows > 0, tf.constant(float("nan"), gradient.dtype), gradient)
         for gradient in gradients
     ]
-
-
-def check_float_images(data):
-    """Return the images of a batch, without labels.
-
-    Args:
-        data: images, or a tuple or list that begins with images.
-
-    Returns:
-        A floating-point tensor.
-
-    Raises:
-        UserError: the images are not floating point. The models take images in [-1, 1], see
-            `tfgan_zoo.data.transforms.to_float`.
-    """
-    images = data[0] if isinstance(data, (tuple, list)) else data
-    if not images.dtype.is_floating:
-        raise UserError(f"images must be float32 in [-1, 1], got {images.dtype.name}.")
-    return images
-
-
-def batch_size_of(batch):
-    """Return the number of examples: a Python integer if it is static, else a scalar tensor."""
-    return batch.shape[0] if batch.shape[0] is not None else tf.shape(batch)[0]
 
 
 @contextlib.contextmanager

@@ -3,27 +3,33 @@
 Paper: Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016;
 first as "A Neural Algorithm of Artistic Style", 2015, arXiv 1508.06576.
 
-    min over x:  a |F(x) - F(content)|^2 + b sum over layers |G(x) - G(style)|^2 + c TV(x)
+    min over x:  content_weight mean over layers |F(x) - F(content)|^2
+                 + style_weight mean over layers |G(x) - G(style)|^2
+                 + variation_weight TV(x)
 
     F: features of VGG-19,  G = F^T F / (h w): Gram matrix,  TV: total variation
 
-Step: the pixels of the image x are the only weights. They move along the gradient of the weighted
-sum, by L-BFGS or by Adam.
+Step: one iteration of L-BFGS or Adam on the weighted sum. The pixels of x are the only variables.
+
+Extensions: several styles, blended by the weighted mean of their Gram matrices, or each in a region
+of its own (`masks`; compare Gatys et al. 2017, arXiv 1611.07865).
 
 Deviations from the paper:
 
+- By default the features are those of a random network with VGG-19's layers at half the width,
+  which needs no download. features=imagenet is the paper's network.
 - Every squared difference is a mean, divided by the mean square of the target (see
-  `losses.relative_error`). A weight then means the same at every size, in every layer and through
+  `losses.relative_error`). A weight then means the same at every size, in every layer and with
   every network.
 - Total variation is added to the objective, against speckles (Johnson et al. 2016).
 - Pixels stay in [-1, 1].
 - The image starts as the content, not as noise (`init`), because it is then close to a good result.
-- The image is optimized at several sizes, from coarse to fine. Its composition is settled where an
-  iteration is cheap, and only details are left at full size.
+- The image is optimized at several sizes, from coarse to fine (compare Gatys et al. 2017). Its
+  composition is settled where an iteration is cheap, and only details are left at full size.
 - Of all iterates at a size, the one with the lowest loss is kept.
 
-Preset: gatys, with the features of the small network of this package by default (an image of 384
-pixels in 15 s on 2 CPU cores); gatys_tiny for tests.
+Presets: gatys, with the features of the small network of this package (an image of 384 pixels
+in 15 s on 2 CPU cores); gatys_tiny for tests.
 """
 
 import dataclasses
@@ -37,7 +43,7 @@ import tensorflow as tf
 from tfgan_zoo.data.transforms import resize, resize_longer_side, to_float, to_uint8
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
-from tfgan_zoo.models.replicated import batch_size_of
+from tfgan_zoo.models.base import batch_size_of
 from tfgan_zoo.models.stylization import (
     CONTENT_LAYERS,
     STYLE_LAYERS,
@@ -65,8 +71,8 @@ class StyleTransferConfig(StylizationConfig):
     pooling: str = "average"  # "slightly more appealing results" (section 2); or max
     content_layers: tuple[str, ...] = CONTENT_LAYERS  # section 3
     style_layers: tuple[str, ...] = STYLE_LAYERS  # section 3, with equal weights
-    content_weight: float = 0.3  # a
-    variation_weight: float = 0.5  # c; b is style_weight
+    content_weight: float = 0.3  # of the mean error over content_layers
+    variation_weight: float = 0.5  # of the total variation
     optimizer: str = "lbfgs"  # or adam
     learning_rate: float = 0.02  # of adam, for pixels in [-1, 1]
     iterations: int = 60  # at each size
@@ -147,7 +153,7 @@ class Targets:
     content_scales: list
 
     def whole(self):
-        """Return the arguments of `StyleTransfer.objective` for an image of one tile."""
+        """Return the arguments of `StyleTransfer.losses_of_image` for an image of one tile."""
         (tile,), (content,) = self.tiles, self.content
         return tile.weights, self.grams, self.region_weights, content, self.content_scales
 
@@ -205,24 +211,27 @@ class StyleTransfer(StylizationModel):
 
     # --- the objective
 
-    def objective(self, image, weights, grams, region_weights, content, content_scales):
+    def losses_of_image(
+        self, image, weights, target_grams, region_weights, content_targets, content_scales
+    ):
         """Compute the losses of an image float32 (1, h, w, 3).
 
         Args:
             image: float32 (1, h, w, 3).
             weights: {layer: [(h, w) for each region]}, the weight of every position.
-            grams: see `Targets`.
+            target_grams: `grams` of `Targets`.
             region_weights: see `Targets`.
-            content: see `Targets`, of one tile.
+            content_targets: `content` of `Targets`, for one tile.
             content_scales: see `Targets`.
 
         Returns:
             {name: scalar}: image (the weighted sum), style, content and variation.
         """
         features = self.extract_features(image)  # F(x)
-        style = self.style_loss(self.gram_matrices_of(features, weights), grams, region_weights)
-        content = self.content_loss(features, content, content_scales)
-        return self.weighted_sum(style, content, total_variation(image))
+        grams = self.gram_matrices_of(features, weights)  # G(x)
+        style_loss = self.style_loss(grams, target_grams, region_weights)
+        content_loss = self.content_loss(features, content_targets, content_scales)
+        return self.weighted_sum(style_loss, content_loss, total_variation(image))
 
     def weighted_sum(self, style, content, variation):
         """Return all terms of the objective and, as `image`, their weighted sum."""
@@ -313,7 +322,7 @@ class StyleTransfer(StylizationModel):
         """Compute the losses of an image and their gradient, all at once."""
         with tf.GradientTape() as tape:
             tape.watch(image)
-            losses = self.objective(image, *targets)
+            losses = self.losses_of_image(image, *targets)
         return losses, tape.gradient(losses["image"], image)
 
     def gram_matrices(self, image, weights):
@@ -331,14 +340,16 @@ class StyleTransfer(StylizationModel):
 
     def compute_losses(self, targets):
         """Compute the losses of the current image; `targets` have one tile."""
-        return self.objective(tf.convert_to_tensor(self.image.pixels), *targets.whole())
+        return self.losses_of_image(tf.convert_to_tensor(self.image.pixels), *targets.whole())
 
     def train_step(self, data):
         targets = self.unpack_batch(data)
         pixels = tf.identity(self.image.pixels)
         losses, gradient = self.losses_and_gradient(pixels, targets)
 
-        def linearized():  # the gradient is known: it is that of the linear approximation
+        # Tiles give the gradient, not a loss that a tape can differentiate. So `descend` gets the
+        # linear approximation of the loss, which has this gradient.
+        def linearized():
             change = tf.convert_to_tensor(self.image.pixels) - pixels  # 0
             return {**losses, "image": losses["image"] + tf.reduce_sum(gradient * change)}
 

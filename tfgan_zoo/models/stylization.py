@@ -10,8 +10,7 @@ from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.transforms import apply_at_any_size, resize_longer_side, to_float, to_uint8
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
 from tfgan_zoo.features.vgg import load_perceptual_network
-from tfgan_zoo.models.base import ZooModel
-from tfgan_zoo.models.replicated import check_float_images
+from tfgan_zoo.models.base import ZooModel, check_float_images
 from tfgan_zoo.visualize import pad_to_common_size
 
 STYLE_LAYERS = (  # Gatys et al. 2016, section 3
@@ -32,8 +31,8 @@ class StylizationConfig(ModelConfig):
     features: str = "random"  # feature network: random, small, imagenet or a file (features/vgg.py)
     features_width: int = 32  # channels of its first block if features=random; VGG-19 has 64
     pooling: str = "max"  # of the feature network: max or average
-    content_weight: float = 1.0
-    style_weight: float = 10.0
+    content_weight: float = 1.0  # of the error of the content features
+    style_weight: float = 10.0  # of the error of the style's statistics
 
     task = "stylize"
     channels = 3
@@ -75,9 +74,6 @@ class StylizationModel(ZooModel):
     def takes_styles(self):
         """True if `stylize` takes style images, False if the model has learned one style."""
         return self.config.takes_styles
-
-    def train_step(self, data):
-        return self.report(**self.descend(lambda: self.compute_losses(self.unpack_batch(data))))
 
     def stylize_uint8(self, image, *args):
         """Stylize one image of any size: uint8 tensor (h, w, 3) -> uint8 tensor (h, w, 3).

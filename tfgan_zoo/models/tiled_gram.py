@@ -183,15 +183,15 @@ def tiled_losses_and_gradient(model, image, targets):
     return model.weighted_sum(style, content, variation), tf.constant(gradient)
 
 
-def tile_gradient(model, image, weights, gram_gradients, content, content_scales):
-    """Compute the part of a tile in the gradient and in the content error.
+def tile_gradient(model, image, weights, gram_gradients, content_targets, content_scales):
+    """Compute a tile's contribution to the gradient and to the content error.
 
     Args:
         model: a `StyleTransfer`.
         image: float32 (1, h, w, 3), the tile with its margin.
         weights: see `Tile`.
         gram_gradients: gradient of the loss with respect to the Gram matrices of the whole image.
-        content: features of the content in this tile, see `style_transfer.Targets`.
+        content_targets: features of the content in this tile, see `style_transfer.Targets`.
         content_scales: see `style_transfer.Targets`.
 
     Returns:
@@ -200,7 +200,7 @@ def tile_gradient(model, image, weights, gram_gradients, content, content_scales
     with tf.GradientTape() as tape:
         tape.watch(image)
         features = model.extract_features(image)
-        error = model.content_loss(features, content, content_scales)
+        error = model.content_loss(features, content_targets, content_scales)
         grams = model.gram_matrices_of(features, weights)
         # The gradient of these products is that of the loss through the Gram matrices.
         products = [

@@ -1,14 +1,14 @@
 """Base class and configuration of the image-to-image translation models Pix2Pix and CycleGAN.
 
-The domains are x and y; the direction "xy" translates from x to y. At test time a translation is a
+The domains are x and y. The direction "xy" translates from x to y. At test time a translation is a
 deterministic function of the image. Dropout is off unless `test_dropout` is set. Batch norm uses
 the statistics of each image (`test_norm="image"`, which is what the network sees during training
 with `data.batch_size=1`) or the moving averages (`test_norm="running"`, for larger batches). Both
 settings are stored with the model, so loading it needs no further options.
 
-The authors' code follows the paper: dropout stays on and batch norm uses the statistics of the test
-batch, unless `--eval` is passed. One image can then have different translations in two calls or in
-two batches, which users reported as a bug.
+In the paper, dropout stays on and batch norm uses the statistics of the test batch. The authors'
+code does the same unless it is run with `--eval`. One image can then have different translations in
+two calls or in two batches, which users reported as a bug.
 """
 
 import dataclasses
@@ -34,17 +34,17 @@ class TranslationConfig(ModelConfig):
     """Configuration shared by the translation models. Defaults are those both papers agree on."""
 
     image_size: int = 256  # pixels of a square training crop; test images may have any size
-    x_channels: int = 3
-    y_channels: int = 3
+    x_channels: int = 3  # of images of domain x
+    y_channels: int = 3  # of images of domain y
     width: int = 64  # channels of the first convolution of G and of D
     norm: str = "instance"  # or batch
     upsampling: str = "transposed"  # convolutions; or resize, which avoids checkerboard artifacts
     receptive_field: int = 70  # of a logit of D, in pixels: 1, 16, 34, 70, 142 or 286
     objective: str = "least_squares"  # or cross_entropy
     test_norm: str = "image"  # statistics of batch norm at test time: image or running
-    learning_rate: float = 2e-4  # Adam, both players
-    beta_1: float = 0.5
-    beta_2: float = 0.999
+    learning_rate: float = 2e-4  # of Adam, for both players
+    beta_1: float = 0.5  # of Adam: decay of the mean of the gradients
+    beta_2: float = 0.999  # of Adam: decay of the mean of their squares
     constant_epochs: int = 100  # epochs at the full learning rate
     decay_epochs: int = 100  # further epochs, with linear decay towards 0; 0: no decay
 
@@ -148,9 +148,6 @@ class TranslationModel(ZooModel):
                     f"got {name} of shape {tuple(images.shape)}."
                 )
         return tuple(data)
-
-    def train_step(self, data):
-        return self.report(**self.descend(lambda: self.compute_losses(self.unpack_batch(data))))
 
     def channels(self, direction):
         """Return the number of input and of output channels of a direction."""

@@ -5,8 +5,9 @@ Paper: Kingma, Welling, "Auto-Encoding Variational Bayes", 2013, arXiv 1312.6114
     max  ELBO = E_q(z|x) log p(x|z) - KL(q(z|x) || p(z)) <= log p(x)
     p(z) = N(0, I),  q(z|x) = N(mean(x), diag variance(x))
 
-Training step: draw z = mean + sigma * noise once per image (section 2.4, L = 1). Take one step of
-Adam along -ELBO, which is summed over pixels and latent dimensions and averaged over images.
+Training step: draw z = mean + sigma * noise (reparameterization, section 2.4; L = 1 sample,
+section 2.3). Minimize -ELBO with one step of Adam. The ELBO is summed over pixels and latent
+dimensions and averaged over images.
 
 Options from later papers: `kl_weight` (beta-VAE, Higgins et al. 2017), `kl_warmup` (Bowman et al.
 2015), `free_bits` (Kingma et al. 2016, arXiv 1606.04934), and `classes`, a label as a condition of
@@ -18,6 +19,9 @@ Deviations from the paper:
 - Adam replaces Adagrad, because it needs less tuning.
 - By default the networks are convolutional, with DCGAN's blocks (batch norm, LeakyReLU). They
   reach a higher likelihood. network=perceptron gives the paper's kind.
+- likelihood=gaussian has one sigma for all pixels, learned or fixed. In the paper the decoder
+  outputs one per pixel (appendix C.2).
+- No weight decay. The paper has a prior N(0, I) on the weights (section 5).
 
 Inside the model pixels x are in [0, 1]. A Bernoulli likelihood needs black and white pixels (see
 `data.binarize`).
@@ -37,7 +41,7 @@ from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import UserError, check_at_least, check_choice
 from tfgan_zoo.layers import LearnedScalar
 from tfgan_zoo.losses import bernoulli_log_likelihood, gaussian_kl, gaussian_log_likelihood
-from tfgan_zoo.models.base import cosine_decay
+from tfgan_zoo.models.base import batch_size_of, cosine_decay
 from tfgan_zoo.models.blocks import (
     batch_norm,
     convolution,
@@ -46,7 +50,6 @@ from tfgan_zoo.models.blocks import (
     transposed_convolution,
 )
 from tfgan_zoo.models.latent import ConditionConfig, LatentModel, map_batches, network_inputs
-from tfgan_zoo.models.replicated import batch_size_of
 from tfgan_zoo.optimizers import Adam
 
 
@@ -55,8 +58,8 @@ class VAEConfig(ConditionConfig):
     """Defaults: a convolutional VAE for binarized MNIST."""
 
     image_size: int = 28  # pixels, square
-    channels: int = 1
-    latent_dim: int = 40
+    channels: int = 1  # of the images
+    latent_dim: int = 40  # length of z
     network: str = "convolutional"  # or perceptron (the paper's, appendix C)
     width: int = 32  # convolutional: channels of the largest map, doubled per stage
     kernel_size: int = 4  # pixels
@@ -67,7 +70,7 @@ class VAEConfig(ConditionConfig):
     kl_warmup: int = 0  # steps over which the KL's weight grows from 0 to kl_weight
     free_bits: float = 0.0  # nats of KL per latent dimension that cost nothing, mean over a batch
     classes: int = 0  # length of the condition; 0: unconditional
-    learning_rate: float = 1e-3  # Adam
+    learning_rate: float = 1e-3  # of Adam
     decay_steps: int = 0  # steps over which the rate falls to 0 along a cosine; 0: constant
 
     task = "generate"
@@ -183,9 +186,6 @@ class VAE(LatentModel):
 
     def make_optimizer(self, player):
         return Adam(cosine_decay(self.config.learning_rate, self.config.decay_steps))
-
-    def train_step(self, data):
-        return self.report(**self.descend(lambda: self.compute_losses(self.unpack_batch(data))))
 
     def compute_losses(self, batch):
         image, *condition = batch
