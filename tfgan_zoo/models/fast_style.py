@@ -146,8 +146,9 @@ class FastStyle(StylizationModel):
         style = tf.add_n(style_errors) / len(STYLE_LAYERS)
         content = relative_error(features[CONTENT_LAYER], content_features[CONTENT_LAYER])
         variation = total_variation(y)
-        a, b, c = self.config.content_weight, self.config.style_weight, self.config.variation_weight
-        total = a * content + b * style + c * variation
+        config = self.config
+        total = config.content_weight * content + config.style_weight * style
+        total += config.variation_weight * variation
         return {"generator": total, "style": style, "content": content, "variation": variation}
 
     def stylize_tensor(self, images):

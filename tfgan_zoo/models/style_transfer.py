@@ -235,8 +235,9 @@ class StyleTransfer(StylizationModel):
 
     def weighted_sum(self, style, content, variation):
         """Return all terms of the objective and, as `image`, their weighted sum."""
-        a, b, c = self.config.content_weight, self.config.style_weight, self.config.variation_weight
-        total = a * content + b * style + c * variation
+        config = self.config
+        total = config.content_weight * content + config.style_weight * style
+        total += config.variation_weight * variation
         return {"image": total, "style": style, "content": content, "variation": variation}
 
     def gram_matrices_of(self, features, weights):
