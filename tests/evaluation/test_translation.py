@@ -14,7 +14,7 @@ from tfgan_zoo import cli, presets
 from tfgan_zoo.data import facades
 from tfgan_zoo.data.color_transfer import histogram_matcher
 from tfgan_zoo.errors import UserError
-from tfgan_zoo.evaluation import better_direction, evaluator_for, metric_names, translation
+from tfgan_zoo.evaluation import better_value, evaluator_for, metric_names, translation
 from tfgan_zoo.evaluation.translation import (
     PAIRED_METRICS,
     TRANSLATION_METRICS,
@@ -321,7 +321,7 @@ def test_samples_and_limits():
     assert count("data.limit=16", samples=50) == 16
     with pytest.raises(UserError, match="samples must be at least 1, got 0"):
         count(samples=0)
-    with pytest.raises(UserError, match="never saw, got data.split='test'"):
+    with pytest.raises(UserError, match="data.split must be train.*got 'test'"):
         count("data.split=test")
 
 
@@ -465,4 +465,4 @@ def test_evaluator_for_a_translation_model():
     evaluator = evaluator_for(experiment, make("pix2pix_tiny"), samples=1)
     assert isinstance(evaluator, TranslationEvaluator) and len(evaluator.test) == 1
     assert metric_names("translate") == list(TRANSLATION_METRICS)
-    assert better_direction("label_accuracy_yx", ["label_accuracy"], "translate") == "higher"
+    assert better_value("label_accuracy_yx", ["label_accuracy"], "translate") == "higher"
