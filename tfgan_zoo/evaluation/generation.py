@@ -345,8 +345,9 @@ class GenerationEvaluator(Evaluator):
     """Evaluator for models that generate images from noise.
 
     The reference images are from the test split if the dataset has one. The same number of
-    training images is compared with them for the real reference. Without a test split, the
-    reference images and those for the real reference are disjoint halves of the images.
+    training images is compared with them for the real reference of distances. Without a test split,
+    the two sets are disjoint halves of the training images. The real references of the classifier
+    score and of the label accuracy are the scores of the reference images themselves.
 
     Args:
         config: a `DataConfig`. Its augmentation is ignored. Its binarization is used for

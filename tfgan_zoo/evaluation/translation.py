@@ -333,14 +333,14 @@ def color_table(pairs, levels=16):
             [np.bincount(indices, channel.ravel(), num_colors) for channel in channels]
         )
     shape = (levels,) * image.shape[-1]
-    known = np.flatnonzero(counts)
-    known_colors = np.stack(np.unravel_index(known, shape))
-    means = np.round(sums[:, known] / counts[known]).astype(np.uint8)
+    occupied = np.flatnonzero(counts)
+    table_colors = np.stack(np.unravel_index(occupied, shape))
+    means = np.round(sums[:, occupied] / counts[occupied]).astype(np.uint8)
 
     def translate(image):
         indices, inverse = np.unique(color_indices(image), return_inverse=True)
         nearest = [
-            np.argmin(np.sum((known_colors - color[:, None]) ** 2, axis=0))
+            np.argmin(np.sum((table_colors - color[:, None]) ** 2, axis=0))
             for color in np.stack(np.unravel_index(indices, shape), 1)
         ]
         return means[:, nearest][:, inverse].T.reshape((*image.shape[:2], -1))
