@@ -216,8 +216,8 @@ def test_uncropped_images_have_batches_of_one(tmp_path):
     ],
 )
 def test_size_before_the_crop(mode, size, expected):
-    fit = domains.Resize(mode, "bicubic", 20, 16, 4)
-    (image,) = fit(np.zeros((*size, 3), np.uint8))
+    resizer = domains.Resize(mode, "bicubic", 20, 16, 4)
+    (image,) = resizer(np.zeros((*size, 3), np.uint8))
     assert image.shape == (*expected, 3) and image.dtype == np.uint8
 
 

@@ -259,7 +259,7 @@ def test_metrics_that_do_not_apply_raise_an_error(evaluator):
         ("modes", "stacked"),
         ("label_accuracy", "conditional"),
     ]:
-        with pytest.raises(UserError, match=f"the metric {name} needs .*{reason}"):
+        with pytest.raises(UserError, match=f"{name} needs .*{reason}"):
             evaluator.names(gan, [name])
     with pytest.raises(UserError, match="did you mean frechet_distance"):
         evaluator.names(gan, ["frechet"])
@@ -317,7 +317,7 @@ def test_any_keras_model_can_be_a_feature_network(tmp_path, evaluator):
         features, np.mean(network.network(resized), axis=(1, 2)), rtol=1e-4, atol=1e-5
     )
     (tmp_path / "text.keras").write_text("no model")
-    with pytest.raises(UserError, match="not a Keras model"):
+    with pytest.raises(UserError, match="features must be the path of a Keras model"):
         load_metric_network(str(tmp_path / "text.keras"))
     with pytest.raises(UserError, match="features must be digits"):
         load_metric_network("nothing")

@@ -377,7 +377,7 @@ def test_without_truth_only_cycle_l1_applies(folder):
     with pytest.raises(UserError, match="metric must be one of cycle_l1, got 'l1'"):
         evaluator.names(model, ["l1"])
     with pytest.raises(
-        UserError, match="no true translations to compare with, and the model has no inverse"
+        UserError, match="a model without an inverse direction needs true translations, got"
     ):
         evaluator.names(StubModel(xy=lambda image: image))
     scores = evaluator.measure(model, ["cycle_l1"])
