@@ -434,7 +434,7 @@ def test_evaluate_prints_and_stores_scores_and_baselines(tmp_path, capsys):
         "expect the scores to change by some percent with other images\n"
     )
     head, *rows = printed.out.splitlines()
-    assert head.split() == ["score", "translated", "copy", "mean", "colors", "histogram"]
+    assert head.split() == ["metric", "translated", "copy", "mean", "colors", "histogram"]
     assert [row.split()[0] for row in rows[:3]] == ["l1", "psnr", "ssim"]
     assert "the test split; baselines from 16 training images" in printed.out
     (file,) = (run / "evaluation").glob("*.json")
@@ -453,7 +453,7 @@ def test_evaluate_prints_and_stores_scores_and_baselines(tmp_path, capsys):
             "metric must be one of l1, psnr, ssim, got 'frechet'",
         ),
         (["model.width=3"], "overrides of the data alone"),
-        (["data.split=test"], "got data.split='test'"),
+        (["data.split=test"], "got 'test'"),
     ):
         assert cli.main(["evaluate", str(run), *arguments]) == 2
         assert message in capsys.readouterr().err
