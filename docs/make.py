@@ -221,7 +221,7 @@ def model_section(kind, path):
         f"### {title} presets",
         "The last column lists the fields that differ from the defaults.",
         format_table(
-            ("preset", "data set", "epochs", "trainable parameters", "`model.FIELD=VALUE`"),
+            ("preset", "dataset", "epochs", "trainable parameters", "`model.FIELD=VALUE`"),
             preset_rows(kind),
         ),
         f"### {title} fields",

@@ -129,11 +129,11 @@ plot_curves(
 # The next cell shows images above their reconstructions, then samples with $z \sim N(0, I)$.
 
 # %%
-from tfgan_zoo.inference.latent_walk import reconstruct, reconstruction_images
+from tfgan_zoo.inference.latent_walk import reconstruction_grid, reconstruction_images
 
 model = tfgan_zoo.load(run)
 images, _ = reconstruction_images(run, model, [], 16, seed=0)
-show_images(reconstruct(model, images), columns=16)
+show_images(reconstruction_grid(model, images), columns=16)
 show_images(model.sample(48, seed=1), columns=16)
 
 # %% [markdown]

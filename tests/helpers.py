@@ -14,7 +14,7 @@ from tfgan_zoo import presets
 from tfgan_zoo.models import MODELS
 
 ROOT = pathlib.Path(__file__).parent.parent
-SHARED = ROOT.parent / "shared" / "data"  # real data sets, not part of the repository
+SHARED = ROOT.parent / "shared" / "data"  # real datasets, not part of the repository
 
 TINY = [name for name in presets.PRESETS if name.endswith("_tiny")]
 LATENT, TRANSLATION, STYLE = (

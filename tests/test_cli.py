@@ -289,7 +289,7 @@ def test_sample_labels_gives_one_row_per_class(latent_runs, tmp_path):
         (["interpolate", "vae_tiny", "--labels", "1,2"], "not conditional"),
         (["interpolate", "cgan_tiny", "--labels", "1,2,3"], "labels=[1, 2, 3]"),
         (["interpolate", "vae_tiny", "-o", "walk.txt"], "must be an image file"),
-        (["reconstruct", "cgan_tiny"], "does not encode"),
+        (["reconstruct", "cgan_tiny"], "reconstruct needs an autoencoder"),
         (["reconstruct", "vae_tiny", "missing.png"], "missing.png"),
     ],
 )

@@ -140,8 +140,8 @@ def format_channels(model):
 
 
 def add_show_arguments(parser):
-    parser.add_argument("preset", help="name of a preset (see tfgan-zoo list)")
-    add_overrides_argument(parser, "section.field=value", "changed fields")
+    parser.add_argument("preset", metavar="PRESET", help="name of a preset (see tfgan-zoo list)")
+    add_overrides_argument(parser, "SECTION.FIELD=VALUE", "changed fields")
 
 
 def run_show(options):
@@ -154,9 +154,11 @@ def run_show(options):
 
 
 def add_train_arguments(parser):
-    parser.add_argument("preset", help="name of a preset (see tfgan-zoo list), or a run directory")
+    parser.add_argument(
+        "preset", metavar="PRESET", help="name of a preset (see tfgan-zoo list), or a run directory"
+    )
     add_overrides_argument(
-        parser, "section.field=value", "changed fields of model, data or train (see tfgan-zoo show)"
+        parser, "SECTION.FIELD=VALUE", "changed fields of model, data or train (see tfgan-zoo show)"
     )
     parser.add_argument(
         "--run-dir",
@@ -198,7 +200,7 @@ def run_train(options):
 
 
 def add_sample_arguments(parser):
-    parser.add_argument("source", help=SOURCE_HELP)
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     parser.add_argument(
         "-n",
         type=at_least(1),
@@ -239,7 +241,7 @@ def run_sample(options):
 
 
 def add_interpolate_arguments(parser):
-    parser.add_argument("source", help=SOURCE_HELP)
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     parser.add_argument(
         "--path",
         choices=LATENT_PATHS,
@@ -284,9 +286,12 @@ def run_interpolate(options):
 
 
 def add_reconstruct_arguments(parser):
-    parser.add_argument("source", help=f"an auto-encoder: {SOURCE_HELP}")
+    parser.add_argument("source", metavar="SOURCE", help=f"an autoencoder: {SOURCE_HELP}")
     parser.add_argument(
-        "images", nargs="*", help="image files (default: images of the training dataset)"
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="image files (default: images of the training dataset)",
     )
     parser.add_argument(
         "-n",
@@ -311,16 +316,22 @@ def add_reconstruct_arguments(parser):
 def run_reconstruct(options):
     check_image_output(options.output)
     if options.labels and not options.images:
+        labels = ",".join(map(str, options.labels))
         raise UserError(
-            "--labels is only for image files: the labels of the dataset are used otherwise"
+            f"--labels is for image files, got --labels {labels} without image files. "
+            "Leave it out: the images of the dataset have labels."
         )
     start_tensorflow()
-    from tfgan_zoo.inference.latent_walk import check_encoder, reconstruct, reconstruction_images
+    from tfgan_zoo.inference.latent_walk import (
+        check_encoder,
+        reconstruction_grid,
+        reconstruction_images,
+    )
     from tfgan_zoo.saving.exported import load
     from tfgan_zoo.visualize import save_grid
 
     model = load(options.source)
-    check_encoder(model)
+    check_encoder(model, options.source)
     overrides = [f"data.path={options.data_dir}"] if options.data_dir else []
     images, dataset_labels = reconstruction_images(
         options.source, model, options.images, options.n, options.seed, overrides
@@ -328,10 +339,11 @@ def run_reconstruct(options):
     labels = options.labels if dataset_labels is None else dataset_labels
     if model.classes and labels is None:
         raise UserError(
-            "a conditional model needs the classes of the image files: add --labels, such as 3,8"
+            f"a conditional model needs the classes of the image files, got {options.source} "
+            "without --labels. Add --labels, such as 3,8."
         )
     columns = min(len(images), 16)
-    save_grid(reconstruct(model, images, labels, columns), options.output, columns)
+    save_grid(reconstruction_grid(model, images, labels, columns), options.output, columns)
     print_images(options, images)
 
 
@@ -339,9 +351,9 @@ def run_reconstruct(options):
 
 
 def add_evaluate_arguments(parser):
-    parser.add_argument("source", help=SOURCE_HELP)
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     add_overrides_argument(
-        parser, "data.field=value", "reference data (default: the training dataset)"
+        parser, "data.FIELD=VALUE", "reference data (default: the training dataset)"
     )
     parser.add_argument(
         "--metrics",
@@ -352,13 +364,15 @@ def add_evaluate_arguments(parser):
         "--samples",
         type=at_least(1),
         default=10_000,
-        help="number of generated images (default: 10000)",
+        help="number of generated images; for translation and stylization, the maximum number "
+        "of test images (default: 10000)",
     )
     parser.add_argument(
         "--features",
         default="auto",
-        help="feature extractor: digits, inception, or the path of a Keras model "
-        "(default: digits for digits, else inception)",
+        help="feature extractor. Generation: digits, inception or a Keras model (default: digits "
+        "for datasets of digits, otherwise inception). Stylization: random, small, imagenet or a "
+        "file (default: that of the model)",
     )
     parser.add_argument(
         "--importance-samples",
@@ -379,7 +393,7 @@ def add_evaluate_arguments(parser):
 def run_evaluate(options):
     start_tensorflow()
     from tfgan_zoo.evaluation import evaluate, results_folder
-    from tfgan_zoo.metrics.score import format_table
+    from tfgan_zoo.metrics.score import format_scores
 
     result = evaluate(
         options.source,
@@ -387,7 +401,7 @@ def run_evaluate(options):
         metrics=options.metrics,
         samples=options.samples,
         seed=options.seed,
-        network=options.features,
+        features=options.features,
         importance_samples=options.importance_samples,
         output=options.output,
     )
@@ -397,15 +411,17 @@ def run_evaluate(options):
         print(json.dumps(result, indent=2))
         return
     folder = results_folder(options.source, options.output)
-    print(f"{format_table(result)}\nall details: {folder}")
+    print(f"{format_scores(result)}\nall details: {folder}")
 
 
 # --- translate ---
 
 
 def add_translate_arguments(parser):
-    parser.add_argument("source", help=SOURCE_HELP)
-    parser.add_argument("images", nargs="+", help=f"{IMAGES_HELP}; also .npy arrays")
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help=f"{IMAGES_HELP}; also .npy arrays"
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -546,8 +562,10 @@ def add_stylize_arguments(parser):
         type=at_least(1),
         help="iterations at each size; sizes grow by sqrt(2) from 128 pixels (default: 60)",
     )
-    gatys.add_argument("--optimizer", choices=("lbfgs", "adam"), help="default: lbfgs")
-    gatys.add_argument("--pooling", choices=("average", "max"), help="default: average")
+    gatys.add_argument("--optimizer", choices=("lbfgs", "adam"), help="optimizer (default: lbfgs)")
+    gatys.add_argument(
+        "--pooling", choices=("average", "max"), help="pooling of the features (default: average)"
+    )
     gatys.add_argument(
         "--init", choices=("content", "noise", "style"), help="initial image (default: content)"
     )
@@ -587,8 +605,8 @@ def run_stylize(options):
             stylizer = build_network_stylizer(options, styles)
         if options.scores and not styles:
             raise UserError(
-                "--scores needs --style, which a model of one style does not take: "
-                "use tfgan-zoo evaluate"
+                "--scores needs --style, which a model of one style does not take, "
+                f"got --preset {options.preset}. Use tfgan-zoo evaluate."
             )
         comparison = StyleComparison(styles[0]) if options.scores else None
         result = stylize(
@@ -729,7 +747,9 @@ def add_demo_arguments(parser):
         default="127.0.0.1",
         help="address to listen on; 0.0.0.0: all interfaces (default: 127.0.0.1)",
     )
-    parser.add_argument("--port", type=at_least(1), default=7860, help="default: 7860")
+    parser.add_argument(
+        "--port", type=at_least(1), default=7860, help="port to listen on (default: 7860)"
+    )
 
 
 def run_demo(options):
@@ -765,10 +785,13 @@ def run_report(options):
 
 def add_import_torch_arguments(parser):
     parser.add_argument(
-        "checkpoint", type=pathlib.Path, help="a .pth file, such as latest_net_G.pth"
+        "checkpoint",
+        metavar="CHECKPOINT",
+        type=pathlib.Path,
+        help="a .pth file, such as latest_net_G.pth",
     )
     add_overrides_argument(
-        parser, "model.field=value", "fields in which the network differs from the preset"
+        parser, "model.FIELD=VALUE", "fields in which the network differs from the preset"
     )
     parser.add_argument(
         "--preset",
@@ -829,14 +852,14 @@ def add_export_arguments(parser):
         "--size",
         type=height_and_width,
         metavar="HxW",
-        help="fixed image size of a translator in pixels (default: image_size for tflite, "
+        help="fixed image size of a translation model in pixels (default: image_size for tflite, "
         "any size for onnx)",
     )
     parser.add_argument(
         "--direction",
         choices=("xy", "yx"),
         default="xy",
-        help="direction of a translator in onnx (default: xy)",
+        help="direction of a translation model in onnx (default: xy)",
     )
     parser.add_argument(
         "--compact",
@@ -848,7 +871,11 @@ def add_export_arguments(parser):
 
 def run_export(options):
     if options.format == "saved_model" and options.size:
-        raise UserError("--size is for tflite and onnx: a SavedModel takes images of any size")
+        height, width = options.size
+        raise UserError(
+            f"--size is for tflite and onnx, got --size {height}x{width} for a SavedModel. "
+            "Leave it out: a SavedModel takes images of any size."
+        )
     if options.format != "saved_model" and options.compact:
         raise UserError(f"--compact is for SavedModels, got --format {options.format}")
     start_tensorflow()
@@ -873,7 +900,7 @@ def add_data_arguments(parser):
 
 
 def add_prepare_arguments(parser):
-    parser.add_argument("name", help="mnist, fashion_mnist or cifar10")
+    parser.add_argument("name", metavar="NAME", help="mnist, fashion_mnist or cifar10")
     parser.add_argument(
         "--from",
         dest="source",
@@ -897,7 +924,7 @@ def run_prepare(options):
 
 
 def add_check_arguments(parser):
-    parser.add_argument("folder", type=pathlib.Path, help="folder of images")
+    parser.add_argument("folder", metavar="FOLDER", type=pathlib.Path, help="folder of images")
     add_json_argument(parser)
 
 
@@ -1029,7 +1056,10 @@ def print_image_files(options, result, verb):
     count = len(result[verb])
     print_result(options, result, f"{count_of(count, 'image')} {verb} into {options.output}")
     if not count:
-        raise UserError(f"no image could be {verb}")
+        raise UserError(
+            f"no image could be {verb}, got {count_of(len(result['failed']), 'failure')}. "
+            "See the warnings above."
+        )
 
 
 def count_of(number, noun):
@@ -1114,7 +1144,7 @@ COMMANDS = {  # name: (summary, arguments, function)
         run_interpolate,
     ),
     "reconstruct": (
-        "encode and decode images with an auto-encoder",
+        "encode and decode images with an autoencoder",
         add_reconstruct_arguments,
         run_reconstruct,
     ),

@@ -28,12 +28,12 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Data set, preprocessing and augmentation.
+    """Dataset, preprocessing and augmentation.
 
     Random augmentation is drawn again for every image in every epoch.
     """
 
-    dataset: str = "digits"  # name of a data set, or folder; translation: also facades_synthetic
+    dataset: str = "digits"  # name of a dataset, or folder; translation: also facades_synthetic
     path: str = ""  # folder of images, or of tensorflow-datasets (empty: its default)
     split: str = "train"  # train or test; translation: also val (the test images if missing)
     batch_size: int = 128  # images per step, over all replicas
@@ -77,22 +77,20 @@ class TrainConfig:
     """Length of training, devices, seed, samples and evaluation."""
 
     epochs: int = 50
-    steps_per_epoch: int = 0  # 0: the number of whole batches in the data set
+    steps_per_epoch: int = 0  # 0: the number of whole batches in the dataset
     seed: int = 0  # decides initial weights, data order, augmentation and noise
     xla: str = "auto"  # auto: on for GPU and TPU, off for CPU, where it is slower; on; off
     strategy: str = "auto"  # auto, cpu, mirrored, multiworker (TF_CONFIG) or tpu
     replicas: int = 0  # mirrored: number of devices, 0: all; without GPUs they are logical CPUs
     precision: str = "float32"  # or mixed_bfloat16, mixed_float16
-    steps_per_execution: int = (
-        1  # steps per call of the graph; more lowers overhead on fast devices
-    )
+    steps_per_execution: int = 1  # steps per call of the graph; more: less overhead on fast devices
     sample_every: int = 1  # epochs between sample grids
     sample_count: int = 64  # images in a sample grid
     evaluate_every: int = 0  # epochs between evaluations (eval_... in metrics.csv); 0: none
     evaluate_metrics: str = ""  # comma-separated; empty: frechet_distance, l1 or style, by task
-    evaluate_samples: int = 2000  # number of generated images in an evaluation
-    evaluate_features: str = "auto"  # feature network: digits, inception, or path of a Keras model
-    best: str = ""  # score that selects the best epoch, kept in RUN/best, e.g. frechet_distance
+    evaluate_samples: int = 2000  # generated images; otherwise the maximum number of images
+    evaluate_features: str = "auto"  # feature extractor, as tfgan-zoo evaluate --features
+    best: str = ""  # score that selects the best epoch, saved in RUN/best, e.g. frechet_distance
     patience: int = 0  # evaluations without improvement before training stops; 0: never stop
     tensorboard: bool = False  # also write TensorBoard logs (needs the extra tensorboard)
 
@@ -258,7 +256,8 @@ def parse_value(text, expected, source):
     if isinstance(value, list):
         value = tuple(value)
     if not matches_type(value, expected):
-        raise UserError(f"a value of type {type_name(expected)} is needed, got {source!r}.")
+        field = source.partition("=")[0]
+        raise UserError(f"{field} must be {type_name(expected)}, got {text!r}.")
     return float(value) if expected is float else value
 
 

@@ -82,10 +82,10 @@ def save_animation(paths, path, seconds=6.0, frames=60):
         paths: list of image files, in order.
         path: the GIF file.
         seconds: duration, plus 2 seconds for the last frame.
-        frames: maximum number of frames; of more files, evenly spaced ones are shown.
+        frames: maximum number of frames. If there are more files, evenly spaced ones are used.
     """
-    shown = np.linspace(0, len(paths) - 1, min(frames, len(paths)))
-    images = [Image.open(paths[i]) for i in sorted({round(i) for i in shown})]
+    indices = np.linspace(0, len(paths) - 1, min(frames, len(paths)))
+    images = [Image.open(paths[i]) for i in sorted({round(i) for i in indices})]
     milliseconds = max(40, int(1000 * seconds / len(images)))
     save_gif(images, path, [milliseconds] * (len(images) - 1) + [2000])
 
@@ -114,7 +114,7 @@ def save_gif(images, path, milliseconds):
 
 
 def enlarge(grid, height):
-    """Repeat pixels by a whole factor, so that an image of `height` pixels has about 112."""
+    """Enlarge a grid by an integer factor, so that images of `height` pixels get at most 112."""
     factor = max(1, 112 // height)
     return grid.repeat(factor, axis=0).repeat(factor, axis=1)
 

@@ -274,7 +274,7 @@ def test_classes_of_train_and_test(tmp_path):
     save(cloud(999), tmp_path / "loose.png")
     assert warnings_with(
         check_folder(tmp_path),
-        "1 of 26 images are outside of the sub-folders (first: loose.png)",
+        "1 of 26 images are outside of the subfolders (first: loose.png)",
     )
 
 

@@ -289,13 +289,13 @@ def test_a_failed_download_names_the_alternatives(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def prepared_here(tmp_path_factory):
-    """Return the directory in which all data sets are prepared, as for users."""
+    """Return the directory in which all datasets are prepared, as for users."""
     return tmp_path_factory.mktemp("prepared")
 
 
 @pytest.mark.parametrize(("name", "mean"), [("mnist", 33.318), ("fashion_mnist", 72.940)])
 def test_prepare_from_the_original_files(name, mean, prepared_here):
-    """Both data sets have files of the same names: neither may get the other's images."""
+    """Both datasets have files of the same names: neither may get the other's images."""
     source, data_dir = SHARED / name, str(prepared_here)
     if not source.is_dir():
         pytest.skip("the original files are not in ../shared/data")
@@ -448,5 +448,5 @@ def test_a_run_conditional_on_vectors_from_a_folder(labeled, tmp_path):
     ]:
         with pytest.raises(UserError, match=message):
             train("cgan_tiny", *folder, *overrides, run_dir=tmp_path / "wrong")
-    with pytest.raises(UserError, match="digits has classes: use model.condition=label"):
+    with pytest.raises(UserError, match="model.condition must be label for digits"):
         train("cgan_tiny", "model.condition=vector", run_dir=tmp_path / "wrong")

@@ -216,8 +216,8 @@ def test_uncropped_images_have_batches_of_one(tmp_path):
     ],
 )
 def test_size_before_the_crop(mode, size, expected):
-    fit = domains.Resize(mode, "bicubic", 20, 16, 4)
-    (image,) = fit(np.zeros((*size, 3), np.uint8))
+    resizer = domains.Resize(mode, "bicubic", 20, 16, 4)
+    (image,) = resizer(np.zeros((*size, 3), np.uint8))
     assert image.shape == (*expected, 3) and image.dtype == np.uint8
 
 
@@ -491,14 +491,14 @@ def test_side_by_side_needs_an_even_width(tmp_path, caplog):
         (
             {},
             "pairs",
-            "trainA and .*trainB have no pairs: no file names are equal",
+            "equal names, got none in .*trainA and .*trainB",
         ),
         (
             {"path": "ROOT/lonely"},
             "domains",
             "the folder must have images .*, got '.*lonely.*trainB'",
         ),
-        ({"path": "ROOT/tests"}, "pairs", "tests has no training images"),
+        ({"path": "ROOT/tests"}, "pairs", "tests must have training images, got only test images"),
         (
             {"rotate": 5.0},
             "domains",
@@ -508,7 +508,7 @@ def test_side_by_side_needs_an_even_width(tmp_path, caplog):
         (
             {"dataset": "digits"},
             "domains",
-            "needs a data set of two domains: facades_synthetic, .* got data.dataset='digits'",
+            "needs a dataset of two domains: facades_synthetic, .* got data.dataset='digits'",
         ),
         (
             {"dataset": "facades_synthetic", "derive": "edges"},
@@ -849,14 +849,14 @@ def test_domains_of_tensorflow_datasets(prepared_folder):
         (
             {"split": "test"},
             "domains",
-            "testB of cycle_gan/horse2zebra in .* is damaged: some images expected, got 0",
+            "testB of cycle_gan/horse2zebra in .* is damaged: it must have any images, got 0",
         ),
         (
             {"dataset": "cycle_gan/horse2zebre"},
             "domains",
             "must be one of .*vangogh2photo.*did you mean cycle_gan/horse2zebra",
         ),
-        ({"dataset": "cycle_gan"}, "domains", "translation needs a data set of two domains"),
+        ({"dataset": "cycle_gan"}, "domains", "translation needs a dataset of two domains"),
         ({"path_y": "x"}, "domains", "data.derive and data.path_y are for folders"),
     ],
 )

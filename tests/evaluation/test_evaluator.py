@@ -4,7 +4,7 @@ import pytest
 
 from tfgan_zoo import presets
 from tfgan_zoo.errors import UserError
-from tfgan_zoo.evaluation import DEFAULT_METRIC, EVALUATORS, better_direction, check_evaluation
+from tfgan_zoo.evaluation import DEFAULT_METRIC, EVALUATORS, better_value, check_evaluation
 from tfgan_zoo.training.train import FIXED_IMAGES, USE
 
 TASKS = {presets.experiment(name).task for name in presets.PRESETS}
@@ -16,7 +16,7 @@ def test_every_stage_has_an_entry_for_every_task():
 
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_the_default_metric_can_select_the_best_epoch(task):
-    assert better_direction(DEFAULT_METRIC[task], [DEFAULT_METRIC[task]], task) == "lower"
+    assert better_value(DEFAULT_METRIC[task], [DEFAULT_METRIC[task]], task) == "lower"
 
 
 @pytest.mark.parametrize("name", ["frechet", "kernel", "lss"])

@@ -93,8 +93,8 @@ def test_size_and_built_in_photographs(tmp_path):
         stylize(negative, ["flower"], output)
 
 
-@pytest.mark.parametrize("color", COLOR_MODES)
-def test_color_modes(color, tmp_path):
+@pytest.mark.parametrize("colors", COLOR_MODES)
+def test_color_modes(colors, tmp_path):
     styles = []
 
     def stylizer(content, adapt_colors):
@@ -102,14 +102,14 @@ def test_color_modes(color, tmp_path):
         return 255 - content, {}
 
     Image.fromarray(CONTENT).save(tmp_path / "in.png")
-    stylize(stylizer, [tmp_path / "in.png"], tmp_path / "out.png", color=color)
-    expected = keep_colors(255 - CONTENT, CONTENT) if color == "keep" else 255 - CONTENT
+    stylize(stylizer, [tmp_path / "in.png"], tmp_path / "out.png", colors=colors)
+    expected = keep_colors(255 - CONTENT, CONTENT) if colors == "keep" else 255 - CONTENT
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), expected)
     adapted = {
         "match": match_color_statistics(STYLE, CONTENT),
         "histogram": histogram_matcher([CONTENT])(STYLE),
     }
-    np.testing.assert_array_equal(styles[0], adapted.get(color, STYLE))
+    np.testing.assert_array_equal(styles[0], adapted.get(colors, STYLE))
 
 
 # --- optimization

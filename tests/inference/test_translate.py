@@ -776,8 +776,8 @@ def test_wrong_use_is_a_one_line_error(run, others, photos, tmp_path, monkeypatc
             [others["pix2pix_tiny"], "photos", "-o", "out", "--direction", "yx"],
             "direction must be one of xy, got 'yx'",
         ),
-        ([others["dcgan_tiny"], "photos", "-o", "out"], "use tfgan-zoo sample"),
-        (["dcgan_tiny", "photos", "-o", "out"], "is not pretrained"),
+        ([others["dcgan_tiny"], "photos", "-o", "out"], "Use tfgan-zoo sample"),
+        (["dcgan_tiny", "photos", "-o", "out"], "not pretrained"),
         ([run, "photos", "nothing.png", "-o", "out"], "got 'nothing.png'"),
         ([run, "photos", "-o", "out.png"], "must be a folder"),
         (

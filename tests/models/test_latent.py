@@ -7,10 +7,11 @@ from helpers import fit, make
 
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.inference.latent_walk import (
+    check_encoder,
     interpolate,
     latent_walk,
     manifold,
-    reconstruct,
+    reconstruction_grid,
     traverse,
 )
 from tfgan_zoo.models.cgan import CGAN, CGANConfig
@@ -198,15 +199,15 @@ def test_unsuitable_labels_of_an_interpolation_raise_an_error():
 def test_reconstructions_are_below_their_originals():
     model = make("vae_tiny")
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 1)).astype(np.uint8)
-    grid = reconstruct(model, images, columns=3)
+    grid = reconstruction_grid(model, images, columns=3)
     reconstructions = model.reconstruct(images)
     np.testing.assert_array_equal(grid[:3], images[:3])
     np.testing.assert_array_equal(grid[3:6], reconstructions[:3])
     np.testing.assert_array_equal(grid[6:8], images[3:])
     np.testing.assert_array_equal(grid[9:11], reconstructions[3:])
     assert np.all(grid[[8, 11]] == 255)
-    with pytest.raises(UserError, match="does not encode"):
-        reconstruct(make("gan_tiny"), images)
+    with pytest.raises(UserError, match="needs an autoencoder such as vae_mnist, got 'gan_tiny'"):
+        check_encoder(make("gan_tiny"), "gan_tiny")
 
 
 def test_codes_of_another_size_raise_an_error(cgan, saved):

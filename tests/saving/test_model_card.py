@@ -97,6 +97,7 @@ def test_largest_evaluation_of_these_weights_is_shown(make_card, tmp_path):
         }
         (tmp_path / "evaluation" / f"{count}.json").write_text(json.dumps(result))
     card = make_card("dcgan_tiny")
-    assert "- 500 generated images, seed 0" in card
+    settings = "- 500 generated images (seed 0), compared with 20 test images of digits. Real "
+    assert settings in card
     assert "| metric | generated | real images |" in card
     assert "| frechet_distance | 62.5 | 0.25 |" in card

@@ -664,9 +664,9 @@ class Payload:
 def test_files_that_are_not_checkpoints_raise_an_error(torch, tmp_path, monkeypatch):
     monkeypatch.delenv("TFGAN_ZOO_TEST_PAYLOAD", raising=False)
     path = tmp_path / "net.pth"
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match="checkpoint must be a file"):
         torch_weights.read_checkpoint(path)
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match="checkpoint must be a file"):
         torch_weights.read_checkpoint(tmp_path)
     network = theirs(torch, "resnet", "instance")
     state = network.state_dict()

@@ -161,14 +161,14 @@ def test_json_of_a_tiny_preset(tmp_path):
         row["step"],
         row["fit"],
         row["pipeline"],
-        row["use"]["model"],
-        row["use"]["saved_model"],
+        row["inference"]["model"],
+        row["inference"]["saved_model"],
     ):
         assert set(speed) == {"images_per_second", "ms"}
         assert all(set(values) == SPREAD for values in speed.values())
         assert 0 < speed["ms"]["low"] <= speed["ms"]["median"] <= speed["ms"]["high"]
     assert row["stall_percent"]["median"] < 100 and set(row["fraction"]) == SPREAD
-    assert (row["use"]["what"], row["use"]["images"], row["fraction_of"]) == (
+    assert (row["inference"]["command"], row["inference"]["images"], row["fraction_of"]) == (
         "sample",
         64,
         "convolution",
@@ -186,7 +186,7 @@ def test_other_models_have_every_number_of_the_table(name, reference, short):
     row = benchmark.measure(name, ["train.steps_per_execution=2"], short)
     assert row["fraction_of"] == reference
     assert "-" not in benchmark.cells(row)
-    lines = benchmark.format_table([row]).splitlines()
+    lines = benchmark.format_benchmark([row]).splitlines()
     assert "step images/s" in lines[0] and name in lines[-1] and len(lines) == 3
 
 
@@ -206,7 +206,7 @@ def test_step_of_style_transfer_is_a_gradient(short):
         ],
         short,
     )
-    assert row["use"]["what"] == "stylize" and row["flops_per_image"] > 0
+    assert row["inference"]["command"] == "stylize" and row["flops_per_image"] > 0
     assert "fit" not in row and "-" in benchmark.cells(row)
 
 

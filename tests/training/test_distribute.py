@@ -26,7 +26,7 @@ def test_strategies_by_name():
 def test_unavailable_replicas_raise_an_error():
     with pytest.raises(UserError, match="got replicas=2 with strategy=cpu"):
         distribute.make_strategy("cpu", 2)
-    with pytest.raises(UserError, match="already uses the CPU.*got replicas=5"):
+    with pytest.raises(UserError, match="before TensorFlow uses the CPU.*got train.replicas=5"):
         distribute.make_strategy("mirrored", 5)
 
 

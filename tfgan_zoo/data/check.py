@@ -38,14 +38,14 @@ def check_folder(folder):
     B that have the same name are pairs and are not compared.
 
     Args:
-        folder: A folder that is flat, has one sub-folder per class, has trainA, trainB, testA and
+        folder: A folder that is flat, has one subfolder per class, has trainA, trainB, testA and
             testB, has A and B, or has train, val and test.
 
     Returns:
         A dict for JSON. Paths are relative to the folder.
         files: Number of images.
-        groups: Number of images in every sub-folder.
-        sizes, modes, formats: Number of images of each, the most frequent first. Sizes are those
+        groups: Number of images in every subfolder.
+        sizes, modes, formats: {value: number of images}, the most frequent first. Sizes are those
             after rotation by EXIF.
         unreadable: [{path, error}].
         wrong_suffix: Paths.
@@ -155,13 +155,13 @@ def find_near_duplicates(records, copies):
     prints = fingerprints([record["thumbnail"] for record in records.values()])
     index = {path: i for i, path in enumerate(paths) if not prints["blank"][i]}
     pair_keys = {}  # the number of an image, shared with its partner in the other domain
-    pairs = np.array([pair_keys.setdefault(pair_key(path), len(pair_keys)) for path in paths])
+    pair_ids = np.array([pair_keys.setdefault(pair_key(path), len(pair_keys)) for path in paths])
 
     # Compare the first image of each digest with the earlier ones.
-    unique = [index[same[0]] for same in copies.values() if same[0] in index]
+    unique = [index[group[0]] for group in copies.values() if group[0] in index]
     near_duplicates = [
         [paths[j], paths[i], distance]
-        for i, j, distance in closest_pairs(prints, pairs, unique, unique, earlier=True)
+        for i, j, distance in closest_pairs(prints, pair_ids, unique, unique, earlier=True)
     ]
 
     # Compare test images with training images, each digest once.
@@ -173,7 +173,8 @@ def find_near_duplicates(records, copies):
         for split in ("train", "test")
     )
     nearest = {
-        paths[i]: paths[j] for i, j, _ in closest_pairs(prints, pairs, test, train, earlier=False)
+        paths[i]: paths[j]
+        for i, j, _ in closest_pairs(prints, pair_ids, test, train, earlier=False)
     }
     train_test_duplicates = []
     for path, record in records.items():
@@ -185,7 +186,7 @@ def find_near_duplicates(records, copies):
 
 
 def fingerprints(thumbnails):
-    """Compute what near duplicates are compared by.
+    """Compute the fingerprints that are compared to find near duplicates.
 
     Args:
         thumbnails: n arrays uint8 (32, 32, 3).
@@ -211,12 +212,12 @@ def cell_differences(cells):
     return np.concatenate([np.diff(cells, axis=axis).ravel() for axis in (1, 0)])
 
 
-def closest_pairs(prints, pairs, rows, columns, earlier):
+def closest_pairs(prints, pair_ids, rows, columns, earlier):
     """Find the nearest near duplicate of each image.
 
     Args:
         prints: `fingerprints` of all images.
-        pairs: int (n,); images of the same number are not compared.
+        pair_ids: int (n,); images of the same number are not compared.
         rows: Indices of the images for which to find one.
         columns: Indices of the images among which to find it.
         earlier: Whether to compare an image only with those before it.
@@ -231,13 +232,16 @@ def closest_pairs(prints, pairs, rows, columns, earlier):
         block = rows[start : start + block_size]
         candidates = columns[: start + block_size] if earlier else columns
         distance = (BITS - bits[block] @ bits[candidates].T) / 2
-        same = (distance <= MAX_BITS) & (pairs[block][:, None] != pairs[candidates])
-        same &= not earlier or candidates < block[:, None]
-        some = same.any(axis=1)
-        block, distance, same = block[some], distance[some], same[some]
-        same &= 2 - 2 * (edges[block] @ edges[candidates].T) <= MAX_EDGE_DISTANCE**2
-        distance[~same] = np.inf
-        for i in np.flatnonzero(same.any(axis=1)):
+        is_duplicate = distance <= MAX_BITS
+        is_duplicate &= pair_ids[block][:, None] != pair_ids[candidates]
+        is_duplicate &= not earlier or candidates < block[:, None]
+        has_candidate = is_duplicate.any(axis=1)
+        block, distance, is_duplicate = (
+            array[has_candidate] for array in (block, distance, is_duplicate)
+        )
+        is_duplicate &= 2 - 2 * (edges[block] @ edges[candidates].T) <= MAX_EDGE_DISTANCE**2
+        distance[~is_duplicate] = np.inf
+        for i in np.flatnonzero(is_duplicate.any(axis=1)):
             j = distance[i].argmin()
             yield block[i], candidates[j], int(distance[i, j])
 
@@ -297,12 +301,12 @@ def list_warnings(result, records):
         total=sum(split_of(path) == "test" for paths in labels.values() for path in paths),
     )
     warn(
-        [f"{path} is {same[0]}" for same in exact for path in same[1:]],
+        [f"{path} is {group[0]}" for group in exact for path in group[1:]],
         "images are exact copies of others",
         "delete them, copies have more weight in training",
     )
     warn(
-        [" = ".join(format_examples(same)) for same in exact if has_several_labels(same)],
+        [" = ".join(format_examples(group)) for group in exact if has_several_labels(group)],
         "images occur in several classes or domains",
         "keep each in one of them",
     )
@@ -325,8 +329,8 @@ def list_warnings(result, records):
     if len(labels) > 1:
         warn(
             labels.pop(".", []),
-            "images are outside of the sub-folders",
-            "move them, or they are ignored or the sub-folders are not used as classes",
+            "images are outside of the subfolders",
+            "move them, or they are ignored or the subfolders are not used as classes",
         )
     return warnings + list_domain_warnings(labels) + list_balance_warnings(labels)
 
@@ -340,7 +344,7 @@ def has_several_labels(paths):
 
 
 def unusual_ratios(paths, records):
-    """Return the paths whose aspect ratio is not the most frequent one of `paths`."""
+    """Return the paths whose aspect ratio differs from the most frequent one."""
     ratios = {
         path: records[path]["size"][0] / records[path]["size"][1]
         for path in paths
@@ -418,7 +422,7 @@ def summary(result):
         ],
         "wrong suffix": result["wrong_suffix"],
         "exact duplicates": [
-            " = ".join(format_examples(same)) for same in result["exact_duplicates"]
+            " = ".join(format_examples(group)) for group in result["exact_duplicates"]
         ],
         "near duplicates": [
             f"{a} ~ {b} ({bits} of {BITS} bits differ)" for a, b, bits in result["near_duplicates"]
@@ -438,6 +442,6 @@ def summary(result):
 
 
 def format_examples(items):
-    """Return the first items, and the number of others."""
+    """Return the first items, followed by "and N more" if there are others."""
     more = [f"and {len(items) - MAX_EXAMPLES} more"] if len(items) > MAX_EXAMPLES else []
     return [*items[:MAX_EXAMPLES], *more]

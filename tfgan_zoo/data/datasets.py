@@ -1,4 +1,4 @@
-"""Data sets by name: decode images of any source to the size and channels of a model."""
+"""Datasets by name: decode images of any source to the size and channels of a model."""
 
 import dataclasses
 import functools
@@ -82,7 +82,7 @@ def load_digits(config, image_size, channels):
 
 
 def load_tfds(config, image_size, channels):
-    """Load a data set of tensorflow-datasets from its directory data.path."""
+    """Load a dataset of tensorflow-datasets from its directory data.path."""
     arrays = tfds.load_arrays(config.dataset, config.path, config.split)
     return to_image_data(config, *arrays, image_size, channels)
 
@@ -125,7 +125,7 @@ def load_stacked_mnist(config, image_size, channels):
 def load_folder(config, image_size, channels):
     """Load the images in the folder data.path.
 
-    Labels come from labels.csv or from the sub-folders, see `image_folder.list_labeled_images`.
+    Labels come from labels.csv or from the subfolders, see `image_folder.list_labeled_images`.
     """
     paths, labels, classes = image_folder.list_labeled_images(config.path)
     paths = paths[: config.limit or None]
@@ -187,7 +187,7 @@ def load_images(config, image_size, channels):
         `ImageData`.
 
     Raises:
-        UserError: The data set is unknown, or has no image that can be read.
+        UserError: The dataset is unknown, or has no image that can be read.
     """
     check_choice("data.dataset", config.dataset, DATASETS)
     check_choice("data.split", config.split, ("train", "test"))
@@ -195,8 +195,9 @@ def load_images(config, image_size, channels):
     if config.binarize == "static":
         if data.images is None:
             raise UserError(
-                "data.binarize=static needs the images in memory: "
-                "raise data.cache_gb or use data.binarize=resampled."
+                "data.binarize=static needs the images in memory, "
+                f"got data.cache_gb={config.cache_gb}. "
+                "Increase data.cache_gb or use data.binarize=resampled."
             )
         data.images = transforms.binarize(data.images, config.binarize_seed)
     return data
@@ -252,7 +253,7 @@ LOADERS = {  # ModelConfig.data_kind: function (config, model) -> LoadedData
     "domains": functools.partial(domains.load_domains, kind="domains"),
 }
 EVALUATION_CONFIGS = {  # ModelConfig.data_kind: function (config, model, split) -> DataConfig
-    "images": lambda config, model, split: config,  # most of these data sets have no test split
+    "images": lambda config, model, split: config,  # most of these datasets have no test split
     "pairs": resize_to_crop,
     "domains": resize_to_crop,
 }

@@ -85,7 +85,7 @@ class Domains(LoadedData):
     """Images of two domains: one source of pairs, or one source for each domain.
 
     Attributes:
-        name: name of the data set.
+        name: name of the dataset.
         sources: one `CachedItems` of pairs (x, y), or two of (x,) and (y,).
         channels: numbers of channels of x and of y.
         size: side of a crop in pixels; 0: images keep their sizes.
@@ -126,9 +126,9 @@ class Domains(LoadedData):
         return tuple(crop_and_flip(image, self.size, (0.5, 0.5, 1.0)) for image in images)
 
     def batch_loader(self, config, batch_size, labels):
-        """See `LoadedData.batch_loader`: batches of pairs (x, y), and no labels.
+        """Return a function that loads batches of pairs (x, y); see `LoadedData.batch_loader`.
 
-        x and y are float32 (batch_size, s, s, c) in [-1, 1].
+        There are no labels. x and y are float32 (batch_size, s, s, c) in [-1, 1].
         """
 
         def crop_and_stack(indices, draws):  # NumPy arrays (n, sources) and (n, sources, 3)
@@ -156,7 +156,7 @@ class Domains(LoadedData):
 
 
 def load_domains(config, model, kind):
-    """Load the images of a data set of two domains.
+    """Load the images of a dataset of two domains.
 
     Args:
         config: a `DataConfig`.
@@ -167,19 +167,19 @@ def load_domains(config, model, kind):
         `Domains`.
 
     Raises:
-        UserError: if the data set is unknown, the settings do not fit it, or no image can be read.
+        UserError: if the dataset is unknown, the settings do not fit it, or no image can be read.
     """
     check_data_config(config, model, kind)
     channels = (model.x_channels, model.y_channels)
     load_size = config.load_size or round(model.image_size * LOAD_SCALE)
-    fit = Resize(config.preprocess, config.resize, load_size, model.image_size, model.multiple)
+    resizer = Resize(config.preprocess, config.resize, load_size, model.image_size, model.multiple)
     dataset = "cycle_gan/" if config.dataset.startswith("cycle_gan/") else config.dataset
     if dataset not in LOADERS:
         raise UserError(
-            "translation needs a data set of two domains: facades_synthetic, photographs, folder "
+            "translation needs a dataset of two domains: facades_synthetic, photographs, folder "
             f"or cycle_gan/..., got data.dataset={config.dataset!r}."
         )
-    sources = LOADERS[dataset](config, fit, channels, kind)
+    sources = LOADERS[dataset](config, resizer, channels, kind)
     size = model.image_size if config.preprocess.endswith("crop") else 0
     return Domains(config.dataset, sources, channels, size)
 
@@ -247,10 +247,10 @@ class Resize:
 
     def __call__(self, *images):
         """Resize images of one size to one size."""
-        height, width = self.target(*images[0].shape[:2])
+        height, width = self.target_size(*images[0].shape[:2])
         return tuple(resize(image, height, width, self.method) for image in images)
 
-    def target(self, height, width):
+    def target_size(self, height, width):
         """Return the (height, width) that an image is resized to."""
         if self.mode == "resize_and_crop":
             return self.load_size, self.load_size
@@ -282,10 +282,10 @@ def crop_and_flip(image, size, draws):
     return image[:, ::-1] if draws[2] < 0.5 else image
 
 
-# --- Sources. Each function returns the list of `CachedItems` of a data set: one of pairs, or two.
+# --- Sources. Each function returns the list of `CachedItems` of a dataset: one of pairs, or two.
 
 
-def facade_items(config, fit, channels, kind):
+def facade_items(config, resizer, channels, kind):
     """Draw synthetic facades: x is the label map, y the photograph.
 
     Unpaired training images show different facades in the two domains. Test images show the same.
@@ -298,7 +298,7 @@ def facade_items(config, fit, channels, kind):
     train, seed = config.split == "train", SPLIT_SEEDS[config.split]
     count = config.limit or (NUM_FACADES if train else NUM_TEST_FACADES)
     count = count if train else min(count, NUM_TEST_FACADES)
-    size = fit.target(fit.load_size, fit.load_size)[0]
+    size = resizer.target_size(resizer.load_size, resizer.load_size)[0]
 
     def pair(index):
         return swap_for_direction(facades.pair(index, size, seed=seed), config.direction)
@@ -312,7 +312,7 @@ def facade_items(config, fit, channels, kind):
     ]
 
 
-def photograph_items(config, fit, channels, kind):
+def photograph_items(config, resizer, channels, kind):
     """Draw crops of the built-in photographs (x) and random styles (y), for AdaIN."""
     if channels != (3, 3) or kind != "domains":
         raise UserError(
@@ -320,14 +320,14 @@ def photograph_items(config, fit, channels, kind):
             f"got x_channels={channels[0]}, y_channels={channels[1]} for {kind}."
         )
     seed, count = SPLIT_SEEDS[config.split], config.limit or NUM_CROPS
-    size = fit.target(fit.load_size, fit.load_size)[0]
+    size = resizer.target_size(resizer.load_size, resizer.load_size)[0]
     return [
         unpaired_items(range(count), lambda i, draw=draw: (draw(i, size, seed),), config)
         for draw in (builtin_images.photograph_crop, builtin_images.random_style)
     ]
 
 
-def folder_items(config, fit, channels, kind):
+def folder_items(config, resizer, channels, kind):
     """Load image files from folders; see `find_folders`.
 
     Pairs are, in this order: A derived from B if data.derive is set; the files of equal name if
@@ -344,7 +344,7 @@ def folder_items(config, fit, channels, kind):
         sources = []
         for listing, num_channels in zip(listings, (channels_a, channels_b), strict=True):
             _, files, has_test = listing
-            decode = functools.partial(read_unpaired, num_channels=num_channels, fit=fit)
+            decode = functools.partial(read_unpaired, num_channels=num_channels, resizer=resizer)
             sources.append(unpaired_items(hold_out(files, has_test, config), decode, config))
         return swap_for_direction(sources, config.direction)
 
@@ -360,13 +360,13 @@ def folder_items(config, fit, channels, kind):
     entries = hold_out(entries, any(has_test for *_, has_test in listings), config)
 
     def decode(entry):
-        pair = read(entry, channels_a, channels_b, fit)
+        pair = read(entry, channels_a, channels_b, resizer)
         return swap_for_direction(pair, config.direction)
 
     return [CachedItems(name, entries, decode, config.cache_gb)]
 
 
-def tfds_items(config, fit, channels, kind):
+def tfds_items(config, resizer, channels, kind):
     """Load the unpaired domains of cycle_gan of tensorflow-datasets."""
     if kind == "pairs":
         raise UserError(
@@ -385,7 +385,7 @@ def tfds_items(config, fit, channels, kind):
         images = tfds.load_domain(config.dataset, config.path, split)[: config.limit or None]
 
         def decode(image, num_channels=num_channels):
-            return fit(convert_channels(image, num_channels))
+            return resizer(convert_channels(image, num_channels))
 
         sources.append(unpaired_items(images, decode, config))
     return swap_for_direction(sources, config.direction)
@@ -395,12 +395,12 @@ LOADERS = {
     "facades_synthetic": facade_items,
     "photographs": photograph_items,
     "folder": folder_items,
-    "cycle_gan/": tfds_items,  # followed by the name of a data set
+    "cycle_gan/": tfds_items,  # followed by the name of a dataset
 }
 
 
 def unpaired_items(entries, decode, config):
-    """Return `CachedItems` of one of two domains, which share the cache."""
+    """Return the `CachedItems` of one domain, with half of data.cache_gb."""
     return CachedItems("unpaired images", entries, decode, config.cache_gb / 2)
 
 
@@ -459,7 +459,7 @@ def existing_folder(field, folder):
 
 
 def with_test_folders(folder):
-    """Return the folder of training images, `folder` or its train, and possible test folders."""
+    """Return the folder of training images, FOLDER/train if it exists, and the test folders."""
     train = folder / "train" if (folder / "train").is_dir() else folder
     return train, [folder / test for test in TEST_FOLDERS]
 
@@ -483,7 +483,9 @@ def list_domain_images(folder, test_folders, config):
         if set(test_folders).isdisjoint(path.parents)
     ]
     if not files:
-        raise UserError(f"{folder} has no training images: all its images are test images.")
+        raise UserError(
+            f"{folder} must have training images, got only test images. Add training images."
+        )
     return folder, files, test is not None
 
 
@@ -507,8 +509,8 @@ def match_by_name(folder_a, files_a, folder_b, files_b):
     ]
     if not pairs:
         raise UserError(
-            f"{folder_a} and {folder_b} have no pairs: no file names are equal, "
-            f"got {names[0]} as the first name."
+            f"the files of a pair must have equal names, got none in {folder_a} and {folder_b} "
+            f"(first name: {names[0]})."
         )
     unmatched = sorted(set(names) ^ set(partners))
     if unmatched:
@@ -542,31 +544,31 @@ def hold_out(entries, has_test, config):
     return entries[: config.limit or None]
 
 
-def read_unpaired(path, num_channels, fit):
-    return fit(image_folder.read_image(path, num_channels))
+def read_unpaired(path, num_channels, resizer):
+    return resizer(image_folder.read_image(path, num_channels))
 
 
-def read_derived_pair(path, channels_a, channels_b, fit, method):
+def read_derived_pair(path, channels_a, channels_b, resizer, method):
     # Resize first: edges and gray values are those at the model's resolution.
-    (photo,) = fit(image_folder.read_image(path, channels_b))
+    (photo,) = resizer(image_folder.read_image(path, channels_b))
     return derive(photo, method, channels_a), photo
 
 
-def read_pair_of_files(paths, channels_a, channels_b, fit):
+def read_pair_of_files(paths, channels_a, channels_b, resizer):
     a = image_folder.read_image(paths[0], channels_a)
     b = image_folder.read_image(paths[1], channels_b)
     if a.shape[:2] != b.shape[:2]:
         raise ValueError(f"{a.shape[1]}x{a.shape[0]}, but {paths[1]} is {b.shape[1]}x{b.shape[0]}")
-    return fit(a, b)
+    return resizer(a, b)
 
 
-def read_pair_side_by_side(path, channels_a, channels_b, fit):
+def read_pair_side_by_side(path, channels_a, channels_b, resizer):
     a = image_folder.read_image(path, channels_a)
     b = image_folder.read_image(path, channels_b) if channels_b != channels_a else a
     middle, remainder = divmod(a.shape[1], 2)
     if remainder:
         raise ValueError(f"side by side needs an even width, got {a.shape[1]}x{a.shape[0]}")
-    return fit(a[:, :middle], b[:, middle:])
+    return resizer(a[:, :middle], b[:, middle:])
 
 
 def convert_channels(image, channels):

@@ -21,7 +21,7 @@ MODES_WITH_ALPHA = ("LA", "PA", "RGBA", "RGBa", "La")
 
 
 def list_images(folder, suffixes=(*SUFFIXES, ".npy")):
-    """List the image files in a folder and its sub-folders, sorted by name.
+    """List the image files in a folder and its subfolders, sorted by name.
 
     Raises:
         UserError: The folder has no image file.
@@ -42,7 +42,7 @@ def list_labeled_images(folder):
     """List the image files of a folder sorted by name, with their labels.
 
     Args:
-        folder: A directory. Images in sub-folders of any depth are labeled by the first sub-folder.
+        folder: A directory. Images in subfolders of any depth are labeled by the first subfolder.
             A file labels.csv instead gives every image a vector of numbers: its first column is the
             path within the folder, the other columns are the numbers.
 

@@ -18,10 +18,10 @@ SOURCE_STRIDE = 0x9E3779B1  # between the seeds of the sources' orders
 
 
 class LoadedData(abc.ABC):
-    """The images of a data set, in memory or decoded on demand: what training and evaluation use.
+    """The images of a dataset, in memory or decoded on demand: what training and evaluation use.
 
     Attributes:
-        name: The data set's name.
+        name: The dataset's name.
         labels: int64 (n,), float32 (n, k) for vectors, or None.
         classes: Names of the classes, or of the vectors' entries.
     """

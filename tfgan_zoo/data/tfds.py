@@ -1,4 +1,4 @@
-"""Data sets of tensorflow-datasets: read, downloaded, or prepared from the original files."""
+"""Datasets of tensorflow-datasets: read, downloaded, or prepared from the original files."""
 
 import contextlib
 import logging
@@ -46,7 +46,7 @@ def import_tfds():
 
 
 def load_arrays(name, data_dir, split):
-    """Load a split of a labeled data set.
+    """Load a split of a labeled dataset.
 
     Args:
         name: mnist, fashion_mnist or cifar10.
@@ -57,7 +57,7 @@ def load_arrays(name, data_dir, split):
         (uint8 images (n, h, w, c), int64 labels (n,), class names).
 
     Raises:
-        UserError: The data set is not prepared and cannot be downloaded, or it is damaged.
+        UserError: The dataset is not prepared and cannot be downloaded, or it is damaged.
     """
     library = import_tfds()
     files = ", ".join(ORIGINAL_FILES[name])
@@ -73,7 +73,7 @@ def load_arrays(name, data_dir, split):
 
 
 def load_domain(name, data_dir, split):
-    """Load one domain of an unpaired data set.
+    """Load one domain of an unpaired dataset.
 
     Args:
         name: cycle_gan/horse2zebra, or another configuration of cycle_gan.
@@ -84,7 +84,7 @@ def load_domain(name, data_dir, split):
         A list of uint8 images (h, w, 3), always in the same order.
 
     Raises:
-        UserError: The name is unknown, the data set is not prepared and cannot be downloaded, or it
+        UserError: The name is unknown, the dataset is not prepared and cannot be downloaded, or it
             is damaged.
     """
     library = import_tfds()
@@ -109,11 +109,14 @@ def check_count(source, count, split_info):
     """Raise `UserError` unless a split is complete and not empty."""
     expected = split_info.num_examples if split_info else 0
     if not count or count != expected:
-        raise UserError(f"{source} is damaged: {expected or 'some'} images expected, got {count}.")
+        raise UserError(
+            f"{source} is damaged: it must have {expected or 'any'} images, got {count}. "
+            "Prepare the dataset again."
+        )
 
 
 def build_dataset(library, name, data_dir, host, alternative):
-    """Return the builder of a data set, downloaded if it is not prepared yet.
+    """Return the builder of a dataset, downloaded if it is not prepared yet.
 
     Args:
         library: `import_tfds()`.
@@ -123,7 +126,7 @@ def build_dataset(library, name, data_dir, host, alternative):
         alternative: What to do without a network connection, for the error message.
 
     Raises:
-        UserError: The data set cannot be downloaded.
+        UserError: The dataset cannot be downloaded.
     """
     builder = library.builder(name, data_dir=data_dir or None)
     if builder.data_path.exists():
@@ -143,9 +146,9 @@ def build_dataset(library, name, data_dir, host, alternative):
 
 
 def prepare(name, source, data_dir=""):
-    """Prepare a data set from its original files, without a network connection.
+    """Prepare a dataset from its original files, without a network connection.
 
-    The files pass through the manual folder of tensorflow-datasets.
+    `source` is passed to tensorflow-datasets as its manual folder.
 
     Args:
         name: mnist, fashion_mnist or cifar10.

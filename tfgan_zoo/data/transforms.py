@@ -57,7 +57,7 @@ def crop_and_resize(images, size, channels):
     """
     if images.shape[-1] not in (1, 3) or channels not in (1, 3):
         raise UserError(
-            "images of data sets must have 1 or 3 channels, "
+            "images of datasets must have 1 or 3 channels, "
             f"got {images.shape[-1]} and model.channels={channels}."
         )
     height, width = images.shape[-3], images.shape[-2]

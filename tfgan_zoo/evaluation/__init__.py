@@ -38,7 +38,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     samples: int = 10_000,
     seed: int = 0,
-    network: str = "auto",
+    features: str = "auto",
     importance_samples: int = 200,
     output: str | os.PathLike | None = None,
 ) -> dict:
@@ -51,14 +51,15 @@ def evaluate(
         metrics: list of metrics, see `metric_names`; None: all that apply.
         samples: number of generated images, or the maximum number of test images.
         seed: decides the noise, the labels and every random choice.
-        network: feature network of the metrics: "auto", "digits", "inception" or the path of a
-            Keras model; for style, see `features.vgg.load_perceptual_network`.
+        features: feature extractor of the metrics. Generation: "digits", "inception" or the path
+            of a Keras model; "auto": digits for datasets of digits, otherwise inception.
+            Stylization: see `features.vgg.load_perceptual_network`; "auto": that of the model.
         importance_samples: draws of z per image for the likelihood.
         output: folder for the JSON file and the image of the nearest training images; None:
             RUN/evaluation, or evaluation/NAME for a source that is not a run directory.
 
     Returns:
-        A dict: preset, weights_sha256, step, settings, warnings, and scores
+        A dict: task, preset, weights_sha256, step, settings, warnings, and scores
         `{name: {value, real_reference, baselines, details}}`. The JSON file contains the same, and
         the scores that were computed earlier with the same settings.
 
@@ -76,16 +77,19 @@ def evaluate(
     if experiment is None:
         if EVALUATORS[model.task].needs_experiment:
             raise UserError(
-                "an exported model of images needs its experiment.json in the same folder, "
-                f"got {str(source)!r}."
+                "evaluation of this model needs experiment.json in the folder of the SavedModel, "
+                f"got {str(source)!r}. Copy it from the run directory."
             )
         if not any(override.startswith("data.dataset=") for override in overrides):
-            raise UserError(f"{source} does not contain its data set's name: add data.dataset=...")
+            raise UserError(
+                f"the dataset of this model is not known, got {str(source)!r}. "
+                "Add data.dataset=NAME."
+            )
         experiment = Experiment("", "", None)
     experiment = experiment.override(*overrides)
 
     # Compute the scores.
-    options = EvaluationOptions(samples, seed, network, importance_samples)
+    options = EvaluationOptions(samples, seed, features, importance_samples)
     evaluator = EVALUATORS[model.task].create(experiment, model, options)
     names = evaluator.names(model, metrics)
     record = {
@@ -105,6 +109,7 @@ def evaluate(
     # Store them with earlier scores of the same settings.
     file = folder / f"{stem}.json"
     earlier = json.loads(file.read_text(encoding="utf-8"))["scores"] if file.is_file() else {}
+    record = {"task": model.task, **record}
     stored = {**record, "scores": {**earlier, **scores}}
     write_text(file, json.dumps(stored, indent=2, allow_nan=False))
     return {**record, "scores": scores}
@@ -136,7 +141,7 @@ def metric_names(task):
 # --- select the best epoch of a run
 
 
-def better_direction(score, names, task="generate"):
+def better_value(score, names, task="generate"):
     """Return whether "lower" or "higher" values of a score are better.
 
     Args:
@@ -147,9 +152,9 @@ def better_direction(score, names, task="generate"):
     Raises:
         UserError: none of these metrics gives the score.
     """
-    directions = EVALUATORS[task].directions(names)
-    check_choice("score", score, directions)
-    return directions[score]
+    better = EVALUATORS[task].better(names)
+    check_choice("score", score, better)
+    return better[score]
 
 
 def run_metrics(experiment):
@@ -161,8 +166,8 @@ def run_metrics(experiment):
 def best_score(experiment):
     """Return (column of metrics.csv that selects the best epoch, True if lower is better)."""
     best = experiment.train.best
-    direction = better_direction(best, run_metrics(experiment), experiment.task)
-    return f"eval_{best}", direction == "lower"
+    better = better_value(best, run_metrics(experiment), experiment.task)
+    return f"eval_{best}", better == "lower"
 
 
 def check_evaluation(experiment):

@@ -14,16 +14,19 @@ class EvaluationOptions:
 
     samples: int = 10_000  # number of generated images, or at most this many test images
     seed: int = 0  # decides the noise, the labels and every random choice
-    network: str = "auto"  # feature network of the metrics: a name or the path of a Keras model
+    features: str = "auto"  # feature extractor of the metrics: a name or the path of a Keras model
     importance_samples: int = 200  # draws of z per image for the likelihood
     validate: bool = False  # for selecting an epoch: validation images if any, and no baselines
 
 
 class Evaluator(abc.ABC):
-    """Metrics on the held-out images of one experiment, for any number of models.
+    """Metrics with the data of one experiment, for any number of models.
 
-    Most metrics give one score of the same name. `score_names` says which scores a metric gives if
-    there are more of them, such as one for each direction of a translation.
+    Models are compared with test images. Models that generate images from a dataset without a test
+    split are compared with training images.
+
+    A metric has one score of the same name, unless `score_names` returns others, such as one for
+    each direction of a translation.
     """
 
     metrics: typing.ClassVar[dict]  # {metric: "lower" or "higher" is better; None: neither}
@@ -63,7 +66,7 @@ class Evaluator(abc.ABC):
 
     @abc.abstractmethod
     def settings(self, names):
-        """Return what the values of these metrics depend on, as a dict for JSON."""
+        """Return the settings that determine the scores, as a dict for JSON."""
 
     def score_names(self, model, names):
         """Return the names of the scores that `measure` computes for these metrics."""
@@ -74,7 +77,7 @@ class Evaluator(abc.ABC):
         return []
 
     @classmethod
-    def directions(cls, names):
+    def better(cls, names):
         """Return `{score: "lower" or "higher"}` of the scores that can select the best epoch."""
         return {name: cls.metrics[name] for name in names if cls.metrics[name]}
 

@@ -37,7 +37,7 @@ NUM_NEIGHBORS = 5  # k of precision, recall, density and coverage
 MEMORIZATION_SAMPLES = 1000  # images whose nearest training image is searched
 MEMORIZATION_COLUMNS = 16  # pairs in the image of the nearest training images
 LIKELIHOOD_BATCH_SIZE = 100
-DIGIT_SETS = ("digits", "mnist", "stacked_mnist")  # data sets of the packaged digit classifier
+DIGIT_DATASETS = ("digits", "mnist", "stacked_mnist")  # datasets of the packaged digit classifier
 
 
 class Activations(typing.NamedTuple):
@@ -61,20 +61,23 @@ class MetricInputs(typing.NamedTuple):
 
 def frechet_metric(evaluator, inputs):
     """Compute the Frechet distance of the features."""
-    real, other_real = evaluator.real.features, evaluator.other_real.features
-    value = frechet.frechet_distance(real, inputs.activations.features)
-    return {"frechet_distance": Score(value, frechet.frechet_distance(real, other_real))}
+    value, real_reference = (
+        frechet.frechet_distance(evaluator.reference_activations.features, activations.features)
+        for activations in (inputs.activations, evaluator.real_reference_activations)
+    )
+    return {"frechet_distance": Score(value, real_reference)}
 
 
 def kernel_metric(evaluator, inputs):
     """Compute the kernel distance of the features."""
-    real, seed = evaluator.real.features, evaluator.seed
-    value, error = kernel.kernel_distance(real, inputs.activations.features, seed=seed)
-    reference, reference_error = kernel.kernel_distance(
-        real, evaluator.other_real.features, seed=seed
+    (value, error), (real_reference, real_reference_error) = (
+        kernel.kernel_distance(
+            evaluator.reference_activations.features, activations.features, seed=evaluator.seed
+        )
+        for activations in (inputs.activations, evaluator.real_reference_activations)
     )
-    details = {"standard_error": error, "real_reference_standard_error": reference_error}
-    return {"kernel_distance": Score(value, reference, details=details)}
+    details = {"standard_error": error, "real_reference_standard_error": real_reference_error}
+    return {"kernel_distance": Score(value, real_reference, details=details)}
 
 
 def classifier_score_metric(evaluator, inputs):
@@ -84,7 +87,9 @@ def classifier_score_metric(evaluator, inputs):
         value, deviation = classifier_score(
             inputs.activations.probabilities, splits, evaluator.seed
         )
-        reference, _ = classifier_score(evaluator.real.probabilities, splits, evaluator.seed)
+        reference, _ = classifier_score(
+            evaluator.reference_activations.probabilities, splits, evaluator.seed
+        )
         details = {"splits": splits, **({"standard_deviation": deviation} if splits > 1 else {})}
         scores[name] = Score(value, reference, details=details)
     return scores
@@ -94,9 +99,9 @@ def precision_recall_metric(evaluator, inputs):
     """Compute precision, recall, density and coverage of the features."""
     values, references = (
         neighbors.precision_recall_density_coverage(
-            evaluator.real.features, activations.features, NUM_NEIGHBORS
+            evaluator.reference_activations.features, activations.features, NUM_NEIGHBORS
         )
-        for activations in (inputs.activations, evaluator.other_real)
+        for activations in (inputs.activations, evaluator.real_reference_activations)
     )
     details = {"k": NUM_NEIGHBORS, "inside": "<="}
     return {name: Score(values[name], references[name], details=details) for name in values}
@@ -108,52 +113,54 @@ def classes_metric(evaluator, inputs):
     One is added to the count of each class of the real images, so that the divergence is finite.
     """
     count = evaluator.network.classes
-    generated, other_real = (
+    generated, real_reference = (
         classes.class_histogram(activations.probabilities.argmax(axis=1), count)
-        for activations in (inputs.activations, evaluator.other_real)
+        for activations in (inputs.activations, evaluator.real_reference_activations)
     )
-    predicted = np.concatenate([evaluator.real.probabilities.argmax(axis=1), np.arange(count)])
+    predicted = np.concatenate(
+        [evaluator.reference_activations.probabilities.argmax(axis=1), np.arange(count)]
+    )
     real = classes.class_histogram(predicted, count)
     present = real > 1 / len(predicted)
     return {
         "class_kl": Score(
             classes.kl_divergence(generated, real),
-            classes.kl_divergence(other_real, real),
+            classes.kl_divergence(real_reference, real),
             details={"generated": generated.tolist(), "real": real.tolist()},
         ),
         "missing_classes": Score(
-            int(np.sum((generated == 0) & present)), int(np.sum((other_real == 0) & present))
+            int(np.sum((generated == 0) & present)), int(np.sum((real_reference == 0) & present))
         ),
     }
 
 
 def label_accuracy_metric(evaluator, inputs):
     """Compute the fraction of images whose predicted class is the requested label."""
-    labels = evaluator.reference.labels
+    labels = evaluator.reference_images.labels
     requested = np.resize(labels, evaluator.samples)
     value = classes.label_accuracy(inputs.activations.probabilities, requested)
-    reference = classes.label_accuracy(evaluator.real.probabilities, labels)
+    reference = classes.label_accuracy(evaluator.reference_activations.probabilities, labels)
     return {"label_accuracy": Score(value, reference)}
 
 
 def modes_metric(evaluator, inputs):
     """Count the combinations of stacked digits."""
     generated = modes.stacked_modes(inputs.activations.digits)
-    other_real = modes.stacked_modes(evaluator.other_real.digits)
+    real_reference = modes.stacked_modes(evaluator.real_reference_activations.digits)
     return {
-        "modes": Score(generated["modes"], other_real["modes"], details={"of": 1000}),
-        "modes_kl": Score(generated["kl"], other_real["kl"]),
+        "modes": Score(generated["modes"], real_reference["modes"], details={"of": 1000}),
+        "modes_kl": Score(generated["kl"], real_reference["kl"]),
     }
 
 
 def memorization_metric(evaluator, inputs):
     """Compare the distances to the nearest training image with those of real images.
 
-    The real images are held-out images, or training images if the data set has no test split.
+    The real images are held-out images, or training images if the dataset has no test split.
     """
     training = evaluator.training.images
     if evaluator.held_out is not None:
-        real_images, skip_self = evaluator.reference.images, False
+        real_images, skip_self = evaluator.reference_images.images, False
         description = "held-out images"
     else:
         real_images, skip_self = training, True
@@ -181,9 +188,9 @@ def memorization_metric(evaluator, inputs):
 
 def reconstruction_metric(evaluator, inputs):
     """Compare the reference images with their reconstructions."""
-    model, labels = inputs.model, evaluator.reference.labels
+    model, labels = inputs.model, evaluator.reference_images.labels
     psnr, ssim = [], []
-    for i, images in enumerate(image_batches(evaluator.reference.images)):
+    for i, images in enumerate(image_batches(evaluator.reference_images.images)):
         batch_labels = labels[i * BATCH_SIZE :][: len(images)] if model.classes else None
         reconstructions = model.reconstruct(images, batch_labels)
         psnr.extend(np.minimum(similarity.psnr(images, reconstructions), similarity.MAX_PSNR))
@@ -200,13 +207,15 @@ def likelihood_metric(evaluator, inputs):
 
     All are means over the images, in nats.
     """
-    model, images = inputs.model, evaluator.reference.images
+    model, images = inputs.model, evaluator.reference_images.images
     if model.config.likelihood == "bernoulli":
         # Binarize the whole set, so that an image's binarization does not depend on the selection.
         data = evaluator.held_out if evaluator.held_out is not None else evaluator.training
         binarized = transforms.binarize(data.images, evaluator.config.binarize_seed)
         images = binarized[evaluator.reference_index]
-    condition = model.condition(evaluator.reference.labels if model.classes else None, len(images))
+    condition = model.condition(
+        evaluator.reference_images.labels if model.classes else None, len(images)
+    )
     densities = tf.function(model.densities)
     columns = []
     for i in range(0, len(images), LIKELIHOOD_BATCH_SIZE):
@@ -252,7 +261,7 @@ def lacks_data_classifier(evaluator, model):
 
 
 def lacks_labels(evaluator, model):
-    real_labels = evaluator.reference.labels
+    real_labels = evaluator.reference_images.labels
     if not model.classes or real_labels is None or real_labels.ndim > 1:
         return "a conditional model, and images with one class each"
     return lacks_data_classifier(evaluator, model)
@@ -281,7 +290,7 @@ class MetricGroup:
 
     compute: typing.Callable  # (evaluator, inputs) -> {metric: Score}
     requirement: typing.Callable  # (evaluator, model) -> what is missing, or None
-    directions: dict  # {metric: "lower" or "higher" is better; None: no epoch is selected by it}
+    better: dict  # {metric: "lower" or "higher" is better; None: no epoch is selected by it}
     uses_features: bool = True  # whether it needs the activations of generated images
 
 
@@ -329,15 +338,16 @@ GROUPS = (
     ),
     LIKELIHOOD,
 )
-METRICS = {name: group for group in GROUPS for name in group.directions}
+METRICS = {name: group for group in GROUPS for name in group.better}
 
 
 class GenerationEvaluator(Evaluator):
     """Evaluator for models that generate images from noise.
 
-    The reference images are from the test split if the data set has one. The same number of
-    training images is compared with them for the real reference. Without a test split, the
-    reference images and those for the real reference are disjoint halves of the images.
+    The reference images are from the test split if the dataset has one. The same number of
+    training images is compared with them for the real reference of distances. Without a test split,
+    the two sets are disjoint halves of the training images. The real references of the classifier
+    score and of the label accuracy are the scores of the reference images themselves.
 
     Args:
         config: a `DataConfig`. Its augmentation is ignored. Its binarization is used for
@@ -346,15 +356,15 @@ class GenerationEvaluator(Evaluator):
         channels: channels of the model's images.
         samples: number of generated images, and maximum number of reference images.
         seed: decides the noise, the labels and every random choice.
-        network: name or path for `load_metric_network`; "auto": digits for data sets of digits,
-            inception otherwise.
+        features: name or path for `load_metric_network`; "auto": digits for datasets of digits,
+            otherwise inception.
         importance_samples: draws of z per image for the likelihood.
 
     Raises:
         UserError: no data, no such feature network, or too few samples.
     """
 
-    metrics: typing.ClassVar = {name: group.directions[name] for name, group in METRICS.items()}
+    metrics: typing.ClassVar = {name: group.better[name] for name, group in METRICS.items()}
     needs_experiment = False
 
     @classmethod
@@ -366,7 +376,7 @@ class GenerationEvaluator(Evaluator):
             channels,
             options.samples,
             options.seed,
-            options.network,
+            options.features,
             options.importance_samples,
         )
 
@@ -377,7 +387,7 @@ class GenerationEvaluator(Evaluator):
         channels,
         samples=10_000,
         seed=0,
-        network="auto",
+        features="auto",
         importance_samples=200,
     ):
         check_at_least(50, samples=samples)
@@ -385,31 +395,31 @@ class GenerationEvaluator(Evaluator):
         check_at_least(1, importance_samples=importance_samples)
         if config.split != "train":
             raise UserError(
-                "the test images must be images that the model was not trained on, "
-                f"got data.split={config.split!r}."
+                "data.split must be train, because evaluation uses the test split, "
+                f"got {config.split!r}. Leave out data.split."
             )
         self.config, self.samples, self.seed = config, samples, seed
         self.importance_samples = importance_samples
-        default = "digits" if config.dataset in DIGIT_SETS else "inception"
-        self.network_name = default if network == "auto" else network
+        default = "digits" if config.dataset in DIGIT_DATASETS else "inception"
+        self.network_name = default if features == "auto" else features
 
         # Split the images into the reference images and those for the real reference.
         config = dataclasses.replace(config, binarize="none")
         self.training = load_in_memory(config, image_size, channels)
-        generator = np.random.default_rng(seed)
-        order = generator.permutation(len(self.training))
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(len(self.training))
         if config.dataset in WITH_TEST_SPLIT:
             self.split = "test"
             test = dataclasses.replace(config, split="test", limit=0)
             self.held_out = load_in_memory(test, image_size, channels)
-            self.reference_index = generator.permutation(len(self.held_out))[:samples]
-            self.reference = select(self.held_out, self.reference_index)
-            self.other = select(self.training, order[:samples])
+            self.reference_index = rng.permutation(len(self.held_out))[:samples]
+            self.reference_images = select(self.held_out, self.reference_index)
+            self.real_reference_images = select(self.training, order[:samples])
         else:
             self.split, self.held_out, half = "train, halved", None, len(order) // 2
             self.reference_index = order[:half][:samples]
-            self.reference = select(self.training, self.reference_index)
-            self.other = select(self.training, order[half:][:samples])
+            self.reference_images = select(self.training, self.reference_index)
+            self.real_reference_images = select(self.training, order[half:][:samples])
 
     @functools.cached_property
     def network(self):
@@ -417,20 +427,20 @@ class GenerationEvaluator(Evaluator):
         return load_metric_network(self.network_name)
 
     @functools.cached_property
-    def real(self):
+    def reference_activations(self):
         """Activations of the reference images."""
-        return self.compute_activations(image_batches(self.reference.images))
+        return self.compute_activations(image_batches(self.reference_images.images))
 
     @functools.cached_property
-    def other_real(self):
-        """Activations of the real images that the real reference is computed from."""
-        return self.compute_activations(image_batches(self.other.images))
+    def real_reference_activations(self):
+        """Activations of the real images for the real reference of the distances."""
+        return self.compute_activations(image_batches(self.real_reference_images.images))
 
     @property
     def predicts_labels(self):
         """True if the classes of the feature network are those of the data."""
         if self.network_name == "digits":
-            return self.config.dataset in DIGIT_SETS
+            return self.config.dataset in DIGIT_DATASETS
         return self.network.classes == len(self.training.classes) > 0
 
     @property
@@ -467,7 +477,7 @@ class GenerationEvaluator(Evaluator):
         """
         if not model.classes:
             return None
-        labels = self.reference.labels
+        labels = self.reference_images.labels
         if labels is None:
             labels = np.arange(model.classes)
         return np.resize(labels, (self.samples, *labels.shape[1:]))
@@ -489,11 +499,13 @@ class GenerationEvaluator(Evaluator):
             check_choice("metric", name, METRICS)
             missing = METRICS[name].requirement(self, model)
             if missing:
-                raise UserError(f"the metric {name} needs {missing}.")
+                raise UserError(
+                    f"{name} needs {missing}. Leave it out, got metrics={','.join(requested)}."
+                )
         return list(requested)
 
     def measure(self, model, names, image_path=None):
-        groups = [group for group in GROUPS if group.directions.keys() & set(names)]
+        groups = [group for group in GROUPS if group.better.keys() & set(names)]
         activations = None
         if any(group.uses_features for group in groups):
             activations = self.compute_activations(self.generated(model))
@@ -506,11 +518,11 @@ class GenerationEvaluator(Evaluator):
     def settings(self, names):
         settings = {
             "data": self.training.name,
-            "images_sha256": images_sha256((self.reference.images, self.training.images)),
+            "images_sha256": images_sha256((self.reference_images.images, self.training.images)),
             "split": self.split,
             "n_generated": self.samples,
-            "n_reference": len(self.reference),
-            "n_real_reference": len(self.other),
+            "n_reference": len(self.reference_images),
+            "n_real_reference": len(self.real_reference_images),
             "seed": self.seed,
         }
         if any(METRICS[name].uses_features for name in names):
@@ -536,11 +548,14 @@ class GenerationEvaluator(Evaluator):
                 best = expected_for_perfect(self.samples, self.network.classes)
                 text += f", and the classifier score to be at most {best:.2f}"
             warnings.append(f"{text}. Published numbers use 10,000 or 50,000 samples.")
-        if len(self.reference) < self.samples or len(self.other) < self.samples:
+        if (
+            len(self.reference_images) < self.samples
+            or len(self.real_reference_images) < self.samples
+        ):
             warnings.append(
-                f"there are only {len(self.reference)} real images to compare with and "
-                f"{len(self.other)} for the real reference, for {self.samples} generated images: "
-                "both distances are higher than for equal numbers."
+                f"there are only {len(self.reference_images)} real images to compare with and "
+                f"{len(self.real_reference_images)} for the real reference, for {self.samples} "
+                "generated images: both distances are higher than for equal numbers."
             )
         return warnings
 

@@ -128,7 +128,7 @@ class StylizationEvaluator(Evaluator):
 
     @classmethod
     def create(cls, experiment, model, options):
-        return cls(experiment, options.samples, options.seed, options.network, options.validate)
+        return cls(experiment, options.samples, options.seed, options.features, options.validate)
 
     def __init__(self, experiment, samples=10_000, seed=0, extract_features="auto", validate=False):
         check_at_least(1, samples=samples)
@@ -169,7 +169,7 @@ class StylizationEvaluator(Evaluator):
         }
 
     def settings(self, names):
-        """Return what the values of the metrics depend on, as a dict for JSON."""
+        """Return the settings that determine the scores, as a dict for JSON."""
         images = (
             image for i in range(len(self.images)) for image in self.images.evaluation_images(i)
         )

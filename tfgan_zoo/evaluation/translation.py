@@ -89,10 +89,10 @@ class TranslationEvaluator(Evaluator):
         return cls(experiment, options.samples, options.seed, options.validate)
 
     @classmethod
-    def directions(cls, names):
+    def better(cls, names):
         return {
             name + suffix: better
-            for name, better in super().directions(names).items()
+            for name, better in super().better(names).items()
             for suffix in DIRECTION_SUFFIX.values()
         }
 
@@ -102,8 +102,8 @@ class TranslationEvaluator(Evaluator):
         config = experiment.data
         if config.split != "train":
             raise UserError(
-                "test images must be images that the model never saw, "
-                f"got data.split={config.split!r}. Leave out data.split."
+                "data.split must be train, because evaluation uses the test split, "
+                f"got {config.split!r}. Leave out data.split."
             )
         self.experiment, self.seed, self.validate = experiment, seed, validate
         split = "val" if validate else "test"
@@ -134,8 +134,8 @@ class TranslationEvaluator(Evaluator):
             applicable.append("cycle_l1")
         if not applicable:
             raise UserError(
-                "no metric applies: there are no true translations to compare with, and the model "
-                "has no inverse direction for cycle_l1. Evaluate on pairs."
+                "no metric applies: a model without an inverse direction needs true translations, "
+                f"got {self.test.description}. Evaluate on pairs."
             )
         for name in requested or []:
             check_choice("metric", name, applicable)
@@ -284,7 +284,7 @@ def source_and_target(direction):
 
 
 def evaluation_pairs(data, side):
-    """Yield every image of one side of `Domains` once, in its pair (x, y) of uint8 (h, w, c)."""
+    """Yield pairs (x, y) of uint8 (h, w, c), with every image of one side of `Domains` once."""
     # len(data) is that of the larger domain, which would repeat images of the smaller one.
     for i in range(len(data.sources[0 if data.paired else side])):
         yield tuple(
@@ -305,7 +305,9 @@ def mean_image(images):
 
 
 def color_table(pairs, levels=16):
-    """Return a function that maps each color to the mean color of the targets at the same pixels.
+    """Return a function that replaces each color by the mean color of its targets.
+
+    The targets of a color are the pixels at the same positions of the second images of the pairs.
 
     Args:
         pairs: iterable of uint8 images (h, w, c), (h, w, c').
@@ -331,14 +333,14 @@ def color_table(pairs, levels=16):
             [np.bincount(indices, channel.ravel(), num_colors) for channel in channels]
         )
     shape = (levels,) * image.shape[-1]
-    seen = np.flatnonzero(counts)
-    seen_colors = np.stack(np.unravel_index(seen, shape))
-    means = np.round(sums[:, seen] / counts[seen]).astype(np.uint8)
+    occupied = np.flatnonzero(counts)
+    table_colors = np.stack(np.unravel_index(occupied, shape))
+    means = np.round(sums[:, occupied] / counts[occupied]).astype(np.uint8)
 
     def translate(image):
         indices, inverse = np.unique(color_indices(image), return_inverse=True)
         nearest = [
-            np.argmin(np.sum((seen_colors - color[:, None]) ** 2, axis=0))
+            np.argmin(np.sum((table_colors - color[:, None]) ** 2, axis=0))
             for color in np.stack(np.unravel_index(indices, shape), 1)
         ]
         return means[:, nearest][:, inverse].T.reshape((*image.shape[:2], -1))

@@ -12,7 +12,7 @@ crops of the folders' images. The last tenth of every folder is held out for the
 printed at the end.
 
 The file of the package was trained in 9 min on 2 CPU cores, before the first weights had a seed.
-The images were 45 photographs and 135 paintings of CycleGAN's data sets. The teacher was the
+The images were 45 photographs and 135 paintings of CycleGAN's datasets. The teacher was the
 network of Wang et al. 2020 (Collaborative Distillation for Ultra-Resolution Universal Style
 Transfer, arXiv 2003.08436). On the 20 held-out images the squared errors are between 0.09
 (block3_conv1) and 0.22 (block5_conv1) of the variance.
@@ -163,7 +163,7 @@ def random_crops(image_arrays, part, steps, seed):
     """
     config = DataConfig(dataset="folder", flip=True, zoom=0.3, batch_size=BATCH_SIZE)
     tenths = [np.concatenate(np.array_split(images, 10)[part]) for images in image_arrays]
-    data = ImageData("pictures", np.concatenate(tenths), None, [], shape=(2 * SIZE, 2 * SIZE, 3))
+    data = ImageData("images", np.concatenate(tenths), None, [], shape=(2 * SIZE, 2 * SIZE, 3))
     random = tf.random.Generator.from_seed(seed)
 
     def crop(batch):

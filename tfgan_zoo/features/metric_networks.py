@@ -99,17 +99,17 @@ def load_metric_network(name):
         UserError: an unknown name, a missing or damaged file, or weights that cannot be downloaded.
     """
     if name == "digits":
-        return load_digits()
+        return load_digit_classifier()
     if name == "inception":
         return load_inception()
     if pathlib.Path(name).is_file():
-        return load_keras_file(pathlib.Path(name))
+        return load_metric_network_file(pathlib.Path(name))
     raise UserError(
         f"features must be digits, inception, or the path of a Keras model, got {name!r}."
     )
 
 
-def load_digits():
+def load_digit_classifier():
     sha256 = check_sha256(DIGITS_FILE, DIGITS_SHA256)
     network = keras.models.load_model(DIGITS_FILE, compile=False)
     return FeatureNetwork("digits: tfgan_zoo's MNIST classifier", sha256, network, 28, 1, 10)
@@ -128,27 +128,30 @@ def load_inception():
             )
     except Exception as error:  # of the network, the host or the disk
         raise UserError(
-            "The weights of InceptionV3 could not be downloaded: connect to the network once, put "
-            "Keras' file into ~/.keras/models, or choose other features (digits, or the path of a "
-            f"Keras model), got: {first_line(error)}"
+            "features=inception needs the weights of InceptionV3, which could not be downloaded "
+            f"({first_line(error)}). Connect to the network once, put Keras' file into "
+            "~/.keras/models, or choose other features: digits, or the path of a Keras model."
         ) from error
     both = keras.Model(network.input, [network.get_layer("avg_pool").output, network.output])
     name = "keras-inception-v3: Keras' ImageNet weights, not the network of the papers' FID"
     return FeatureNetwork(name, weights_sha256(network), both, 299, 3, 1000, final_softmax=True)
 
 
-def load_keras_file(path):
+def load_metric_network_file(path):
     try:
         network = keras.models.load_model(path, compile=False)
         shape = network.input_shape
         size, channels = shape[1], shape[3]
     except (ValueError, OSError, TypeError, AttributeError, IndexError) as error:
-        raise UserError(f"{path} is not a Keras model of images ({first_line(error)}).") from error
+        raise UserError(
+            f"features must be the path of a Keras model of images, got {path} "
+            f"({first_line(error)})."
+        ) from error
     outputs = network.outputs
     if len(outputs) > 2 or channels not in (1, 3):
         raise UserError(
-            "A feature network must have images of 1 or 3 channels as input, and features, or "
-            f"features and logits, as output, got {path} with input {shape} and "
+            "features must be a model from images of 1 or 3 channels to features, or to "
+            f"features and logits, got {path} with input {shape} and "
             f"{len(outputs)} outputs."
         )
     classes = outputs[1].shape[-1] if len(outputs) == 2 else 0

@@ -85,11 +85,12 @@ def load_perceptual_network(weights, layers, pooling="max", width=64):
     """
     check_choice("pooling", pooling, ("max", "average"))
     if str(weights).endswith(".keras"):
-        return load_keras_file(pathlib.Path(weights), layers, pooling)
+        return load_perceptual_network_file(pathlib.Path(weights), layers, pooling)
     if weights != "random" and width != 64:
         raise UserError(f"width must be 64 unless the weights are random, got {width}.")
-    name, layers = f"vgg19: {weights}", tuple(layers)
+    layers = tuple(layers)
     if weights == "small":
+        name = f"small VGG (distilled, width {SMALL_VGG_WIDTH})"
         network = load_small_vgg(layers, pooling)
         return PerceptualNetwork(name, SMALL_VGG_SHA256, network, layers, lambda images: images)
     network = build_vgg19(layers, pooling, width)
@@ -97,7 +98,8 @@ def load_perceptual_network(weights, layers, pooling="max", width=64):
         network = load_imagenet_weights(network)
     elif weights != "random":
         network = load_weight_file(network, pathlib.Path(weights))
-    return PerceptualNetwork(name, weights_sha256(network), network, layers, caffe_preprocess)
+    name, sha256 = f"VGG-19: {weights}", weights_sha256(network)
+    return PerceptualNetwork(name, sha256, network, layers, caffe_preprocess)
 
 
 def caffe_preprocess(images):
@@ -170,9 +172,10 @@ def load_imagenet_weights(network):
             pretrained = keras.applications.VGG19(include_top=False, weights="imagenet")
     except Exception as error:  # of the network, the host or the disk
         raise UserError(
-            "The weights of VGG-19 could not be downloaded: connect to the network once, put "
-            "Keras' file into ~/.keras/models, set features to the path of a file of weights, or "
-            f"choose small or random, got: {first_line(error)}"
+            "features=imagenet needs the weights of VGG-19, which could not be downloaded "
+            f"({first_line(error)}). Connect to the network once, put Keras' file into "
+            "~/.keras/models, set features to the path of a file of weights, or choose small or "
+            "random."
         ) from error
     return copy_weights(network, pretrained)
 
@@ -197,14 +200,16 @@ def copy_weights(network, pretrained):
     return network
 
 
-def load_keras_file(path, layers, pooling):
+def load_perceptual_network_file(path, layers, pooling):
     """Load a Keras model of RGB images in [0, 1] and cut it behind the named layers."""
     if not path.is_file():
         raise UserError(f"features must be the path of an existing file, got {str(path)!r}.")
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many types of errors for files of other formats
-        raise UserError(f"{path} is not a Keras model ({first_line(error)}).") from error
+        raise UserError(
+            f"features must be the path of a Keras model, got {path} ({first_line(error)})."
+        ) from error
     for layer in layers:
         check_choice("a layer", layer, [layer.name for layer in model.layers])
     if pooling == "average":
@@ -215,13 +220,13 @@ def load_keras_file(path, layers, pooling):
         features = tf.nest.flatten(network(tf.zeros((1, 64, 64, 3))))
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         raise UserError(
-            f"{path} must accept RGB images of any size ({first_line(error)})."
+            f"features must accept RGB images of any size, got {path} ({first_line(error)})."
         ) from error
     for layer, maps in zip(layers, features, strict=True):
         if maps.shape.rank != 4 or 64 % maps.shape[1] or maps.shape[1] != maps.shape[2]:
             raise UserError(
-                f"The convolutions of {path} must be padded, got {tuple(maps.shape[1:])} from "
-                f"64x64 pixels at the layer {layer}."
+                f"features must have padded convolutions, got {path} with {tuple(maps.shape[1:])} "
+                f"from 64x64 pixels at the layer {layer}."
             )
     return PerceptualNetwork(
         path.stem,

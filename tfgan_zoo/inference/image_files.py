@@ -169,7 +169,7 @@ class ImageConverter:
             raise UserError(
                 f"{self.jobs[number][1]} cannot be written ({error.strerror}), "
                 f"got -o {self.output}. "
-                f"{len(self.converted)} of {len(self.jobs)} images are done and kept."
+                f"{len(self.converted)} of {len(self.jobs)} images were converted."
             ) from None
 
     def add_failure(self, number, reason):
@@ -299,7 +299,7 @@ def check_targets(targets, overwrite):
             raise UserError(f"{target} is a folder, but must be a file. Choose another output.")
     for folder in {target.parent for target in targets}:
         parents = (folder, *folder.parents)
-        parent = next(place for place in parents if os.path.lexists(place))
+        parent = next(path for path in parents if os.path.lexists(path))
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise UserError(f"the output must be in a writable folder, got {parent}.")
 
@@ -327,8 +327,8 @@ def write_image(image, path):
                 np.save(file, image)
             else:
                 options = {"quality": 95} if suffix in (".jpg", ".jpeg", ".webp") else {}
-                picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-                picture.save(file, format=IMAGE_FORMATS[suffix], **options)
+                pil_image = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+                pil_image.save(file, format=IMAGE_FORMATS[suffix], **options)
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the disk; Pillow's own errors have no errno

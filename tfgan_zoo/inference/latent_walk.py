@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfgan_zoo.config import LATENT_PATHS
 from tfgan_zoo.data import image_folder
 from tfgan_zoo.data.datasets import WITH_TEST_SPLIT, load_images
-from tfgan_zoo.errors import UserError, check_choice
+from tfgan_zoo.errors import UserError, check_choice, first_line
 from tfgan_zoo.models.latent import condition_inputs
 from tfgan_zoo.saving.exported import load_experiment
 
@@ -128,15 +128,13 @@ def manifold(model, steps):
     return np.stack([horizontal.ravel(), vertical.ravel()], axis=1), steps, steps
 
 
-def check_encoder(model):
-    """Raise `UserError` unless the model encodes images."""
+def check_encoder(model, source):
+    """Raise `UserError` unless the model, loaded from `source`, encodes images."""
     if not model.encodes:
-        raise UserError(
-            "this model does not encode images. Choose an autoencoder such as vae_mnist."
-        )
+        raise UserError(f"reconstruct needs an autoencoder such as vae_mnist, got {str(source)!r}.")
 
 
-def reconstruct(model, images, labels=None, columns=16):
+def reconstruction_grid(model, images, labels=None, columns=16):
     """Arrange images and their reconstructions in a grid, each image above its reconstruction.
 
     Args:
@@ -148,7 +146,6 @@ def reconstruct(model, images, labels=None, columns=16):
     Returns:
         uint8 (m, h, w, c), alternating rows of originals and of reconstructions.
     """
-    check_encoder(model)
     shape = images.shape[1:]
     blank = np.full((-len(images) % columns, *shape), 255, np.uint8)
     rows = [
@@ -159,13 +156,13 @@ def reconstruct(model, images, labels=None, columns=16):
 
 
 def reconstruction_images(source, model, paths, n, seed, overrides=()):
-    """Load images to reconstruct: image files, or random images of the model's data set.
+    """Load images to reconstruct: image files, or random images of the model's dataset.
 
     Args:
         source: run directory, SavedModel or pretrained preset that `model` was loaded from.
         model: a model that encodes images.
-        paths: image files; if empty, images of the data set are used (of its test split, if any).
-        n: number of images of the data set.
+        paths: image files; if empty, images of the dataset are used (of its test split, if any).
+        n: number of images of the dataset.
         seed: seed of their choice.
         overrides: strings `data.field=value`.
 
@@ -173,21 +170,34 @@ def reconstruction_images(source, model, paths, n, seed, overrides=()):
         uint8 images (n, h, w, c), and their labels (n,) or None.
 
     Raises:
-        UserError: if a file cannot be read, or the data set is unknown or not in memory.
+        UserError: if a file cannot be read, or the dataset is unknown or not in memory.
     """
     size, _, channels = model.image_shape
     if paths:
-        try:
-            images = [image_folder.decode_square(path, size, channels) for path in paths]
-        except (OSError, ValueError, SyntaxError) as error:
-            raise UserError(f"not an image that can be read: {error}") from None
-        return np.stack(images), None
+        return np.stack([read_square(path, size, channels) for path in paths]), None
     experiment = load_experiment(source)
     if experiment is None:
-        raise UserError(f"the data set of {source} is not known. Pass image files.")
+        raise UserError(f"the dataset of the model is not known, got {source}. Pass image files.")
     split = ["data.split=test"] if experiment.data.dataset in WITH_TEST_SPLIT else []
     data = load_images(experiment.override(*overrides, *split).data, size, channels)
     if data.images is None:
-        raise UserError(f"the data set {data.name} does not fit into memory. Pass image files.")
-    chosen = np.random.default_rng(seed).permutation(len(data))[:n]
-    return data.images[chosen], data.labels[chosen] if model.classes else None
+        raise UserError(
+            f"the dataset must fit into memory, got {data.name}. "
+            "Increase data.cache_gb or pass image files."
+        )
+    index = np.random.default_rng(seed).permutation(len(data))[:n]
+    return data.images[index], data.labels[index] if model.classes else None
+
+
+def read_square(path, size, channels):
+    """Return an image file as uint8 (size, size, channels).
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    try:
+        return image_folder.decode_square(path, size, channels)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserError(
+            f"image files must be readable, got {path} ({first_line(error)})."
+        ) from None

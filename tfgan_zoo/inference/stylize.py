@@ -37,7 +37,7 @@ def stylize(
     sources,
     output,
     size=0,
-    color="style",
+    colors="style",
     overwrite=False,
     progress=None,
     comparison=None,
@@ -54,7 +54,7 @@ def stylize(
         output: for one image a file or a folder. For several a folder, in which names and
             subfolders are kept.
         size: longer side of the results in pixels. 0: the size of the input.
-        color: "style": the colors of the style. "keep": the colors of the content with the
+        colors: "style": the colors of the style. "keep": the colors of the content with the
             brightness of the stylized image. "match" or "histogram": the style with the colors of
             the content, by a linear map or channel by channel.
         overwrite: whether existing files may be replaced.
@@ -69,7 +69,7 @@ def stylize(
     Raises:
         UserError: no images, or an output that exists or cannot be written.
     """
-    check_choice("colors", color, COLOR_MODES)
+    check_choice("colors", colors, COLOR_MODES)
 
     def read(source, target):
         channels = 3 if source.suffix.lower() == ".npy" else 4
@@ -87,8 +87,8 @@ def stylize(
             "match": lambda style: match_color_statistics(style, content),
             "histogram": lambda style: histogram_matcher([content])(style),
         }
-        result, details = stylizer(content, color_functions.get(color, lambda style: style))
-        if color == "keep":
+        result, details = stylizer(content, color_functions.get(colors, lambda style: style))
+        if colors == "keep":
             result = keep_colors(result, content)
         if comparison:
             details = {**details, "scores": comparison(result, content)}
@@ -256,7 +256,7 @@ class SavedState:
 
     Args:
         folder: a `pathlib.Path`, or None: nothing is read or written.
-        content, styles, masks: the images, uint8.
+        content, styles, masks: the images, uint8; masks may be None.
         settings: everything else that the result depends on, as JSON values.
     """
 
@@ -270,7 +270,7 @@ class SavedState:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise UserError(
-                    f"The folder for the state must be writable, got {folder} ({error.strerror})."
+                    f"the folder for the state must be writable, got {folder} ({error.strerror})."
                 ) from None
 
     def read(self):
@@ -305,8 +305,7 @@ class SavedState:
 def estimate_memory(sizes, config, floats_per_pixel, tile):
     """Estimate the peak memory of an optimization.
 
-    It consists of the features and their gradients, of one tile at a time, and of the optimizer's
-    history.
+    The memory holds the features and gradients of one tile, and the history of the optimizer.
 
     Args:
         sizes: list of (h, w), of the content and of the styles.

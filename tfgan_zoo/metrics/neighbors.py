@@ -65,7 +65,7 @@ def precision_recall_density_coverage(real, fake, k=5, memory_mib=64):
 
 
 def squared_radii(points, k, memory_mib=64):
-    """Return the squared distance of each point to its k-th neighbor, plus the rounding error."""
+    """Return the squared distance of each point to its k-th neighbor, with a rounding margin."""
 
     def kth_smallest(distances, start):
         # The point itself has rank 0. A view would keep all distances in memory.

@@ -1,4 +1,4 @@
-"""A metric's value with its references, and tables of scores."""
+"""Scores: the values of metrics with their references, and tables of them."""
 
 import dataclasses
 
@@ -8,17 +8,17 @@ class Score:
     """A metric's value with the values to compare it with."""
 
     value: float
-    real_reference: float | None = None  # score of held-out real images; None if undefined
+    real_reference: float | None = None  # the same score of real images; None if undefined
     baselines: dict | None = None  # scores of methods without a network: {baseline: value}
-    details: dict | None = None  # what else belongs to the value, such as its standard error
+    details: dict | None = None  # numbers that belong to the value, such as its standard error
 
 
-def format_table(result):
+def format_scores(result):
     """Format the result of `evaluate` as a table of scores, followed by the settings."""
-    columns = score_columns(result)
-    lines = [f"{'score':<32}" + "".join(f"{name:>14}" for name in columns)]
+    columns = score_columns(result["task"], result)
+    lines = [f"{'metric':<32}" + "".join(f"{name:>14}" for name in columns)]
     for name, score in result["scores"].items():
-        values = score_columns(result, score).values()
+        values = score_columns(result["task"], result, score).values()
         cells = "".join(f"{'-' if value is None else f'{value:.4f}':>14}" for value in values)
         details = ", ".join(
             f"{key} {value:.2g}" if isinstance(value, float) else f"{key} {value}"
@@ -26,13 +26,14 @@ def format_table(result):
             if not isinstance(value, list)
         )
         lines.append(f"{name:<32}{cells}  {details}".rstrip())
-    return "\n".join([*lines, *describe_settings(result["settings"])])
+    return "\n".join([*lines, *describe_settings(result["task"], result["settings"])])
 
 
-def score_columns(result, score=None):
+def score_columns(task, result, score=None):
     """Return the columns of a table of scores as `{column: value}`.
 
     Args:
+        task: "generate", "translate" or "stylize".
         result: a dict as `evaluate` returns.
         score: one of its scores; without one, all values are None.
 
@@ -40,40 +41,56 @@ def score_columns(result, score=None):
         A dict. The value is None for a column that the score does not have.
     """
     score = score or {"value": None, "real_reference": None, "baselines": None}
-    baselines = dict.fromkeys(
-        name for other in result["scores"].values() for name in other["baselines"] or {}
-    )
-    translated = "direction" in result["settings"]
-    if translated or baselines:
-        return {
-            "translated" if translated else "stylized": score["value"],
-            **{name: (score["baselines"] or {}).get(name) for name in baselines},
-        }
-    return {"generated": score["value"], "real images": score["real_reference"]}
+    columns = {VALUE_COLUMNS[task]: score["value"]}
+    if any(other["real_reference"] is not None for other in result["scores"].values()):
+        columns["real images"] = score["real_reference"]
+    for other in result["scores"].values():
+        for name in other["baselines"] or {}:
+            columns[name] = (score["baselines"] or {}).get(name)
+    return columns
 
 
-def describe_settings(settings):
+def describe_settings(task, settings):
     """Return the settings of an evaluation as a list of lines."""
-    if "direction" in settings:
-        training = settings["n_training_for_baselines"]
-        baselines = f"; baselines from {training} training images" if training else ""
-        return [f"{settings['data']}, the test split{baselines}"]
-    network = settings.get("features")
-    if "n_reference" not in settings:
-        return [f"{settings['data']}; features: {network['network']} ({network['sha256'][:12]})"]
+    return SETTINGS_LINES[task](settings)
+
+
+def generation_settings(settings):
+    test = settings["split"] == "test"
     lines = [
-        f"{settings['n_generated']:,} generated images, seed {settings['seed']}, compared with "
-        f"{settings['n_reference']:,} of {settings['data']} ({settings['split']}); real images: "
-        f"{settings['n_real_reference']:,} others"
+        f"{settings['n_generated']:,} generated images (seed {settings['seed']}), compared with "
+        f"{settings['n_reference']:,} {'test' if test else 'training'} images of "
+        f"{settings['data']}. Real reference of the distances: {settings['n_real_reference']:,} "
+        f"{'' if test else 'other '}training images."
     ]
-    if network:
-        lines.append(
-            f"features: {network['network']} ({network['sha256'][:12]}), "
-            f"resized: {network['resizer']}"
-        )
+    if "features" in settings:
+        lines.append(f"{describe_network(settings)}, resized: {settings['features']['resizer']}")
     if "binarization" in settings:
         lines.append(
             f"likelihood: {settings['importance_samples']} importance samples, binarization: "
             f"{settings['binarization']} (in training: {settings['binarization_in_training']})"
         )
     return lines
+
+
+def translation_settings(settings):
+    training = settings["n_training_for_baselines"]
+    baselines = f"; baselines from {training} training images" if training else ""
+    return [f"{settings['data']}, the test split{baselines}"]
+
+
+def stylization_settings(settings):
+    return [f"{settings['data']}; {describe_network(settings)}"]
+
+
+def describe_network(settings):
+    network = settings["features"]
+    return f"features: {network['network']} ({network['sha256'][:12]})"
+
+
+VALUE_COLUMNS = {"generate": "generated", "translate": "translated", "stylize": "stylized"}
+SETTINGS_LINES = {
+    "generate": generation_settings,
+    "translate": translation_settings,
+    "stylize": stylization_settings,
+}

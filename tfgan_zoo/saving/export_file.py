@@ -106,8 +106,8 @@ def translation_functions(model, format, size, direction):
     config = model.config
     if model.stochastic:
         raise UserError(
-            f"{format} has no random numbers from a seed, which this model draws at test time: "
-            "export a SavedModel, or set model.test_dropout to false in the run's experiment.json "
+            f"a model with dropout at test time cannot be exported, got format={format}. "
+            "Export a SavedModel, or set model.test_dropout to false in the run's experiment.json "
             "(no weight depends on it)."
         )
     if not size and format == "tflite":
@@ -138,8 +138,8 @@ def check_size(size, config):
     height, width = (max(-(-side // multiple) * multiple, smallest) for side in size)
     if size != (height, width):
         raise UserError(
-            f"sides must be multiples of {multiple}, and at least {smallest}: the next size is "
-            f"{height}x{width}, got {size[0]}x{size[1]}."
+            f"sides must be multiples of {multiple}, and at least {smallest}, got "
+            f"{size[0]}x{size[1]}. The next size is {height}x{width}."
         )
 
 

@@ -56,7 +56,10 @@ class Exported:
         return input_specs(self.signatures[signature])
 
     def weights_sha256(self):
-        """Return the SHA-256 of the files of weights."""
+        """Return the SHA-256 of the files of weights.
+
+        It differs from `ZooModel.weights_sha256`, which is that of the values of the weights.
+        """
         digest = hashlib.sha256()
         for file in sorted((self.path / "variables").iterdir()):
             digest.update(file.read_bytes())
@@ -289,7 +292,8 @@ def load(source: str | os.PathLike) -> ZooModel | Exported:
     if str(source) in presets.PRESETS:
         presets.experiment(str(source)).check_trains()
         raise UserError(
-            f"the preset {source} is not pretrained: train it with: tfgan-zoo train {source}"
+            f"this preset is not pretrained, got {str(source)!r}. "
+            f"Train it: tfgan-zoo train {source}"
         )
     raise UserError(
         "a run directory, a SavedModel or a pretrained preset is needed"
@@ -297,7 +301,7 @@ def load(source: str | os.PathLike) -> ZooModel | Exported:
     )
 
 
-COMMANDS = {  # task: (what such a model does, the command for it)
+TASK_COMMANDS = {  # task: (what such a model does, the command for it)
     "generate": ("generates images from noise", "sample"),
     "translate": ("translates images", "translate"),
     "stylize": ("stylizes images", "stylize"),
@@ -316,8 +320,8 @@ def load_for_task(task, source):
     """
     model = load(source)
     if model.task != task:
-        ability, command = COMMANDS[model.task]
-        raise UserError(f"this model {ability}: use tfgan-zoo {command}, got {str(source)!r}.")
+        ability, command = TASK_COMMANDS[model.task]
+        raise UserError(f"this model {ability}, got {str(source)!r}. Use tfgan-zoo {command}.")
     return model
 
 
@@ -342,7 +346,7 @@ def one_hot_to_integers(condition):
     """
     if np.any(np.sort(condition, axis=1)[:, -2:] != (0, 1)):
         raise UserError(
-            "this exported model encodes images of one class each, got vectors that are not "
-            "one-hot."
+            "labels must be one class per image for an exported model, got vectors that are not "
+            "one-hot. Use the run directory."
         )
     return condition.argmax(axis=1).astype(np.int32)

@@ -34,7 +34,7 @@ def model_card(run, model, compact=False, license="unknown"):
 
     Args:
         run: `pathlib.Path` of the run directory.
-        model: Its `ZooModel`.
+        model: its `ZooModel`.
         compact: True if the weights are stored as float16.
         license: License of the weights, an identifier of the Hugging Face Hub. The owner of the
             weights chooses it.
@@ -44,6 +44,7 @@ def model_card(run, model, compact=False, license="unknown"):
     """
     experiment = read_experiment(run)
     rows = read_metrics(run / METRICS)
+    losses = last_losses(rows)
     summary, paper, *_ = inspect.getdoc(sys.modules[type(model).__module__]).split("\n\n")
     return (
         environment()
@@ -53,15 +54,15 @@ def model_card(run, model, compact=False, license="unknown"):
             license=license,
             summary=summary,
             paper=paper,
-            has_image=model.task == "generate" or (run / SAMPLES).is_dir(),
             properties=properties(run, experiment, model, rows, compact).items(),
-            losses=last_losses(rows),
+            losses=losses,
+            has_evaluations=any(name.startswith("eval_") for name, _ in losses),
             signatures=", ".join(
                 f"`{name}({', '.join(spec.name for spec in specs)})`"
                 for name, (_, specs) in model.signatures().items()
             ),
             **evaluation_scores(run, model),
-            **CARD_TEXTS[model.task](experiment, model),
+            **CARD_TEXTS[model.task](run, experiment, model),
         )
     )
 
@@ -142,12 +143,12 @@ def evaluation_scores(run, model):
     result = max(results, key=lambda result: result["settings"]["n_generated"])
     scores = []
     for name, score in result["scores"].items():
-        values = score_columns(result, score).values()
+        values = score_columns(model.task, result, score).values()
         scores.append((name, *("" if value is None else f"{value:.4g}" for value in values)))
     return {
         "scores": scores,
-        "score_columns": ("metric", *score_columns(result)),
-        "settings": describe_settings(result["settings"]),
+        "score_columns": ("metric", *score_columns(model.task, result)),
+        "settings": describe_settings(model.task, result["settings"]),
     }
 
 
@@ -167,13 +168,14 @@ SHAPES = {  # of the images, from a model's config
 }
 
 
-def generation_texts(experiment, model):
+def generation_texts(run, experiment, model):
     labels, options = "", "-n 64"
     if model.classes and experiment.model.condition == "label":
         labels, options = f", labels=tf.range({model.classes})", f"--labels 0-{model.classes - 1}"
     elif model.classes:
         labels = f", labels=tf.eye({model.classes})"
     return {
+        "has_image": True,
         "pipeline_tag": None if model.classes else "unconditional-image-generation",
         "tags": ["image-generation", experiment.kind.lower(), "tfgan-zoo"],
         "python": (
@@ -193,10 +195,11 @@ def generation_texts(experiment, model):
     }
 
 
-def translation_texts(experiment, model):
+def translation_texts(run, experiment, model):
     size = experiment.model.image_size
     seed = ", seed=tf.constant(0)" if model.stochastic else ""
     return {
+        "has_image": (run / SAMPLES).is_dir(),
         "pipeline_tag": "image-to-image",
         "tags": ["image-translation", experiment.kind.lower(), "tfgan-zoo"],
         "python": (
@@ -213,7 +216,7 @@ def translation_texts(experiment, model):
     }
 
 
-def stylization_texts(experiment, model):
+def stylization_texts(run, experiment, model):
     size = experiment.model.image_size
     images, call, option = "images", "stylize(images=images)", ""
     if model.takes_styles:
@@ -227,6 +230,7 @@ def stylization_texts(experiment, model):
             ")"
         )
     return {
+        "has_image": (run / SAMPLES).is_dir(),
         "pipeline_tag": "image-to-image",
         "tags": ["style-transfer", experiment.kind.lower(), "tfgan-zoo"],
         "python": (

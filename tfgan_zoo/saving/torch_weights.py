@@ -108,7 +108,7 @@ def read_checkpoint(path):
             tensors.
     """
     if not pathlib.Path(path).is_file():
-        raise UserError(f"no such file, got {path}.")
+        raise UserError(f"checkpoint must be a file, got {path}.")
     try:
         import torch
     except ImportError as error:
@@ -131,8 +131,8 @@ def read_checkpoint(path):
     ]
     if len(states) != 1:
         raise UserError(
-            "a checkpoint must have one dict of tensors, a generator's state_dict; "
-            f"{path} has {len(states)}."
+            "a checkpoint must have one dict of tensors, a generator's state_dict, "
+            f"got {path} with {len(states)}."
         )
     # DataParallel and torch.compile add prefixes to the names.
     return {
@@ -178,7 +178,7 @@ def assign_weights(network, weights, direction="xy"):
 
 
 def convert_weights(weights, variables):
-    """Return the weights of a checkpoint with our names and with kernels as in Keras."""
+    """Convert a checkpoint's weights to the names of `named_weights` and to Keras' kernels."""
     trained_with_dropout = any(
         name.endswith("conv_block.6.weight") and value.ndim == 4 for name, value in weights.items()
     )

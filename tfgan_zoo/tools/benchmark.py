@@ -67,8 +67,10 @@ COLUMNS = {  # heading of the table: function of a row
     "MFLOP/image": lambda row: row["flops_per_image"] / 1e6,
     "GFLOP/s": lambda row: row["gflops_per_second"]["median"],
     "% of machine": lambda row: 100 * row["fraction"]["median"],
-    "inference images/s": lambda row: row["use"]["model"]["images_per_second"]["median"],
-    "SavedModel images/s": lambda row: row["use"]["saved_model"]["images_per_second"]["median"],
+    "inference images/s": lambda row: row["inference"]["model"]["images_per_second"]["median"],
+    "SavedModel images/s": lambda row: row["inference"]["saved_model"]["images_per_second"][
+        "median"
+    ],
 }
 
 
@@ -106,7 +108,7 @@ def benchmark(names=(), overrides=(), seconds=20, show=lambda line: None, start=
                 raise
             rows.append({"preset": name, "error": first_line(error)})
             show(f"{name}: {rows[-1]['error']}")
-    show(format_table([row for row in rows if "error" not in row]))
+    show(format_benchmark([row for row in rows if "error" not in row]))
     versions = {
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
@@ -209,12 +211,12 @@ def measure_training(experiment, seconds, folder):
         "pipeline": speed(times["pipeline"], batch_size),
         "stall_percent": quartiles(100 * (1 - times["step"] / times["fit"])),
         **rates(counts, batch_size, model.steps_per_execution, times),
-        "use": measure_inference(model, seconds, folder),
+        "inference": measure_inference(model, seconds, folder),
     }
 
 
 def measure_optimization(experiment, seconds, folder):
-    """Measure a model that optimizes one image: the step is a value and gradient."""
+    """Measure the optimization of one image. A step computes the losses and their gradient."""
     # Build the model and compute the first gradient.
     begin = time.perf_counter()
     content = builtin_images.photograph_crop(0, CONTENT_SIZE)
@@ -232,7 +234,7 @@ def measure_optimization(experiment, seconds, folder):
     begin = time.perf_counter()
     model.stylize(content, [style])
     seconds_of_stylize = np.array([time.perf_counter() - begin])
-    use = {"what": "stylize", "images": 1, "model": speed(seconds_of_stylize, 1)}
+    inference = {"command": "stylize", "images": 1, "model": speed(seconds_of_stylize, 1)}
 
     # Count the operations of the gradient, traced again for this size alone.
     graph = tf.function(lambda image: model.objective_and_gradient(image, *targets.whole()))
@@ -244,19 +246,19 @@ def measure_optimization(experiment, seconds, folder):
         **memory,
         "step": speed(times["step"], 1),
         **rates(counts, 1, 1, times),
-        "use": use,
+        "inference": inference,
     }
 
 
 def measure_inference(model, seconds, folder):
     """Measure inference with the model and with its SavedModel."""
-    name, num_images, call = INFERENCE[model.task](model)
+    command, num_images, call = INFERENCE[model.task](model)
     save_signatures(model, folder)
     exported = load_exported(folder)
     timers = {"model": timer(lambda: call(model)), "saved_model": timer(lambda: call(exported))}
     times = measure_interleaved(timers, seconds)
     return {
-        "what": name,
+        "command": command,
         "images": num_images,
         "model": speed(times["model"], num_images),
         "saved_model": speed(times["saved_model"], num_images),
@@ -279,7 +281,7 @@ def stylization_call(model):
     return "stylize", 1, lambda model: model.stylize(image, *styles)
 
 
-INFERENCE = {  # task: function of a model that returns (name, number of images, call)
+INFERENCE = {  # task: function of a model that returns (command, number of images, call)
     "generate": generation_call,
     "translate": translation_call,
     "stylize": stylization_call,
@@ -295,17 +297,14 @@ def noise_image(model, channels):
 # --- data
 
 
-SYNTHETIC_DATASETS = {"translate": "facades_synthetic", "stylize": "photographs"}
-
-
 def load_or_synthesize(experiment):
-    """Load the data of an experiment, or replace them if they are not on this machine.
+    """Load the data of an experiment, or synthetic data if the dataset is not on this machine.
 
-    Nothing is downloaded. Data sets that would be, and folders without a path, are replaced by
+    Nothing is downloaded. Datasets that would be, and folders without a path, are replaced by
     synthetic images of the model's shape.
 
     Returns:
-        (data, True if they are synthetic).
+        (data, True if it is synthetic).
     """
     config = experiment.data
     if not is_missing(config):
@@ -314,16 +313,7 @@ def load_or_synthesize(experiment):
         f"{experiment.preset}: {config.dataset} is not on this machine (set data.path), "
         "measuring with synthetic images"
     )
-    if experiment.task == "generate":
-        return noise_data(experiment), True
-    config = dataclasses.replace(
-        config,
-        dataset=SYNTHETIC_DATASETS[experiment.task],
-        derive="",
-        path_y="",
-        limit=max(16, config.batch_size),
-    )
-    return load_for_experiment(dataclasses.replace(experiment, data=config)), True
+    return SYNTHETIC_DATA[experiment.task](experiment), True
 
 
 def noise_data(experiment):
@@ -343,8 +333,24 @@ def noise_data(experiment):
     return ImageData("synthetic", images, labels, names, shape=shape)
 
 
+def builtin_data(experiment, dataset):
+    """Return the images of a dataset of the package that is drawn or included."""
+    limit = max(16, experiment.data.batch_size)
+    config = dataclasses.replace(
+        experiment.data, dataset=dataset, derive="", path_y="", limit=limit
+    )
+    return load_for_experiment(dataclasses.replace(experiment, data=config))
+
+
+SYNTHETIC_DATA = {  # task: function of an experiment that returns its data
+    "generate": noise_data,
+    "translate": functools.partial(builtin_data, dataset="facades_synthetic"),
+    "stylize": functools.partial(builtin_data, dataset="photographs"),
+}
+
+
 def is_missing(config):
-    """Return True if a data set is not on this machine."""
+    """Return True if a dataset is not on this machine."""
     name = {"stacked_mnist": "mnist"}.get(config.dataset, config.dataset)
     if name not in tfds.DOWNLOAD_HOSTS and not name.startswith("cycle_gan/"):
         return name == "folder" and not config.path
@@ -535,7 +541,7 @@ def round_digits(value):
 # --- the table
 
 
-def format_table(rows):
+def format_benchmark(rows):
     """Return the rows of measured presets as a table of plain text."""
     table = rich.table.Table(*COLUMNS, box=rich.box.SIMPLE)
     for column in table.columns[1:]:
@@ -548,7 +554,7 @@ def format_table(rows):
 
 
 def cells(row):
-    """Return the cells of a row, with - where the preset does not have the number."""
+    """Return the cells of a row; "-" for numbers that were not measured for the preset."""
     texts = []
     for column in COLUMNS.values():
         try:

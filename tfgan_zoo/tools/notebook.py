@@ -22,7 +22,7 @@ start_tensorflow()  # silences its messages, so it comes before the imports that
 
 import tensorflow as tf
 
-from tfgan_zoo.metrics.score import format_table
+from tfgan_zoo.metrics.score import format_scores
 from tfgan_zoo.runs import read_experiment, read_metrics
 from tfgan_zoo.training.prepare import prepare
 from tfgan_zoo.training.train import train
@@ -190,5 +190,5 @@ def evaluate_run(run, **options):
     """
     with contextlib.redirect_stderr(sys.stdout):  # notebooks show stderr as an error
         result = tfgan_zoo.evaluate(run, **options)
-    print(format_table(result))
+    print(format_scores(result))
     return result

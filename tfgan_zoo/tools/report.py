@@ -21,6 +21,7 @@ from tfgan_zoo.config import flatten
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.evaluation import best_score, stopped_early
 from tfgan_zoo.files import write_text
+from tfgan_zoo.metrics.score import VALUE_COLUMNS
 from tfgan_zoo.runs import (
     BEST,
     EVALUATION,
@@ -94,7 +95,7 @@ def render(run, experiment, rows):
         samples=sample_images(run),
         curves=[embedded_curves(rows, panel) for panel in curve_panels(rows)],
         last_values=last_values(rows),
-        evaluations=evaluations(run, result),
+        evaluations=evaluations(run, experiment.task, result),
         command=train_command(experiment) if experiment.preset in presets.PRESETS else None,
         preset=repr(experiment.preset),
         configuration=configuration(experiment),
@@ -197,22 +198,22 @@ def last_values(rows):
     return table
 
 
-def evaluations(run, result):
+def evaluations(run, task, result):
     """Return the stored evaluations of a run and of its best epoch."""
     paths = [
         path
         for folder in (run, run / BEST)
         for path in sorted((folder / EVALUATION).glob("*.json"))
     ]
-    return [evaluation(run, path, result) for path in paths]
+    return [evaluation(run, path, task, result) for path in paths]
 
 
-def evaluation(run, path, result):
+def evaluation(run, path, task, result):
     """Return one stored evaluation for the page."""
     stored = json.loads(path.read_text())
     sha256 = stored["weights_sha256"]
     last = ", the last of the run" if sha256 == result.get("weights_sha256") else ""
-    head, scores = score_table(stored)
+    head, scores = score_table(stored, task)
     settings = flatten(stored["settings"])
     images = path.parent.glob(f"{path.stem}_nearest.png")
     return {
@@ -226,7 +227,7 @@ def evaluation(run, path, result):
     }
 
 
-def score_table(stored):
+def score_table(stored, task):
     """Return (head, rows) of a stored evaluation: metric, value, references and details."""
     scores = stored["scores"]
     has_reference = any(score.get("real_reference") is not None for score in scores.values())
@@ -243,9 +244,8 @@ def score_table(stored):
             values.append(score.get("real_reference"))
         values += [baselines[name].get(column) for column in columns]
         rows.append(table_row(name, *map(format_number, values), format_details(details[name])))
-    value = "translated" if stored["settings"].get("direction") else "generated"
     reference = ["real images"] if has_reference else []
-    return ("metric", value, *reference, *columns, ""), rows
+    return ("metric", VALUE_COLUMNS[task], *reference, *columns, ""), rows
 
 
 def format_details(details):

@@ -52,16 +52,16 @@ class Progress(keras.callbacks.Callback):
         self.steps, self.batch_size, self.epochs = steps, batch_size, epochs
 
     def on_train_begin(self, logs=None):
-        self.done, self.speed_start, self.last_log = 0, None, 0.0
+        self.steps_done, self.speed_start, self.last_log = 0, None, 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.epoch_begin, self.last_refresh = epoch, time.time(), time.time()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.done += self.model.steps_per_execution
+        self.steps_done += self.model.steps_per_execution
         if self.speed_start is None:
             # Measure the speed after the first call, which builds the graph.
-            self.speed_start = (time.time(), self.done)
+            self.speed_start = (time.time(), self.steps_done)
         if sys.stderr.isatty() and time.time() - self.last_refresh > REFRESH_INTERVAL:
             self.last_refresh = time.time()
             line = f"{CLEAR_LINE}{self.line(logs, batch + 1)}  step {batch + 1}/{self.steps}"
@@ -77,7 +77,7 @@ class Progress(keras.callbacks.Callback):
     def line(self, logs, step):
         """Return the line after `step` steps of the epoch."""
         start, first = self.speed_start
-        steps_per_second = (self.done - first) / max(time.time() - start, 1e-9)
+        steps_per_second = (self.steps_done - first) / max(time.time() - start, 1e-9)
         remaining = (self.epochs - self.epoch) * self.steps - step
         losses = "  ".join(
             f"{name} {value:.3f}"
@@ -246,7 +246,7 @@ class KeepBest(keras.callbacks.Callback):
         elif self.patience and evaluations_since >= self.patience:
             log(
                 f"stopping early: the best {self.score} is from epoch {best}, "
-                f"{evaluations_since} evaluations ago (kept in {self.run / BEST})"
+                f"{evaluations_since} evaluations ago (saved in {self.run / BEST})"
             )
             self.model.stop_training = True
 

@@ -1,4 +1,4 @@
-"""Device strategies: the devices, the data set of each replica, and the chief of a cluster."""
+"""Device strategies: the devices, the dataset of each replica, and the chief of a cluster."""
 
 import os
 import platform
@@ -56,7 +56,9 @@ def mirrored_devices(gpus, replicas):
     """Return the names of the devices for a mirrored strategy; create logical CPUs if needed."""
     if gpus:
         if replicas > len(gpus):
-            raise UserError(f"there are {len(gpus)} GPUs, got train.replicas={replicas}.")
+            raise UserError(
+                f"train.replicas must be at most {len(gpus)}, the number of GPUs, got {replicas}."
+            )
         return [f"/gpu:{i}" for i in range(replicas or len(gpus))]
     count = replicas or 1
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -66,8 +68,8 @@ def mirrored_devices(gpus, replicas):
     except RuntimeError:  # too late to change it, but there may already be enough
         if len(tf.config.list_logical_devices("CPU")) < count:
             raise UserError(
-                "TensorFlow already uses the CPU as one device: request replicas before anything "
-                f"else in the process, got replicas={count}."
+                "replicas on CPUs must be created before TensorFlow uses the CPU, "
+                f"got train.replicas={count}. Train in a new process."
             ) from None
     return [f"/cpu:{i}" for i in range(count)]
 
@@ -116,14 +118,14 @@ def is_chief(strategy):
 
 
 def distribute_dataset(strategy, make_dataset):
-    """Create the data set that `fit` takes under a strategy.
+    """Create the dataset that `fit` takes under a strategy.
 
     Args:
         strategy: a `tf.distribute.Strategy`.
         make_dataset: function (shard, shards) -> `tf.data.Dataset` of a part of each global batch.
 
     Returns:
-        A `tf.data.Dataset`, or a distributed data set if there are several replicas.
+        A `tf.data.Dataset`, or a distributed dataset if there are several replicas.
     """
     if strategy.num_replicas_in_sync == 1 and not isinstance(strategy, tf.distribute.TPUStrategy):
         return make_dataset(0, 1)

@@ -52,7 +52,7 @@ class Prepared:
         )
 
     def dataset(self, first_epoch=0):
-        """Return the batches as `fit` takes them under the strategy."""
+        """Return the batches for `fit`, distributed over the replicas of the strategy."""
         return distribute.distribute_dataset(
             self.strategy, lambda shard, shards: self.batches(first_epoch, shard, shards)
         )
@@ -74,7 +74,7 @@ def prepare(
         `Prepared`.
 
     Raises:
-        UserError: data, model, batch size and epochs that do not fit together.
+        UserError: the data, the model, the batch size and the epochs do not fit together.
     """
     strategy = strategy or tf.distribute.get_strategy()
     replicas = strategy.num_replicas_in_sync
@@ -140,19 +140,19 @@ def check_labels(data, model):
         return
     if data.labels is None:
         raise UserError(
-            f"{type(model).__name__} needs labels, which {data.name} lacks: put the images of "
-            "each class into a subfolder of its own, or add a labels.csv."
+            f"{type(model).__name__} needs labels, got {data.name} without labels. "
+            "Put the images of each class into a subfolder of its own, or add a labels.csv."
         )
     vectors, condition = data.labels.ndim == 2, model.config.condition
     if vectors != (condition == "vector"):
         kind, setting = ("vectors", "vector") if vectors else ("classes", "label")
         raise UserError(
-            f"{data.name} has {kind}: use model.condition={setting}, "
-            f"got model.condition={condition}."
+            f"model.condition must be {setting} for {data.name}, whose labels are {kind}, "
+            f"got {condition}."
         )
     count = len(data.classes)
     if count > model.classes or (vectors and count < model.classes):
         raise UserError(
-            f"{data.name} has {count} {'columns' if vectors else 'classes'}, "
-            f"got model.classes={model.classes}."
+            f"model.classes must be {'' if vectors else 'at least '}{count} for {data.name}, "
+            f"got {model.classes}."
         )

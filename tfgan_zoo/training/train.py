@@ -243,7 +243,7 @@ def evaluation_callbacks(experiment, model):
         model,
         samples=settings.evaluate_samples,
         seed=settings.seed,
-        network=settings.evaluate_features,
+        features=settings.evaluate_features,
         validate=True,
     )
     names = evaluator.names(model, run_metrics(experiment))
@@ -281,7 +281,7 @@ def begin_run(prepared, run, first_epoch):
 
 
 def fit(prepared, run, run_callbacks, first_epoch, checkpoint, manager):
-    """Train from `first_epoch` on; say what is kept if training is interrupted."""
+    """Train from `first_epoch` on. If interrupted, log which epochs are saved."""
     epochs = prepared.experiment.train.epochs
     try:
         prepared.model.fit(
