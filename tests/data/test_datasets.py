@@ -443,7 +443,7 @@ def test_a_run_conditional_on_vectors_from_a_folder(labeled, tmp_path):
     )
     assert result["metrics"]["step"] == 2
     for overrides, message in [
-        (["model.classes=2"], "use model.condition=vector"),
+        (["model.classes=2"], "model.condition must be vector"),
         (["model.condition=vector"], "2 columns.*10"),
     ]:
         with pytest.raises(UserError, match=message):
