@@ -153,6 +153,8 @@ def test_a_directory_with_other_files_raises_an_error(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="has files but no experiment.json"):
         train("dcgan_tiny", *SHORT, run_dir=tmp_path)
+    with pytest.raises(UserError, match="--run-dir must be a folder"):
+        train("dcgan_tiny", run_dir=tmp_path / "thesis.tex")
 
 
 def test_rows_after_the_checkpoint_are_dropped(tmp_path):

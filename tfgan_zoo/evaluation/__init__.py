@@ -158,9 +158,16 @@ def better_value(score, names, task="generate"):
 
 
 def run_metrics(experiment):
-    """Return the metrics that a run is evaluated by during training, as a list."""
+    """Return the metrics that a run is evaluated by during training, as a list.
+
+    Raises:
+        UserError: an unknown metric.
+    """
     requested = experiment.train.evaluate_metrics
-    return requested.split(",") if requested else [DEFAULT_METRIC[experiment.task]]
+    names = requested.split(",") if requested else [DEFAULT_METRIC[experiment.task]]
+    for name in names:
+        check_choice("train.evaluate_metrics", name, metric_names(experiment.task))
+    return names
 
 
 def best_score(experiment):
@@ -173,8 +180,7 @@ def best_score(experiment):
 def check_evaluation(experiment):
     """Raise `UserError` for settings of the evaluation during training that do not fit together."""
     settings = experiment.train
-    for name in run_metrics(experiment):
-        check_choice("train.evaluate_metrics", name, metric_names(experiment.task))
+    run_metrics(experiment)  # raises for an unknown metric
     if settings.best:
         best_score(experiment)
         if not settings.evaluate_every:

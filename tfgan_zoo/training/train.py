@@ -130,6 +130,8 @@ def check_same_experiment(run, experiment):
 
     More epochs and another patience are allowed.
     """
+    if run.exists() and not run.is_dir():
+        raise UserError(f"--run-dir must be a folder, got the file {run}")
     if not (run / EXPERIMENT).is_file():
         if run.is_dir() and any(run.iterdir()):
             raise UserError(f"{run} has files but no experiment.json: choose another --run-dir")
