@@ -161,7 +161,7 @@ def test_dry_run_writes_nothing(tmp_path):
         (["train", "dcgan_tiny", "trian.epochs=3"], "did you mean train"),
         (
             ["train", "dcgan_tiny", "train.epochs=many"],
-            "train.epochs=many",
+            "train.epochs must be int, got 'many'",
         ),
         (
             ["train", "dcgan_tiny", "epochs"],

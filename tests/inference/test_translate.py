@@ -836,6 +836,7 @@ def test_records_are_in_order_and_failures_are_independent(tmp_path, monkeypatch
 
     monkeypatch.setattr(image_files, "write_image", full)
     with pytest.raises(
-        UserError, match=r"cannot be written \(No space left on device\), .* 0 of 6 images are done"
+        UserError,
+        match=r"cannot be written \(No space left on device\), .* 0 of 6 images were converted",
     ):
         image_files.convert_images(*arguments, overwrite=True)
