@@ -701,7 +701,7 @@ def test_files_that_are_not_checkpoints_raise_an_error(torch, tmp_path, monkeypa
         {**state, "epoch": 3},
     ):
         torch.save(value, path)
-        with pytest.raises(UserError, match=r"must have one dict of tensors, .* has [02]\.$"):
+        with pytest.raises(UserError, match=r"must have one dict of tensors, .* with [02]\.$"):
             torch_weights.read_checkpoint(path)
 
 
