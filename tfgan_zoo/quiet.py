@@ -10,6 +10,8 @@ import sys
 import tempfile
 import warnings
 
+from tfgan_zoo.tpu import check_libtpu
+
 
 @contextlib.contextmanager
 def redirect_native_stderr(file):
@@ -28,7 +30,11 @@ def start_tensorflow():
     """Import TensorFlow without its messages about oneDNN, CUDA and logging.
 
     The messages are printed if the import fails.
+
+    Raises:
+        UserError: the installed libtpu would abort the process.
     """
+    check_libtpu()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -6,7 +6,8 @@ import platform
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.errors import UserError, first_line
+from tfgan_zoo.errors import UserError
+from tfgan_zoo.tpu import explain_failure, find_tpu
 
 TF_CONFIG_EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
@@ -28,7 +29,7 @@ def make_strategy(name="auto", replicas=0):
     """
     gpus = tf.config.list_physical_devices("GPU")
     if name == "auto":
-        name = "tpu" if has_tpu() else "mirrored" if len(gpus) > 1 or replicas > 1 else "default"
+        name = "tpu" if find_tpu() else "mirrored" if len(gpus) > 1 or replicas > 1 else "default"
     if replicas and name != "mirrored":
         raise UserError(
             "train.replicas needs train.strategy=mirrored, "
@@ -79,30 +80,18 @@ def reduce_on_cpu():
     return tf.distribute.ReductionToOneDevice(reduce_to_device="/cpu:0")
 
 
-def has_tpu():
-    """Return True if this machine has a TPU."""
-    return bool(
-        os.environ.get("TPU_NAME")
-        or os.environ.get("TPU_ACCELERATOR_TYPE")
-        or os.path.exists("/dev/accel0")
-    )
-
-
 def tpu_strategy():
     """Create a strategy for the TPU of this machine (Colab, Kaggle, a TPU VM).
 
     Raises:
-        UserError: no TPU, or a TensorFlow without TPU support.
+        UserError: no TPU, a TensorFlow without TPU support, or a TPU that is in use.
     """
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
-    except (ValueError, tf.errors.OpError) as error:
-        raise UserError(
-            "no TPU could be initialized: it needs tensorflow-tpu instead of tensorflow (see the "
-            f"README), got: {first_line(error)}"
-        ) from error
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise UserError(explain_failure(str(error), find_tpu())) from error
     return tf.distribute.TPUStrategy(resolver)
 
 
