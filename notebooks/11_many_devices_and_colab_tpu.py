@@ -11,48 +11,26 @@
 FULL = False  # True: dcgan_mnist in place of a tiny network (downloads MNIST once); on Colab choose a GPU or TPU runtime first
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
-# @title Setup: install tfgan_zoo if it is missing, import helper functions { display-mode: "form" }
-import importlib.metadata
+# @title Install tfgan_zoo if it is missing, for example on Colab { display-mode: "form" }
 import importlib.util
-import os
-import shutil
 import subprocess
 import sys
 
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
+if importlib.util.find_spec("tfgan_zoo") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", f"git+{REPOSITORY}"]
+    subprocess.run(pip, check=True)
+    subprocess.run([sys.executable, "-m", "tfgan_zoo.tools.install"], check=True)
 
-if importlib.util.find_spec("tfgan_zoo") is None:  # for example on Colab
-    pip = [sys.executable, "-m", "pip"]
-    tensorflow = [d.version for d in importlib.metadata.distributions(name="tensorflow")][:1]
-    on_tpu = os.path.exists("/dev/accel0") or any(
-        name in os.environ for name in ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
-    )
-    if on_tpu:  # the newest TensorFlow has no TPU build, and tensorflow-tpu must replace tensorflow
-        libtpu = "https://storage.googleapis.com/libtpu-tf-releases/index.html"
-        packages = ["tensorflow-datasets", "tensorflow-metadata<1.18", "importlib_resources"]
-        packages += ["scikit-learn", "matplotlib", "pillow", "jinja2", "keras>=3.15,<4"]
-        subprocess.run([*pip, "uninstall", "-q", "-y", "tensorflow"], check=True)
-        subprocess.run([*pip, "install", "-q", "tensorflow-tpu==2.19.1", "-f", libtpu], check=True)
-        subprocess.run([*pip, "install", "-q", *packages], check=True)
-        subprocess.run([*pip, "install", "-q", "--no-deps", f"git+{REPOSITORY}"], check=True)
-    else:  # keep the installed TensorFlow, which fits the CUDA of this machine
-        pins = [f"tensorflow=={version}" for version in tensorflow]
-        if tensorflow and tensorflow[0].startswith("2.19."):
-            pins.append("tensorflow-metadata<1.18")
-        extra = "[cuda]" if shutil.which("nvidia-smi") and not tensorflow else ""
-        package = f"tfgan_zoo{extra} @ git+{REPOSITORY}"
-        subprocess.run([*pip, "install", "-q", package, *pins], check=True)
 
+# %%
 import tfgan_zoo
 from tfgan_zoo.tools.notebook import (
     choose,
-    evaluate_run,
     plot_curves,
     read_losses,
     set_up,
-    show_image,
     show_images,
-    show_samples,
     show_source,
     train_in_memory,
     train_run,
@@ -67,10 +45,11 @@ set_up(full=FULL)
 # %%
 import tensorflow as tf
 
+from tfgan_zoo.tpu import find_tpu
 from tfgan_zoo.training import distribute
 
 print(distribute.describe_machine())
-print("GPUs:", len(tf.config.list_physical_devices("GPU")), "  a TPU:", distribute.has_tpu())
+print("GPUs:", len(tf.config.list_physical_devices("GPU")), "  a TPU:", bool(find_tpu()))
 
 # %% [markdown]
 # `train.strategy=auto` uses a TPU if there is one, else all GPUs, else the CPU. Only this function
@@ -104,7 +83,7 @@ show_source(ZooModel.descend)
 # %%
 preset = choose("gan_tiny", "gan_digits", "dcgan_mnist")
 short = choose([], ["train.epochs=12", "train.sample_every=6"], ["train.epochs=2"])
-if distribute.has_tpu():
+if find_tpu():
     strategy = ["train.strategy=tpu"]
 elif tf.config.list_physical_devices("GPU"):
     strategy = ["train.strategy=mirrored"]  # all GPUs
@@ -238,13 +217,13 @@ for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
 # ## TPU
 #
 # On Colab, choose *Runtime > Change runtime type > TPU*, then run this notebook from the top. The
-# other notebooks are for CPU and GPU. The setup cell has replaced TensorFlow by `tensorflow-tpu`:
-# the newest TensorFlow has no TPU build, and the two must not be installed together. The strategy
-# is `TPUStrategy`. A step is one XLA program with static shapes, and one call executes many steps,
-# because the TPU would wait for Python otherwise.
+# first cell installs `tensorflow-tpu` there instead of `tensorflow`: the newest TensorFlow has no
+# TPU build, and the two must not be installed together. The strategy is `TPUStrategy`. A step is
+# one XLA program with static shapes, and one call executes many steps, because the TPU would wait
+# for Python otherwise.
 
 # %%
-if distribute.has_tpu():
+if find_tpu():
     on_tpu = [
         "train.strategy=tpu",
         "train.precision=mixed_bfloat16",

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -236,14 +237,26 @@ def test_comparisons_of_replicas_do_not_amplify_rounding():
         assert_well_conditioned(replicated_translator(name, 1))
 
 
-def test_step_lowers_to_one_hlo_module_with_static_shapes(tiny):
-    model = make(tiny)
+HOST_INSTRUCTIONS = re.compile(r"= \S+ (infeed|outfeed|send|recv|custom-call)\(")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_step_lowers_to_one_hlo_module_with_static_shapes(tiny, dtype):
+    """A step is one program for a TPU: nothing in it runs on the host.
+
+    TensorFlow cannot lower it for a TPU on another machine: experimental_get_compiler_ir with
+    platform_name="TPU" refuses functions with variables.
+    """
+    model = make(tiny, dtype=dtype)
     step = tf.function(model.train_step, jit_compile=True)
     hlo = step.experimental_get_compiler_ir(tf.nest.map_structure(tf.constant, arrays(model, 16)))(
         stage="hlo"
     )
     assert hlo.count("HloModule") == 1
     assert "<=" not in hlo.splitlines()[0]  # a bounded dynamic dimension is written as <=n
+    assert not HOST_INSTRUCTIONS.search(hlo)
+    # Gatys' image and its features stay float32.
+    assert ("bf16[" in hlo) == (dtype == "mixed_bfloat16" and model.config.trains)
 
 
 def test_steps_per_execution_changes_nothing(tiny):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers import ROOT
 from packaging.requirements import Requirement
 
 from tfgan_zoo import quiet, tpu
@@ -96,6 +97,13 @@ def test_the_range_and_the_requirement_agree():
     assert str(requirement.specifier) in (f">={lowest},<{limit}", f"<{limit},>={lowest}")
 
 
+# The message of tensorflow-tpu 2.20.0 with libtpu 0.0.21.1 on a machine without a TPU.
+NO_DEVICE = (
+    "Graph execution error:\n\nDetected at node disconnect_tpu_host/_1 defined at (most recent "
+    "call last):\n<stack traces unavailable>\nRET_CHECK failure (tpu_node_interfaces.cc:432) \n"
+)
+
+
 @pytest.mark.parametrize(
     ("reason", "evidence", "installed", "message"),
     [
@@ -125,10 +133,16 @@ def test_the_range_and_the_requirement_agree():
             "used by another process",
         ),
         (
-            "Graph execution error:\n\nDetected at node X:\nthe chips do not answer\n",
+            NO_DEVICE,
             "/dev/vfio/0",
             {"tensorflow_tpu": "2.20.0"},
-            "could not be initialized: the chips do not answer$",
+            "the TPU /dev/vfio/0 could not be initialized: RET_CHECK failure",
+        ),
+        (
+            NO_DEVICE,
+            "TPU_NAME",
+            {"tensorflow_tpu": "2.20.0"},
+            "TPU_NAME is set, but no TPU device was found, and none answers: RET_CHECK failure",
         ),
     ],
 )
@@ -143,3 +157,16 @@ def test_detection_and_installation_need_neither_tensorflow_nor_other_packages()
         "from tfgan_zoo.tools import install; install.find_tpu()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "path", ["README.md", "docs/colab.md", "notebooks/setup_cell.py", "tests/colab_tpu.txt"]
+)
+def test_documents_name_the_versions_of_the_package(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    for requirement in re.findall(r"tensorflow-tpu==[\d.]+\d", text):
+        assert requirement == tpu.TENSORFLOW_TPU
+    for requirement in re.findall(r"libtpu[<>][=\d.,<>]+\d", text):
+        assert requirement == tpu.LIBTPU
+    for version in re.findall(r"libtpu==([\d.]+\d)", text):
+        tpu.check_libtpu(versions(tensorflow_tpu="2.20.0", libtpu=version))

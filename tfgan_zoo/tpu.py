@@ -21,6 +21,11 @@ INSTALL_COMMAND = "python -m tfgan_zoo.tools.install"
 ENVIRONMENT_VARIABLES = ("TPU_NAME", "TPU_ACCELERATOR_TYPE", "COLAB_TPU_1VM")
 GOOGLE_PCI_VENDOR = "0x1ae0"
 
+# Lines of TensorFlow's error messages before the reason.
+UNINFORMATIVE = re.compile(
+    r"^(Graph execution error|Detected at node .*):|^<stack traces|\(most recent"
+)
+
 
 def find_tpu(root="/", environ=os.environ):
     """Return the evidence that this machine has a TPU: a device file or an environment variable.
@@ -102,6 +107,9 @@ def explain_failure(reason, evidence, version_of=installed_version):
             f"the TPU {evidence} is used by {owner}. End it (in a notebook: restart the kernel of "
             "the other notebook), then try again."
         )
-    lines = [line.strip() for line in reason.splitlines() if line.strip()]
-    details = [line for line in lines if not line.endswith(":")] or lines or ["no reason given"]
-    return f"the TPU {evidence} could not be initialized: {details[0][:300]}"
+    lines = [line.strip() for line in reason.splitlines()]
+    details = [line for line in lines if line and not UNINFORMATIVE.search(line)]
+    detail = (details or ["no reason given"])[0][:300]
+    if evidence in ENVIRONMENT_VARIABLES:
+        return f"{evidence} is set, but no TPU device was found, and none answers: {detail}"
+    return f"the TPU {evidence} could not be initialized: {detail}"

@@ -30,10 +30,16 @@ def pip_commands(requirements, tpu, nvidia_gpu, version_of=installed_version):
     """
     others = [text for text in requirements if not re.match(r"tensorflow\b(?!-)", text)]
     (tensorflow,) = set(requirements) - set(others)
-    installed = version_of("tensorflow")
+    installed, protobuf = version_of("tensorflow"), version_of("protobuf")
+    if protobuf and int(protobuf.split(".")[0]) < 6:
+        # Colab's image for GPUs. Later ones need protobuf 6.31, but do not require it
+        # (tensorflow/metadata#68): tensorflow-datasets cannot be imported with them.
+        others.append("tensorflow-metadata<1.18")
     if tpu:
         uninstall = [["uninstall", "-q", "-y", "tensorflow"]] if installed else []
-        return [*uninstall, ["install", "-q", TENSORFLOW_TPU, LIBTPU, *others]]
+        # pip would warn that tfgan_zoo requires tensorflow, which tensorflow-tpu provides.
+        options = ["-q", "--no-warn-conflicts"]
+        return [*uninstall, ["install", *options, TENSORFLOW_TPU, LIBTPU, *others]]
     if installed:
         return [["install", "-q", tensorflow, f"tensorflow=={installed}", *others]]
     if nvidia_gpu:
