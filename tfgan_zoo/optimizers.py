@@ -42,9 +42,7 @@ class Adam(keras.optimizers.Adam):
         )
 
 
-def lbfgs(
-    value_and_gradient, start, lower=-1.0, upper=1.0, memory=10, first_step=0.1, state=None
-):
+def lbfgs(value_and_gradient, start, lower=-1.0, upper=1.0, memory=10, first_step=0.1, state=None):
     """Minimize a function within bounds by L-BFGS and yield every iterate.
 
     Implements algorithm 7.5 of Nocedal & Wright, Numerical Optimization, with a backtracking line
