@@ -404,6 +404,7 @@ def test_reconstruct_dataset_images_or_files(latent_runs, tmp_path):
             tmp_path / "input.jpg",
             "-o",
             "output.png",
+            "--overwrite",
             cwd=tmp_path,
         )
         assert process.returncode == 0, process.stderr
