@@ -21,7 +21,7 @@ def export_preset(run):
     from tfgan_zoo.saving.model_card import model_card
     from tfgan_zoo.saving.saved_model import export
 
-    folder = export(run, FOLDER / read_experiment(run).preset, replace=True, compact=True)
+    folder = export(run, FOLDER / read_experiment(run).preset, overwrite=True, compact=True)
     card = model_card(run, load_model(run), compact=True, license=LICENSE)
     write_text(folder / "README.md", card.rstrip("\n"))
     return folder
@@ -39,14 +39,25 @@ def archive(folder, path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def complete_presets():
+    """Return the folders of pretrained presets, without those that a killed export left."""
+    from tfgan_zoo.presets import PRESETS
+
+    files = ("saved_model.pb", "README.md", "experiment.json")
+    folders = [FOLDER / name for name in sorted(PRESETS)]
+    return [folder for folder in folders if all((folder / file).is_file() for file in files)]
+
+
 def write_archives(folder):
     """Write the archives of all presets into a folder, and their checksums into the package."""
-    from tfgan_zoo.files import write_text
+    from tfgan_zoo.files import atomic_write, write_text
     from tfgan_zoo.saving.hub import CHECKSUM_FILE
 
     folder.mkdir(parents=True, exist_ok=True)
-    presets = sorted(path.parent for path in FOLDER.glob("*/saved_model.pb"))
-    sums = {preset.name: archive(preset, folder / f"{preset.name}.zip") for preset in presets}
+    sums = {}
+    for preset in complete_presets():
+        with atomic_write(folder / f"{preset.name}.zip") as partial:
+            sums[preset.name] = archive(preset, partial)
     write_text(CHECKSUM_FILE, json.dumps(sums, indent=2))
 
 

@@ -1,6 +1,7 @@
 """The installed command tfgan-zoo, run as a subprocess."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from helpers import run_cli
 from PIL import Image
 
 from tfgan_zoo import cli, presets
+from tfgan_zoo.errors import UserError
+from tfgan_zoo.saving.saved_model import export
 
 SHORT = ["train.epochs=1", "train.steps_per_epoch=20", "train.sample_count=4"]
 
@@ -85,12 +88,48 @@ def test_export_replaces_no_other_folder(run, tmp_path):
     assert (tmp_path / "out/saved_model.pb").is_file()
     assert "tfgan-zoo train dcgan_tiny" in (tmp_path / "out/README.md").read_text()
     second = run_cli("export", folder, "-o", tmp_path / "out")
-    assert second.returncode == 2 and str(tmp_path / "out") in second.stderr
+    assert second.returncode == 2 and f"{tmp_path / 'out'} already exists" in second.stderr
+    assert "pass --overwrite" in second.stderr
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("precious")
     third = run_cli("export", folder, "-o", tmp_path / "mine")
     assert third.returncode == 2 and "SavedModel" in third.stderr
     assert (tmp_path / "mine/notes.txt").read_text() == "precious"
+
+
+def test_export_over_remains_and_beside_folders_of_others(run, tmp_path):
+    folder = shutil.copytree(run[0], tmp_path / "run")
+    saved = folder / "saved_model"
+    (folder / "saved_model.partial").mkdir()
+    (folder / "saved_model.partial/notes.txt").write_text("precious")
+    with pytest.raises(UserError, match=r"saved_model already exists. .* pass --overwrite"):
+        export(folder)
+    # As a process leaves it that is killed while it deletes the folder.
+    (saved / "saved_model.pb").unlink()
+    with pytest.raises(UserError, match="is not a SavedModel"):
+        export(folder)
+    export(folder, overwrite=True)
+    assert (saved / "saved_model.pb").is_file()
+    assert (folder / "saved_model.partial/notes.txt").read_text() == "precious"
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sample", "no/run", "-o", "a.png"],
+        ["interpolate", "no/run", "-o", "a.gif"],
+        ["reconstruct", "no/run", "-o", "a.png"],
+    ],
+)
+def test_existing_files_are_refused_before_any_work(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "a.gif"):
+        (tmp_path / name).write_text("precious")
+    assert cli.main(arguments) == 2
+    message = f"{arguments[-1]} already exists. Choose another output, or pass --overwrite."
+    assert message in capsys.readouterr().err
+    assert (tmp_path / arguments[-1]).read_text() == "precious"
 
 
 def test_saved_model_cli_reads_the_signatures(run):
@@ -327,9 +366,30 @@ def test_interpolate_writes_a_grid_or_an_animation(latent_runs, tmp_path):
     with Image.open(tmp_path / "walk.gif") as animation:
         assert animation.n_frames == 6  # forward and backward
     process = run_cli(
-        "interpolate", latent_runs / "cgan_tiny", "--labels", "3,8", "--json", cwd=tmp_path
+        *("interpolate", latent_runs / "cgan_tiny", "--labels", "3,8", "-o", "labels.png"),
+        "--json",
+        cwd=tmp_path,
     )
     assert json.loads(process.stdout)["path"] == "labels"
+
+
+def test_a_full_disk_keeps_the_old_file(latent_runs, tmp_path, monkeypatch, capsys):
+    walk, save = tmp_path / "walk.gif", Image.Image.save
+    command = ["interpolate", str(latent_runs / "vae_tiny"), "-o", str(walk), "--overwrite"]
+    walk.write_text("precious")
+
+    def full(image, path, **options):
+        save(image, path, **options)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", full)
+        assert cli.main(command) == 1
+    error = capsys.readouterr().err
+    assert f"{walk} cannot be used: No space left on device" in error and error.count("\n") == 1
+    assert walk.read_text() == "precious" and list(tmp_path.iterdir()) == [walk]
+    assert cli.main(command) == 0
+    assert Image.open(walk).n_frames > 1
 
 
 def test_reconstruct_dataset_images_or_files(latent_runs, tmp_path):
@@ -344,6 +404,7 @@ def test_reconstruct_dataset_images_or_files(latent_runs, tmp_path):
             tmp_path / "input.jpg",
             "-o",
             "output.png",
+            "--overwrite",
             cwd=tmp_path,
         )
         assert process.returncode == 0, process.stderr

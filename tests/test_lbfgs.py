@@ -22,7 +22,7 @@ def test_lbfgs_finds_the_minimum_that_scipy_finds():
         return value, slopes * 2 * offset + 0.4 * offset**3, value
 
     iterates = lbfgs(value_and_gradient, np.zeros(shape, "float32"))
-    *_, (x, value) = itertools.islice(iterates, 60)
+    *_, (x, value, _) = itertools.islice(iterates, 60)
 
     def of_flat(flat):
         value, gradient, _ = value_and_gradient(flat.reshape(shape))

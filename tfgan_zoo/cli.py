@@ -21,6 +21,7 @@ import sys
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import LATENT_PATHS
 from tfgan_zoo.errors import UserError, check_choice, first_line
+from tfgan_zoo.files import check_output_files
 from tfgan_zoo.quiet import start_tensorflow
 from tfgan_zoo.saving import hub
 
@@ -56,6 +57,8 @@ def main(arguments=None):
         # The class is compared by name because importing its module would import TensorFlow.
         if type(error).__name__ == "UnhealthyError":
             return print_error(error, 1)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            return print_error(f"{error.filename} cannot be used: {error.strerror}", 1)
         hint = "set TFGAN_ZOO_TRACEBACK=1 to see the traceback"
         return print_error(f"{type(error).__name__}: {error} ({hint})", 1)
     return 0
@@ -218,7 +221,7 @@ def add_sample_arguments(parser):
 
 
 def run_sample(options):
-    check_image_output(options.output)
+    check_image_output(options)
     labels = options.labels
     count = options.n or (8 * len(labels) if labels else 64)
     if labels and count % len(labels):
@@ -266,7 +269,7 @@ def add_interpolate_arguments(parser):
 
 
 def run_interpolate(options):
-    check_image_output(options.output)
+    check_image_output(options)
     start_tensorflow()
     from tfgan_zoo.inference.latent_walk import latent_walk
     from tfgan_zoo.saving.exported import load_for_task
@@ -314,7 +317,7 @@ def add_reconstruct_arguments(parser):
 
 
 def run_reconstruct(options):
-    check_image_output(options.output)
+    check_image_output(options)
     if options.labels and not options.images:
         labels = ",".join(map(str, options.labels))
         raise UserError(
@@ -769,6 +772,7 @@ def add_report_arguments(parser):
     parser.add_argument(
         "-o", "--output", type=pathlib.Path, help="HTML file (default: RUN/report.html)"
     )
+    add_overwrite_argument(parser)
     add_json_argument(parser)
 
 
@@ -776,7 +780,7 @@ def run_report(options):
     start_tensorflow()
     from tfgan_zoo.tools.report import write_report
 
-    path = write_report(options.source, options.output)
+    path = write_report(options.source, options.output, options.overwrite)
     print_result(options, {"report": str(path)}, f"report in {path}")
 
 
@@ -866,6 +870,7 @@ def add_export_arguments(parser):
         action="store_true",
         help="store the weights of a SavedModel as float16, in half the space",
     )
+    add_overwrite_argument(parser)
     add_json_argument(parser)
 
 
@@ -883,11 +888,18 @@ def run_export(options):
     from tfgan_zoo.saving.saved_model import export
 
     if options.format == "saved_model":
-        path = export(options.source, options.output, compact=options.compact)
+        path = export(options.source, options.output, options.overwrite, options.compact)
         text = f"SavedModel with model card in {path}"
     else:
         output = options.output or options.source / f"model.{options.format}"
-        path = export_file(options.source, output, options.format, options.size, options.direction)
+        path = export_file(
+            options.source,
+            output,
+            options.format,
+            options.size,
+            options.direction,
+            options.overwrite,
+        )
         text = f"{options.format} in {path}"
     print_result(options, {options.format: str(path)}, text)
 
@@ -961,6 +973,7 @@ def add_image_output_argument(parser, default, more=""):
         default=pathlib.Path(default),
         help=f"image file to write{more} (default: {default})",
     )
+    add_overwrite_argument(parser)
 
 
 def add_tile_argument(parser):
@@ -970,7 +983,7 @@ def add_tile_argument(parser):
 
 
 def add_overwrite_argument(parser):
-    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
 
 
 def class_labels(text):
@@ -1016,16 +1029,18 @@ def at_least(minimum):
 # --- output ---
 
 
-def check_image_output(path):
-    """Check that a grid of images can be written to `path`, before any work is done.
+def check_image_output(options):
+    """Check that a grid of images can be written to `options.output`, before any work is done.
 
     Raises:
-        UserError: the suffix is unknown or the folder does not exist.
+        UserError: the suffix is unknown, the folder does not exist, or the file exists.
     """
+    path = options.output
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise UserError(f"-o must be an image file such as samples.png, got {path}")
     if not path.absolute().parent.is_dir():
         raise UserError(f"the folder of -o must exist, got {path}")
+    check_output_files([path], options.overwrite)
 
 
 def print_result(options, record, text):

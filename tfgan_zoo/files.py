@@ -1,9 +1,15 @@
-"""Atomic writes: a file is written completely or not at all."""
+"""Outputs: none is replaced unless it may be, and each is written completely or not at all."""
 
 import contextlib
+import errno
 import itertools
 import os
 import pathlib
+import re
+import shutil
+import tempfile
+
+from tfgan_zoo.errors import UserError
 
 COUNTER = itertools.count()  # makes temporary names unique within the process
 
@@ -14,7 +20,8 @@ def atomic_write(path):
 
     The temporary file is in the same folder and has the same suffix, which image and array writers
     need. Its name is short, since that of `path` may be as long as the file system allows. If the
-    block raises an error, it is deleted, and an existing file at `path` stays as it was.
+    block raises an error, it is deleted, and an existing file at `path` stays as it was. Contents
+    and name are flushed to the disk, so that a power cut leaves the old file or the new one.
 
     Args:
         path: the file to write.
@@ -26,7 +33,13 @@ def atomic_write(path):
     partial = path.with_name(f".{os.getpid()}.{next(COUNTER)}.partial{path.suffix}")
     try:
         yield partial
+        flush_to_disk(partial)
         partial.replace(path)
+        flush_to_disk(path.parent)
+    except OSError as error:
+        if error.filename is None:  # of a full disk, for example
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -37,3 +50,116 @@ def write_text(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def atomic_folder(folder, overwrite=False):
+    """Yield an empty temporary folder to fill, and rename it to `folder` on success.
+
+    It is inside of `.NAME.xxxxxxxx.partial`, beside `folder`. An existing folder is moved there
+    before the new one gets its name, and deleted afterwards. If the process is killed, the next
+    call for the same folder moves the old one back, if there is no new one, and deletes the rest.
+    It never deletes temporary folders of processes that still run, because they are locked.
+
+    Args:
+        folder: the folder to write. Missing parent folders are created.
+        overwrite: whether a folder that is not empty may be replaced.
+
+    Yields:
+        The path of the temporary folder, a `pathlib.Path`.
+
+    Raises:
+        UserError: the folder exists at the end, and may not be replaced.
+    """
+    import filelock  # takes a third of the start of the command
+
+    folder = pathlib.Path(folder).resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftover_folders(folder)
+    temporary = pathlib.Path(tempfile.mkdtemp(".partial", f".{folder.name}.", folder.parent))
+    lock = filelock.FileLock(temporary / "lock")
+    try:
+        with contextlib.suppress(NotImplementedError, OSError):  # a file system without locks
+            lock.acquire(timeout=0)
+        new = temporary / "new"
+        new.mkdir()  # with the permissions of any other folder, unlike `temporary`
+        yield new
+        for path in [*new.rglob("*"), new]:
+            flush_to_disk(path)
+        if overwrite and folder.exists():
+            folder.rename(temporary / "old")
+        try:
+            new.rename(folder)
+        except OSError:
+            check_overwrite([folder], overwrite)
+            raise
+        flush_to_disk(folder.parent)
+    finally:
+        lock.release()
+        remove_temporary_folder(temporary, folder)
+
+
+def remove_leftover_folders(folder):
+    """Remove the temporary folders of `atomic_folder` whose processes were killed."""
+    import filelock
+
+    name = re.compile(rf"\.{re.escape(folder.name)}\.\w{{8}}\.partial")
+    for path in folder.parent.iterdir():
+        if name.fullmatch(path.name):
+            lock = filelock.FileLock(path / "lock")
+            try:
+                lock.acquire(timeout=0)
+            except (NotImplementedError, OSError):  # its process runs, or it is not ours
+                continue
+            lock.release()
+            remove_temporary_folder(path, folder)
+
+
+def remove_temporary_folder(temporary, folder):
+    """Delete a temporary folder of `atomic_folder`; the old folder in it replaces a missing one."""
+    if not folder.exists():
+        with contextlib.suppress(FileNotFoundError):
+            (temporary / "old").rename(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def flush_to_disk(path):
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if os.name == "nt":  # opens no folders, and flushes only files that are open for writing
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without this operation
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def check_overwrite(paths, overwrite):
+    """Raise `UserError` if any of the outputs exists and may not be replaced."""
+    existing = [path for path in paths if os.path.lexists(path)]
+    if existing and not overwrite:
+        count = f" ({len(existing)} of {len(paths)} outputs do)" if len(paths) > 1 else ""
+        raise UserError(
+            f"{existing[0]} already exists{count}. Choose another output, or pass --overwrite."
+        )
+
+
+def check_output_files(paths, overwrite):
+    """Check before the work that files can be written.
+
+    Raises:
+        UserError: a file exists and may not be replaced, is a folder, or its folder cannot be
+            written to.
+    """
+    check_overwrite(paths, overwrite)
+    for path in paths:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder, but must be a file. Choose another output.")
+    for folder in {path.absolute().parent for path in paths}:
+        parents = (folder, *folder.parents)
+        parent = next(path for path in parents if os.path.lexists(path))
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise UserError(f"the output must be in a writable folder, got {parent}.")

@@ -1,5 +1,7 @@
 """Optimizers: Adam with TensorFlow's fused kernel, and L-BFGS."""
 
+import itertools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -40,7 +42,7 @@ class Adam(keras.optimizers.Adam):
         )
 
 
-def lbfgs(value_and_gradient, start, lower=-1.0, upper=1.0, memory=10, first_step=0.1):
+def lbfgs(value_and_gradient, start, lower=-1.0, upper=1.0, memory=10, first_step=0.1, state=None):
     """Minimize a function within bounds by L-BFGS and yield every iterate.
 
     Implements algorithm 7.5 of Nocedal & Wright, Numerical Optimization, with a backtracking line
@@ -59,12 +61,19 @@ def lbfgs(value_and_gradient, start, lower=-1.0, upper=1.0, memory=10, first_ste
         memory: number of past steps from which the curvature is estimated.
         first_step: largest change of an element in the first step, for which the curvature is
             unknown.
+        state: state to continue from; `start` is then ignored. The iterates are those of an
+            uninterrupted descent.
 
     Yields:
-        (x, details) after every iteration, without end.
+        (x, details, state) after every iteration, without end. The state is a list of arrays.
     """
-    x, pairs = start, []  # pairs: (change of x, change of the gradient, 1 / their dot product)
-    value, gradient, details = value_and_gradient(x)
+    if state is None:
+        x, pairs = start, []  # pairs: (change of x, change of the gradient, 1 / their dot product)
+        value, gradient, _ = value_and_gradient(x)
+    else:
+        x, value, gradient, *flat = state
+        value = float(value)  # a NumPy scalar would change the precision of the sums below
+        pairs = list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
     while True:
         # Compute the direction H * gradient by the two-loop recursion.
         fixed = ((x <= lower) & (gradient > 0)) | ((x >= upper) & (gradient < 0))
@@ -94,4 +103,4 @@ def lbfgs(value_and_gradient, start, lower=-1.0, upper=1.0, memory=10, first_ste
         curved = np.vdot(s, y) > 1e-10 * np.vdot(y, y)
         pairs = [*pairs, (s, y, 1 / np.vdot(s, y))][-memory:] if curved else []
         x, value, gradient = new, new_value, new_gradient
-        yield x, details
+        yield x, details, [x, value, gradient, *itertools.chain(*pairs)]

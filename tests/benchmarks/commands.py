@@ -44,7 +44,7 @@ def measure_cold_starts(rounds, folder):
         (sys.executable, "-c", "import tfgan_zoo"),
         (COMMAND, "--help"),
         (COMMAND, "list"),
-        (COMMAND, "sample", "dcgan_mnist"),
+        (COMMAND, "sample", "dcgan_mnist", "--overwrite"),
     ):
         times = [run(*words, folder=folder)[0] for _ in range(rounds + 1)][1:]
         command = " ".join((pathlib.Path(words[0]).name, *words[1:]))

@@ -1,5 +1,6 @@
 """Stylize image files: formats, colors, resuming, the command, and trained networks."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -145,6 +146,49 @@ def test_an_interrupted_image_keeps_the_best_and_is_resumed(tmp_path):
     assert repeated["losses"] == resumed["losses"]
     run(CONTENT[:32, :32])
     assert len(list(tmp_path.iterdir())) == 2  # other arguments have their own folder
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("stop", [3, 6, 9])
+def test_an_interrupted_image_ends_as_an_uninterrupted_one(optimizer, stop, tmp_path):
+    """To the bit, if it is interrupted at one size, between two, or twice."""
+    config = dataclasses.replace(SMALL, optimizer=optimizer)
+    calls = []
+
+    def interrupt(size, iterations, iteration, losses):
+        calls.append(iteration)
+        if len(calls) == stop:
+            raise KeyboardInterrupt
+
+    def run(folder, progress=None):
+        stylizer = gatys_stylizer([STYLE], config, progress=progress, folder=folder)
+        return stylizer(CONTENT, lambda style: style)
+
+    expected, details = run(None)
+    assert not run(tmp_path, interrupt)[1]["finished"]
+    if stop == 9:
+        calls[:] = [0] * 8
+        assert not run(tmp_path, interrupt)[1]["finished"]
+    resumed, resumed_details = run(tmp_path)
+    np.testing.assert_array_equal(resumed, expected)
+    assert resumed_details["losses"] == details["losses"]
+
+
+def test_a_damaged_state_is_replaced(tmp_path):
+    lines = []
+    stylizer = gatys_stylizer([STYLE], SMALL, say=lines.append, folder=tmp_path)
+    expected, _ = stylizer(CONTENT, lambda style: style)
+    (state,) = tmp_path.glob("*/state.npz")
+    content = state.read_bytes()
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 255
+    for damaged in (b"", content[:1000], bytes(len(content)), bytes(flipped)):
+        state.write_bytes(damaged)
+        lines.clear()
+        image, _ = stylizer(CONTENT, lambda style: style)
+        np.testing.assert_array_equal(image, expected)
+        assert [line for line in lines if f"{state} cannot be read" in line]
+        assert state.stat().st_size == len(content)
 
 
 def test_memory_grows_with_the_image_until_there_are_tiles():

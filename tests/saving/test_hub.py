@@ -60,6 +60,32 @@ def test_published_preset_is_downloaded_once(without_repository, monkeypatch):
     assert load("cgan_mnist").path.is_relative_to(without_repository / "keras")
 
 
+def test_two_first_uses_at_once_and_leftovers_of_a_killed_one(without_repository, monkeypatch):
+    monkeypatch.setenv("TFGAN_ZOO_URL", without_repository.as_uri())
+    folder = without_repository / "keras/tfgan_zoo"
+    unpacked = folder / f"cgan_mnist-{hub.checksums()['cgan_mnist'][:12]}"
+    leftover = folder / f".{unpacked.name}.abcd_123.partial"
+    (leftover / "new").mkdir(parents=True)
+    unpack = shutil.unpack_archive
+
+    def unpack_after_another_process(archive, target):
+        unpack(archive, unpacked)
+        unpack(archive, target)
+
+    monkeypatch.setattr(shutil, "unpack_archive", unpack_after_another_process)
+    assert hub.download("cgan_mnist") == unpacked / "cgan_mnist"
+    assert (unpacked / "cgan_mnist/saved_model.pb").is_file()
+    assert list(folder.iterdir()) == [unpacked]
+
+
+def test_presets_that_are_not_complete_are_not_published(publish, tmp_path, monkeypatch):
+    monkeypatch.setattr(publish, "FOLDER", tmp_path)
+    for name in ("cgan_mnist", "cgan_mnist.partial", "gan_mnist"):
+        shutil.copytree(SAVED_MODELS / "cgan_mnist", tmp_path / name)
+    (tmp_path / "gan_mnist/README.md").unlink()
+    assert publish.complete_presets() == [tmp_path / "cgan_mnist"]
+
+
 def test_missing_address_raises(without_repository, monkeypatch):
     monkeypatch.delenv("TFGAN_ZOO_URL", raising=False)
     with pytest.raises(

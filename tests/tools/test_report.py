@@ -360,6 +360,16 @@ def test_invalid_arguments_raise(gan, tmp_path):
     assert not (gan / "report.html").exists()
 
 
+def test_a_named_report_is_replaced_with_overwrite_only(gan, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("precious")
+    with pytest.raises(UserError, match=r"page.html already exists. .* pass --overwrite"):
+        write_report(gan, page)
+    assert page.read_text() == "precious"
+    write_report(gan, page, overwrite=True)
+    assert page.read_bytes() == write_report(gan).read_bytes() == write_report(gan).read_bytes()
+
+
 def test_failed_report_leaves_the_previous_one(gan):
     path = write_report(gan)
     before = path.read_bytes()

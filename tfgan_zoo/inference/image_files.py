@@ -13,7 +13,7 @@ from PIL import Image
 
 from tfgan_zoo.data import image_folder
 from tfgan_zoo.errors import UserError, first_line
-from tfgan_zoo.files import atomic_write
+from tfgan_zoo.files import atomic_write, check_output_files
 
 IMAGE_FORMATS = {
     ".png": "PNG",
@@ -53,9 +53,10 @@ def convert_images(
 
     Raises:
         UserError: if there are no images, an output exists, or an output cannot be written.
+        OSError: if the disk is full or fails.
     """
     jobs = plan_jobs(sources, pathlib.Path(output), suffixes)
-    check_targets([target for _, target in jobs], overwrite)
+    check_output_files([target for _, target in jobs], overwrite)
     return ImageConverter(jobs, read, convert, memory_advice, output).run(progress)
 
 
@@ -153,7 +154,7 @@ class ImageConverter:
 
     @contextlib.contextmanager
     def record_failure(self, number, size):
-        """Record the failure of one image and continue; raise `UserError` for disk errors."""
+        """Record the failure of one image and continue; disk errors end the conversion."""
         height, width = size
         try:
             yield
@@ -166,11 +167,9 @@ class ImageConverter:
         except (FormatError, UserError) as error:
             self.add_failure(number, str(error))
         except OSError as error:
-            raise UserError(
-                f"{self.jobs[number][1]} cannot be written ({error.strerror}), "
-                f"got -o {self.output}. "
-                f"{len(self.converted)} of {len(self.jobs)} images were converted."
-            ) from None
+            kept = f"{len(self.converted)} of {len(self.jobs)} images were converted"
+            path = error.filename or str(self.jobs[number][1])
+            raise OSError(error.errno, f"{error.strerror}; {kept}", path) from None
 
     def add_failure(self, number, reason):
         self.failed[number] = {"input": str(self.jobs[number][0]), "error": reason}
@@ -280,28 +279,6 @@ def is_inside(file, output):
     """Return True if `file` is the resolved path `output` or in that folder."""
     folder = file.parent.resolve()  # the file itself may be a link
     return output in (folder / file.name, folder, *folder.parents)
-
-
-def check_targets(targets, overwrite):
-    """Check before the conversion that the outputs can be written.
-
-    Raises:
-        UserError: if an output exists, or its folder cannot be written to.
-    """
-    existing = [target for target in targets if os.path.lexists(target)]
-    if existing and not overwrite:
-        raise UserError(
-            f"{existing[0]} already exists ({len(existing)} of {len(targets)} outputs do). "
-            "Choose another output, or pass --overwrite."
-        )
-    for target in existing:
-        if target.is_dir():
-            raise UserError(f"{target} is a folder, but must be a file. Choose another output.")
-    for folder in {target.parent for target in targets}:
-        parents = (folder, *folder.parents)
-        parent = next(path for path in parents if os.path.lexists(path))
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise UserError(f"the output must be in a writable folder, got {parent}.")
 
 
 class FormatError(Exception):

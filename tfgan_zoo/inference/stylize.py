@@ -18,7 +18,7 @@ from tfgan_zoo.data import builtin_images, image_folder
 from tfgan_zoo.data.color_transfer import histogram_matcher, keep_colors, match_color_statistics
 from tfgan_zoo.data.tiles import apply_in_tiles
 from tfgan_zoo.data.transforms import resize, resize_longer_side, to_uint8
-from tfgan_zoo.errors import UserError, check_choice
+from tfgan_zoo.errors import UserError, check_choice, first_line
 from tfgan_zoo.files import atomic_write
 from tfgan_zoo.inference import image_files
 from tfgan_zoo.models.style_transfer import DescentState, StyleTransfer, resize_image
@@ -185,7 +185,7 @@ def gatys_stylizer(
     Args:
         styles: list of uint8 (h, w, 3).
         config: a `StyleTransferConfig`.
-        say: function of one line, the memory that an image will need.
+        say: function of one line: the memory that an image will need, a damaged saved state.
         progress: function (size as (h, w), number of iterations, iteration, {name: loss}), called
             after every iteration.
         masks: uint8 (h, w) for each style, of any size.
@@ -211,7 +211,7 @@ def gatys_stylizer(
         regions = masks and [resize(mask[..., None], *content.shape[:2])[..., 0] for mask in masks]
         settings = (dataclasses.asdict(config), options)
         saved = SavedState(folder, content, colored_styles, regions, settings)
-        state = saved.read()
+        state = saved.read(say)
 
         def on_iteration(new_state):
             nonlocal state
@@ -252,7 +252,8 @@ class SavedState:
     """State of an optimization on disk, from which it is resumed.
 
     The folder has a subfolder for each set of arguments, named by their digest. It contains
-    state.npz and the image at every size as a PNG file.
+    state.npz, up to 23 float32 images with the state of L-BFGS, and the image at every size as a
+    PNG file.
 
     Args:
         folder: a `pathlib.Path`, or None: nothing is read or written.
@@ -273,17 +274,25 @@ class SavedState:
                     f"the folder for the state must be writable, got {folder} ({error.strerror})."
                 ) from None
 
-    def read(self):
-        """Return the `DescentState`, or None if there is none."""
+    def read(self, say):
+        """Return the `DescentState`; None if there is none or, with a line, if it is damaged."""
         if not self.folder or not (self.folder / "state.npz").is_file():
             return None
-        with np.load(self.folder / "state.npz") as stored:
-            return DescentState(
-                stored["image"],
-                int(stored["scale"]),
-                int(stored["iteration"]),
-                json.loads(str(stored["losses"])),
+        try:
+            with np.load(self.folder / "state.npz") as stored:
+                return DescentState(
+                    stored["image"],
+                    int(stored["scale"]),
+                    int(stored["iteration"]),
+                    json.loads(str(stored["losses"])),
+                    [stored[f"optimizer_{i}"] for i in range(int(stored["optimizer_count"]))],
+                )
+        except Exception as error:  # a damaged file raises errors of many types
+            say(
+                f"{self.folder / 'state.npz'} cannot be read ({first_line(error)}): "
+                "starting this image again"
             )
+            return None
 
     def write(self, state):
         """Write the state, and its image as a PNG file."""
@@ -296,6 +305,8 @@ class SavedState:
                 scale=state.scale,
                 iteration=state.iteration,
                 losses=json.dumps(state.losses),
+                optimizer_count=len(state.optimizer),
+                **{f"optimizer_{i}": array for i, array in enumerate(state.optimizer)},
             )
         height, width = state.image.shape[1:3]
         image = to_uint8(state.image)[0].numpy()
@@ -321,5 +332,5 @@ def estimate_memory(sizes, config, floats_per_pixel, tile):
         min(h, tile + margin) * min(w, tile + margin) if needs_tiles((h, w), tile) else h * w
         for h, w in sizes
     ]
-    history = {"lbfgs": 30, "adam": 4}[config.optimizer] * 3 * math.prod(sizes[0]) * 4
+    history = {"lbfgs": 30, "adam": 8}[config.optimizer] * 3 * math.prod(sizes[0]) * 4
     return int(4 * 2 * floats_per_pixel * max(areas) + history) + 2**27

@@ -167,12 +167,15 @@ class DescentState:
         scale: index of the size, 0 for the smallest.
         iteration: number of iterations done at this size.
         losses: {name: loss} of the image.
+        optimizer: list of arrays, the state of the optimizer. With it, a resumed descent gives the
+            image of an uninterrupted one.
     """
 
     image: np.ndarray
     scale: int
     iteration: int
-    losses: dict = dataclasses.field(default_factory=dict)
+    losses: dict
+    optimizer: list
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
@@ -358,41 +361,53 @@ class StyleTransfer(StylizationModel):
 
     # --- the descent
 
-    def adam_iterates(self, start, targets):
-        """Yield (image, losses) before every step of Adam. Sets the model's own image."""
+    def adam_iterates(self, start, targets, state=None):
+        """Yield (image, losses) before and the state after every step of Adam.
+
+        Sets the model's own image.
+        """
         self.image.assign(start)
         self.compile(xla="off")
+        variables = [self.image.pixels, *self.image_optimizer.variables]
+        for variable, array in zip(variables, state or (), strict=state is not None):
+            variable.assign(array)
         while True:
             image = self.image.pixels.numpy()
-            yield image, self.train_step(targets)
+            losses = self.train_step(targets)
+            yield image, losses, [np.array(variable) for variable in variables]
 
-    def lbfgs_iterates(self, start, targets):
-        """Yield (image, losses) after every step of L-BFGS."""
+    def lbfgs_iterates(self, start, targets, state=None):
+        """Yield (image, losses, state) after every step of L-BFGS."""
 
         def value_and_gradient(image):
             losses, gradient = self.losses_and_gradient(tf.constant(image), targets)
             return float(losses["image"]), np.array(gradient), losses
 
-        return lbfgs(value_and_gradient, start, lower=-1.0, upper=1.0)
+        return lbfgs(value_and_gradient, start, lower=-1.0, upper=1.0, state=state)
 
-    def optimize(self, start, targets, iterations):
+    def optimize(self, start, targets, iterations, state=None):
         """Minimize the objective at one size by the config's optimizer.
 
         Args:
             start: float32 array (1, h, w, 3).
             targets: `Targets`.
             iterations: number of iterations.
+            state: `DescentState` to resume from; its iterations are part of the number.
 
         Yields:
-            (image, {name: loss}) of the best image so far, after every iteration.
+            (image, {name: loss}) of the best image so far and the optimizer's state, after every
+            iteration.
 
         Raises:
             UserError: a loss that is NaN or infinite.
         """
         methods = {"lbfgs": self.lbfgs_iterates, "adam": self.adam_iterates}
-        iterates = methods[self.config.optimizer](start, targets)
-        best, best_losses = start, {}
-        for image, losses in itertools.islice(iterates, iterations):
+        best, best_losses, optimizer_state, done = start, {}, None, 0
+        if state is not None:
+            best, best_losses = state.image, state.losses
+            optimizer_state, done = state.optimizer, state.iteration
+        iterates = methods[self.config.optimizer](start, targets, optimizer_state)
+        for image, losses, optimizer_state in itertools.islice(iterates, iterations - done):
             losses = {name: float(value) for name, value in losses.items()}
             if not np.isfinite(losses["image"]):
                 raise UserError(
@@ -401,7 +416,7 @@ class StyleTransfer(StylizationModel):
                 )
             if not best_losses or losses["image"] < best_losses["image"]:
                 best, best_losses = image, losses
-            yield best, best_losses
+            yield best, best_losses, optimizer_state
 
     def stylize(
         self,
@@ -455,11 +470,11 @@ class StyleTransfer(StylizationModel):
             targets = self.targets(
                 as_batch(small_content), small_styles, style_weights, small_masks, tile
             )
-            iterates = self.optimize(image, targets, self.config.iterations - done)
-            for iteration, (image, losses) in enumerate(iterates, done + 1):
+            iterates = self.optimize(image, targets, self.config.iterations, state)
+            for iteration, (image, losses, optimizer) in enumerate(iterates, done + 1):
                 if on_iteration:
-                    on_iteration(DescentState(image, scale, iteration, losses))
-            done = 0
+                    on_iteration(DescentState(image, scale, iteration, losses, optimizer))
+            done, state = 0, None
         return to_uint8(resize_image(image, *content.shape[:2]))[0].numpy()
 
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from tfgan_zoo.data.transforms import to_float, to_uint8
 from tfgan_zoo.errors import UserError, check_choice
-from tfgan_zoo.files import atomic_write
+from tfgan_zoo.files import atomic_write, check_output_files
 from tfgan_zoo.runs import is_run_directory, load_model
 from tfgan_zoo.saving.onnx import convert_to_onnx
 from tfgan_zoo.saving.tflite import convert_to_tflite
@@ -26,22 +26,26 @@ from tfgan_zoo.saving.tflite import convert_to_tflite
 FORMATS = {"tflite": convert_to_tflite, "onnx": convert_to_onnx}
 
 
-def export_file(run, output, format: str, size=None, direction: str = "xy") -> pathlib.Path:
+def export_file(
+    run, output, format: str, size=None, direction: str = "xy", overwrite: bool = False
+) -> pathlib.Path:
     """Export a run's model as one file.
 
     Args:
         run: Run directory.
-        output: File to write. It must not exist, and its suffix must be the format.
+        output: File to write. Its suffix must be the format.
         format: "tflite" or "onnx".
         size: (height, width) of translations. Defaults to the model's image_size for TFLite and
             to any size for ONNX.
         direction: "xy" or "yx", for translation models. A TFLite file has all directions.
+        overwrite: Whether an existing file may be replaced.
 
     Returns:
         The path of the file.
 
     Raises:
-        UserError: Invalid arguments, or a model that the format cannot represent.
+        UserError: Invalid arguments, a file that exists, or a model that the format cannot
+            represent.
         RuntimeError: The file's images differ from the model's by more than 1/255.
     """
     run, output = pathlib.Path(run), pathlib.Path(output)
@@ -50,10 +54,9 @@ def export_file(run, output, format: str, size=None, direction: str = "xy") -> p
     check_choice("format", format, FORMATS)
     if output.suffix.lower() != f".{format}":
         raise UserError(f"output must be a file such as model.{format}, got {output}.")
-    if output.exists():
-        raise UserError(f"{output} already exists: choose another file or remove it first.")
     if not output.absolute().parent.is_dir():
         raise UserError(f"the folder of the output does not exist, got {output}.")
+    check_output_files([output], overwrite)
     if not is_run_directory(run):
         raise UserError(f"a run directory (with experiment.json) is needed, got {str(run)!r}.")
 

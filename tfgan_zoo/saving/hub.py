@@ -11,9 +11,9 @@ import os
 import pathlib
 import shutil
 import sys
-import tempfile
 
 from tfgan_zoo.errors import UserError, first_line
+from tfgan_zoo.files import atomic_folder
 from tfgan_zoo.presets import PRESETS
 
 CHECKSUM_FILE = pathlib.Path(__file__).parent / "published.json"
@@ -79,10 +79,9 @@ def download(name):
 
     source = f"{address.rstrip('/')}/{name}.zip"
     try:
-        home.mkdir(parents=True, exist_ok=True)
         # Keras prints its progress to stdout, which belongs to the command's result.
         to_stderr = contextlib.redirect_stdout(sys.stderr)
-        with to_stderr, tempfile.TemporaryDirectory(dir=home) as partial:
+        with to_stderr, atomic_folder(unpacked) as partial:
             archive = keras.utils.get_file(
                 "archive.zip",
                 source,
@@ -91,10 +90,11 @@ def download(name):
                 cache_dir=partial,
                 cache_subdir=".",
             )
-            shutil.unpack_archive(archive, f"{partial}/unpacked")
-            unpacked.parent.mkdir(exist_ok=True)
-            os.rename(f"{partial}/unpacked", unpacked)  # atomic
+            shutil.unpack_archive(archive, partial)
+            os.remove(archive)
     except Exception as error:  # network, host and disk raise errors of many types
+        if unpacked.is_dir():  # another process has downloaded it in the meantime
+            return unpacked / name
         raise UserError(
             f"the pretrained preset {name} could not be downloaded from {source}: "
             f"{first_line(error)}"

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfgan_zoo.data import builtin_images
 from tfgan_zoo.data.transforms import resize_longer_side
 from tfgan_zoo.errors import UserError
-from tfgan_zoo.files import write_text
+from tfgan_zoo.files import atomic_folder, check_overwrite, write_text
 from tfgan_zoo.runs import (
     EXPERIMENT,
     SAMPLES,
@@ -26,7 +26,7 @@ from tfgan_zoo.visualize import pad_to_common_size, save_grid
 STYLE_GRID_SIZE = 256  # pixels of the longer side of an image in `samples.png`
 
 
-def export(run, folder=None, replace: bool = False, compact: bool = False) -> pathlib.Path:
+def export(run, folder=None, overwrite: bool = False, compact: bool = False) -> pathlib.Path:
     """Export a run's model as a SavedModel with a model card.
 
     The SavedModel is built from the run's last checkpoint. It is loaded again and its fixed-seed
@@ -35,7 +35,7 @@ def export(run, folder=None, replace: bool = False, compact: bool = False) -> pa
     Args:
         run: Run directory.
         folder: Folder of the SavedModel. Defaults to RUN/saved_model.
-        replace: Replace a SavedModel that already exists.
+        overwrite: Whether an existing SavedModel may be replaced.
         compact: Store the weights as float16, in half the space. The computation stays float32.
 
     Returns:
@@ -52,35 +52,33 @@ def export(run, folder=None, replace: bool = False, compact: bool = False) -> pa
     # Check the arguments.
     if not is_run_directory(run):
         raise UserError(f"a run directory (with experiment.json) is needed, got {str(run)!r}.")
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / "saved_model.pb").is_file():
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file, but a SavedModel is a folder: choose another folder.")
+    if folder.is_dir() and any(folder.iterdir()):
+        # The run's own folder may be the remains of a process that was killed.
+        is_own = overwrite and folder == run / SAVED_MODEL
+        if not is_own and not (folder / "saved_model.pb").is_file():
             raise UserError(f"{folder} exists and is not a SavedModel: choose another folder.")
-        if not replace:
-            raise UserError(f"{folder} already exists: choose another folder or remove it first.")
+        check_overwrite([folder], overwrite)
 
-    # Write the SavedModel into a temporary folder.
     model = load_model(run)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    save_signatures(model, partial, compact)
+    with atomic_folder(folder, overwrite) as partial:
+        save_signatures(model, partial, compact)
 
-    # Load it again and compare it with the model.
-    difference = max_difference(model, load_exported(partial))
-    if difference > 1:
-        shutil.rmtree(partial)
-        if compact:
-            raise UserError(
-                f"float16 weights change the images by up to {difference}/255, more than 1/255: "
-                "export without --compact."
-            )
-        raise RuntimeError(f"the exported model differs from the model by {difference}/255.")
+        # Load it again and compare it with the model.
+        difference = max_difference(model, load_exported(partial))
+        if difference > 1:
+            if compact:
+                raise UserError(
+                    f"float16 weights change the images by up to {difference}/255, more than "
+                    "1/255: export without --compact."
+                )
+            raise RuntimeError(f"the exported model differs from the model by {difference}/255.")
 
-    # Add the sample image, the model card and the experiment.
-    save_sample_image(model, run, partial / "samples.png")
-    write_text(partial / "README.md", model_card(run, model, compact).rstrip("\n"))
-    write_text(partial / EXPERIMENT, read_experiment(run).to_json())
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+        # Add the sample image, the model card and the experiment.
+        save_sample_image(model, run, partial / "samples.png")
+        write_text(partial / "README.md", model_card(run, model, compact).rstrip("\n"))
+        write_text(partial / EXPERIMENT, read_experiment(run).to_json())
     return folder
 
 

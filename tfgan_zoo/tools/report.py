@@ -20,7 +20,7 @@ from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import flatten
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.evaluation import best_score, stopped_early
-from tfgan_zoo.files import write_text
+from tfgan_zoo.files import check_output_files, write_text
 from tfgan_zoo.metrics.score import VALUE_COLUMNS
 from tfgan_zoo.runs import (
     BEST,
@@ -46,26 +46,29 @@ NEAREST_CAPTION = (
 )
 
 
-def write_report(run, output=None) -> pathlib.Path:
+def write_report(run, output=None, overwrite: bool = False) -> pathlib.Path:
     """Write the page about a run, finished or not: samples, curves, scores, configuration.
 
     Args:
         run: Run directory.
-        output: HTML file to write. Defaults to RUN/report.html.
+        output: HTML file to write. Defaults to RUN/report.html, which is always replaced.
+        overwrite: Whether `output` may be replaced.
 
     Returns:
         The path of the page.
 
     Raises:
         UserError: `run` is not a run directory or has no finished epoch, or `output` is not an
-            HTML file.
+            HTML file or exists.
     """
     run = pathlib.Path(run)
+    overwrite = overwrite or not output
     output = pathlib.Path(output or run / "report.html")
     if not is_run_directory(run):
         raise UserError(f"a run directory (with experiment.json) is needed, got {str(run)!r}.")
     if output.suffix != ".html" or output.is_dir():
         raise UserError(f"output must be a file that ends in .html, got {str(output)!r}.")
+    check_output_files([output], overwrite)
     rows = read_metrics(run / METRICS)
     if not rows:
         raise UserError(f"{run} has no finished epoch: continue with: tfgan-zoo train {run}")

@@ -339,7 +339,7 @@ def finish(prepared, run):
         "machine": distribute.describe_machine(),
     }
     write_text(run / RESULT, json.dumps(result, indent=2))
-    export(run, run / SAVED_MODEL, replace=True)
+    export(run, run / SAVED_MODEL, overwrite=True)
     log(
         f"trained {result['epochs']} epochs in {format_duration(result['seconds'])}, "
         f"wrote the results in {time.time() - begin:.0f} s"
