@@ -6,7 +6,15 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.data import builtin_images, domains, image_folder, pipeline, tfds, transforms
+from tfgan_zoo.data import (
+    builtin_images,
+    domains,
+    image_file,
+    image_folder,
+    pipeline,
+    tfds,
+    transforms,
+)
 from tfgan_zoo.errors import UserError, check_choice
 
 NUM_PHOTOGRAPH_CROPS = 400  # images of photographs unless data.limit is set
@@ -40,7 +48,7 @@ class ImageData(pipeline.LoadedData):
         return (self.decode(self.files[i]) if self.images is None else self.images[i],)
 
     def decode(self, path):
-        return image_folder.decode_square(path, self.shape[0], self.shape[2])
+        return image_file.decode_square(path, self.shape[0], self.shape[2])
 
     def batch_loader(self, config, batch_size, labels):
         """See `LoadedData.batch_loader`: batches of float32 (batch_size, s, s, c) in [-1, 1]."""
