@@ -45,7 +45,7 @@ def test_limit_channels_and_splits():
     np.testing.assert_array_equal(few.images[..., 0], few.images[..., 2])
     with pytest.raises(UserError, match="digits has no test split"):
         load_images(DataConfig(split="test"), 16, 1)
-    with pytest.raises(UserError, match="got 1 and model.channels=4"):
+    with pytest.raises(UserError, match="channels must be 1 .* or 3 .*, got 4"):
         load_images(DataConfig(), 16, 4)
 
 

@@ -221,6 +221,20 @@ def test_size_before_the_crop(mode, size, expected):
     assert image.shape == (*expected, 3) and image.dtype == np.uint8
 
 
+@pytest.mark.parametrize("shape", [(1, 3000), (3000, 1)])
+@pytest.mark.parametrize("mode", ["crop", "scale_width", "scale_width_and_crop"])
+def test_long_thin_images_are_cropped_before_they_are_enlarged(mode, shape):
+    resizer = domains.Resize(mode, "bicubic", load_size=20, crop=16, multiple=4)
+    image = np.full((*shape, 1), 200, np.uint8)
+    image[shape[0] // 2, shape[1] // 2] = 100
+    resized, twin = resizer(image, image)
+    assert max(resized.shape) <= 20 * domains.MAX_CROPS and resized.shape == twin.shape
+    if mode != "scale_width" or shape[1] == 1:  # enlarged
+        assert resized.min() < 150  # the center is kept
+    if mode.endswith("crop"):
+        assert min(resized.shape[:2]) >= 16
+
+
 def test_default_load_size_is_that_of_the_paper(tmp_path):
     save_gray(tmp_path / "1.png", 100, width=40, height=20)
     for changes, sides in [

@@ -10,11 +10,13 @@ import pytest
 from helpers import run_cli
 from PIL import Image
 
+from tfgan_zoo import presets
 from tfgan_zoo.config import DataConfig
-from tfgan_zoo.data import image_file
+from tfgan_zoo.data import image_file, transforms
 from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.check import check_folder, summary
 from tfgan_zoo.data.datasets import load_images
+from tfgan_zoo.errors import UserError
 
 PHOTO = Image.fromarray(np.tile(np.arange(0, 240, 10, np.uint8)[:, None], (1, 16)))  # 16x24
 
@@ -89,6 +91,7 @@ def test_odd_exif_values_do_not_matter_anywhere(tmp_path, caplog):
     assert "unreadable" not in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pytest resets the filter of image_file
 def test_orientation_is_found_behind_a_broken_entry(tmp_path):
     beyond_the_end = (0x10F, 2, 99, struct.pack("<I", 2**31))
     (tmp_path / "x.jpg").write_bytes(jpeg([beyond_the_end, *odd_exif()]))
@@ -188,6 +191,15 @@ def test_compositing_and_rounding_are_exact():
     np.testing.assert_array_equal(image_file.to_8_bits(deep), np.round(deep / 257))
 
 
+def test_long_thin_images_are_cropped_before_they_are_enlarged():
+    thin = np.full((1, 3000, 3), 200, np.uint8)
+    thin[:, 1500] = 0
+    resized = transforms.resize_longer_side(thin, 64)
+    assert resized.shape == (32, 1024, 3) and resized[:, 500:524].min() < 100
+    assert transforms.resize_longer_side(thin, 64, 1).shape == (1, 3000, 3)  # not enlarged
+    assert transforms.resize_longer_side(thin[:, 1490:1510], 40).shape == (32, 640, 3)
+
+
 # --- Formats
 
 
@@ -236,6 +248,14 @@ def test_frames_that_are_left_out_are_reported_once(suffix, tmp_path, caplog):
     assert f"2 of 2 files have several frames or pages (first: a.{suffix})" in summary(
         check_folder(tmp_path)
     )
+
+
+def test_images_of_datasets_are_square_and_have_1_or_3_channels(tmp_path):
+    PHOTO.convert("RGBA").save(tmp_path / "x.png")
+    with pytest.raises(UserError, match=r"channels must be 1 \(gray\) or 3 \(RGB\) .*, got 4"):
+        load_images(DataConfig(dataset="folder", path=str(tmp_path)), 16, 4)
+    with pytest.raises(UserError, match="got '64x128'. Images are cropped to squares"):
+        presets.experiment("dcgan_folder_64", "model.image_size=64x128")
 
 
 def test_every_unreadable_file_is_an_image_error(tmp_path):

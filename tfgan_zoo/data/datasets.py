@@ -195,9 +195,15 @@ def load_images(config, image_size, channels):
         `ImageData`.
 
     Raises:
-        UserError: The dataset is unknown, or has no image that can be read.
+        UserError: The dataset is unknown, has no image that can be read, or the number of channels
+            is not 1 or 3.
     """
     check_choice("data.dataset", config.dataset, DATASETS)
+    if channels not in (1, 3):
+        raise UserError(
+            f"model.channels must be 1 (gray) or 3 (RGB) for datasets, got {channels}. "
+            "Transparent images are composited on white."
+        )
     check_choice("data.split", config.split, ("train", "test"))
     data = DATASETS[config.dataset](config, image_size, channels)
     if config.binarize == "static":

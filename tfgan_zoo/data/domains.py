@@ -18,13 +18,14 @@ from PIL import Image, ImageFilter
 
 from tfgan_zoo.data import builtin_images, facades, image_file, image_folder, tfds
 from tfgan_zoo.data.pipeline import LoadedData
-from tfgan_zoo.data.transforms import resize, to_float_array
+from tfgan_zoo.data.transforms import crop_center, resize, to_float_array
 from tfgan_zoo.errors import UserError, first_line
 
 NUM_FACADES = 400  # default number of training pairs of facades_synthetic, that of CMP facades
 NUM_CROPS = 120  # default number of training images of photographs, and of styles
 NUM_TEST_FACADES = 100  # test pairs of facades_synthetic
 LOAD_SCALE = 286 / 256  # size before the crop, relative to it (Isola et al. 2016, section 6.2)
+MAX_CROPS = 16  # the longest side that an image is enlarged to, in sides of a crop
 TEST_FOLDERS = ("test", "val", "valid")  # names of folders with test images
 SPLIT_SEEDS = {"train": 0, "test": 1, "val": 2}  # of synthetic images
 
@@ -248,7 +249,16 @@ class Resize:
     multiple: int
 
     def __call__(self, *images):
-        """Resize images of one size to one size."""
+        """Resize images of one size to one size.
+
+        A long and thin image that would be enlarged to more than MAX_CROPS crops is cropped around
+        its center first: an image of 3000x1 pixels would take gigabytes.
+        """
+        shape = images[0].shape[:2]
+        target, limit = self.target_size(*shape), MAX_CROPS * max(self.load_size, self.crop)
+        if max(target) > limit and math.prod(target) > math.prod(shape):
+            axis = target.index(max(target))
+            images = [crop_center(image, axis, limit / target[axis]) for image in images]
         height, width = self.target_size(*images[0].shape[:2])
         return tuple(resize(image, height, width, self.method) for image in images)
 
@@ -558,7 +568,10 @@ def read_derived_pair(path, channels_a, channels_b, resizer, method):
 
 def read_pair_of_files(paths, channels_a, channels_b, resizer):
     a = image_file.read_image(paths[0], channels_a)
-    b = image_file.read_image(paths[1], channels_b)
+    try:
+        b = image_file.read_image(paths[1], channels_b)
+    except image_file.ImageError as error:
+        raise ValueError(f"{error}: {paths[1]}") from None
     if a.shape[:2] != b.shape[:2]:
         raise ValueError(f"{a.shape[1]}x{a.shape[0]}, but {paths[1]} is {b.shape[1]}x{b.shape[0]}")
     return resizer(a, b)
