@@ -1,3 +1,4 @@
+import functools
 import io
 import itertools
 import logging
@@ -12,7 +13,7 @@ from PIL import Image
 
 from tfgan_zoo import presets
 from tfgan_zoo.config import DataConfig
-from tfgan_zoo.data import image_file, transforms
+from tfgan_zoo.data import domains, image_file, image_folder, transforms
 from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.check import check_folder, summary
 from tfgan_zoo.data.datasets import load_images
@@ -248,6 +249,29 @@ def test_frames_that_are_left_out_are_reported_once(suffix, tmp_path, caplog):
     assert f"2 of 2 files have several frames or pages (first: a.{suffix})" in summary(
         check_folder(tmp_path)
     )
+
+
+def test_files_of_other_formats_are_reported_once(tmp_path, caplog):
+    for name in ("a.png", "b.HEIC", "c.heic", "labels.csv", ".hidden", "README", "d.npy"):
+        (tmp_path / name).write_bytes(b"")
+    with caplog.at_level(logging.WARNING, "tfgan_zoo"):
+        for _ in range(2):
+            assert [path.name for path in image_folder.list_images(tmp_path)] == ["a.png", "d.npy"]
+    assert caplog.text.count("left out 3 files of other formats: 2 .heic, 1 README") == 1
+
+
+@pytest.mark.parametrize("kind", ["images", "domains"])
+def test_an_image_that_disappears_in_training_is_named(kind, tmp_path):
+    PHOTO.convert("RGB").save(tmp_path / "x.png")
+    if kind == "images":
+        config = DataConfig(dataset="folder", path=str(tmp_path), cache_gb=0)
+        data = load_images(config, 16, 3)
+    else:
+        read = functools.partial(image_file.read_image, channels=3)
+        data = domains.CachedItems("images", [tmp_path / "x.png"], lambda path: (read(path),), 0)
+    (tmp_path / "x.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"can no longer be read: .*x.png \(cannot identify"):
+        data.evaluation_images(0) if kind == "images" else data[0]
 
 
 def test_images_of_datasets_are_square_and_have_1_or_3_channels(tmp_path):

@@ -48,7 +48,12 @@ class ImageData(pipeline.LoadedData):
         return (self.decode(self.files[i]) if self.images is None else self.images[i],)
 
     def decode(self, path):
-        return image_file.decode_square(path, self.shape[0], self.shape[2])
+        try:
+            return image_file.decode_square(path, self.shape[0], self.shape[2])
+        except image_file.ImageError as error:
+            raise UserError(
+                f"an image can no longer be read: {path} ({error}). Train again without it."
+            ) from None
 
     def batch_loader(self, config, batch_size, labels):
         """See `LoadedData.batch_loader`: batches of float32 (batch_size, s, s, c) in [-1, 1]."""

@@ -80,7 +80,10 @@ class CachedItems:
         return len(self.entries)
 
     def __getitem__(self, i):
-        return self.decode(self.entries[i])
+        item, problem = self.try_decode(self.entries[i])
+        if problem:
+            raise UserError(f"an image can no longer be read: {problem}. Train again without it.")
+        return item
 
 
 @dataclasses.dataclass

@@ -1,5 +1,6 @@
 """Folders of images of any format and size."""
 
+import collections
 import concurrent.futures
 import csv
 import logging
@@ -11,6 +12,8 @@ from tfgan_zoo.data import image_file
 from tfgan_zoo.data.image_file import SUFFIXES
 from tfgan_zoo.errors import UserError, first_line
 
+folders_with_other_files = set()  # those that `warn_left_out` has named
+
 
 def list_images(folder, suffixes=(*SUFFIXES, ".npy")):
     """List the image files in a folder and its subfolders, sorted by name.
@@ -18,16 +21,33 @@ def list_images(folder, suffixes=(*SUFFIXES, ".npy")):
     Raises:
         UserError: The folder has no image file.
     """
-    paths = sorted(
-        path
-        for path in pathlib.Path(folder).rglob("*")
-        if path.suffix.lower() in suffixes and path.is_file()
-    )
+    files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+    paths = [path for path in files if path.suffix.lower() in suffixes]
+    warn_left_out(folder, sorted({*files} - {*paths}))
     if not paths:
         raise UserError(
             f"the folder must have images ({', '.join(suffixes)}), got {str(folder)!r}."
         )
     return paths
+
+
+def warn_left_out(folder, files):
+    """Log the number of files of each suffix that are not read, once for each folder."""
+    names = [path.name for path in files if not path.name.startswith(".")]
+    suffixes = collections.Counter(
+        pathlib.PurePath(name).suffix.lower() or name for name in names if name != "labels.csv"
+    )
+    folder = pathlib.Path(folder).resolve()
+    if suffixes and folder not in folders_with_other_files:
+        folders_with_other_files.add(folder)
+        counts = [f"{count} {suffix}" for suffix, count in suffixes.most_common(5)]
+        more = ["others"] if len(suffixes) > 5 else []
+        logging.getLogger("tfgan_zoo").warning(
+            "%s: left out %d files of other formats: %s",
+            folder,
+            suffixes.total(),
+            ", ".join(counts + more),
+        )
 
 
 def list_labeled_images(folder):
