@@ -692,11 +692,11 @@ def build_gatys_stylizer(options, styles, progress):
 
 def load_mask(path):
     """Return the brightness of an image file: uint8 (height, width)."""
-    from tfgan_zoo.data import image_folder
+    from tfgan_zoo.data import image_file
 
     try:
-        return image_folder.to_8_bits(image_folder.read_image(path, 1))[..., 0]
-    except image_folder.UNREADABLE as error:
+        return image_file.to_8_bits(image_file.read_image(path, 1))[..., 0]
+    except image_file.ImageError as error:
         raise UserError(
             f"--mask must be a readable image file, got {path} ({first_line(error)})"
         ) from None

@@ -257,7 +257,8 @@ def parse_value(text, expected, source):
         value = tuple(value)
     if not matches_type(value, expected):
         field = source.partition("=")[0]
-        raise UserError(f"{field} must be {type_name(expected)}, got {text!r}.")
+        advice = " Images are cropped to squares." if field.endswith("image_size") else ""
+        raise UserError(f"{field} must be {type_name(expected)}, got {text!r}.{advice}")
     return float(value) if expected is float else value
 
 

@@ -63,12 +63,12 @@ def write_images(folder):
 
 def seconds_of_reading_and_writing(folder):
     """Return the seconds of reading and writing all images without any computation."""
-    from tfgan_zoo.data import image_folder
+    from tfgan_zoo.data import image_file
     from tfgan_zoo.inference import image_files
 
     begin = time.perf_counter()
     for path in sorted((folder / "many").iterdir()):
-        image_files.write_image(image_folder.read_image(path, 3), folder / "alone.png")
+        image_files.write_image(image_file.read_image(path, 3), folder / "alone.png")
     return time.perf_counter() - begin
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageCms
 
-from tfgan_zoo.data import builtin_images, image_folder
+from tfgan_zoo.data import builtin_images, image_file
 from tfgan_zoo.data.color_transfer import LUMA, keep_colors, match_color_statistics
 
 CONTENT = builtin_images.photograph("china")[100:148, 200:264]  # 48x64
@@ -37,17 +37,17 @@ def test_a_color_profile_is_converted_to_srgb(tmp_path):
     linear = tmp_path / "linear.png"
     profile = linear_profile()
     Image.new("RGB", (4, 4), (55, 55, 55)).save(linear, icc_profile=profile)
-    assert np.abs(image_folder.read_image(linear, 3).astype(int) - 128).max() <= 2
+    assert np.abs(image_file.read_image(linear, 3).astype(int) - 128).max() <= 2
     Image.new("RGBA", (4, 4), (55, 55, 55, 7)).save(linear, icc_profile=profile)
     assert (
-        np.abs(image_folder.read_image(linear, 4)[0, 0].astype(int) - (128, 128, 128, 7)).max() <= 2
+        np.abs(image_file.read_image(linear, 4)[0, 0].astype(int) - (128, 128, 128, 7)).max() <= 2
     )
     Image.new("RGB", (4, 4), (55, 55, 55)).save(
         linear, icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     )
-    assert np.abs(image_folder.read_image(linear, 3).astype(int) - 55).max() <= 1
+    assert np.abs(image_file.read_image(linear, 3).astype(int) - 55).max() <= 1
     Image.new("RGB", (4, 4), (55, 55, 55)).save(linear, icc_profile=b"no profile")
-    np.testing.assert_array_equal(image_folder.read_image(linear, 3), 55)
+    np.testing.assert_array_equal(image_file.read_image(linear, 3), 55)
 
 
 def linear_profile():

@@ -9,7 +9,7 @@ from helpers import SHARED
 from PIL import Image
 
 from tfgan_zoo.config import DataConfig
-from tfgan_zoo.data import image_folder, pipeline, tfds, transforms
+from tfgan_zoo.data import image_file, pipeline, tfds, transforms
 from tfgan_zoo.data.datasets import load_images
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.training.train import train
@@ -45,7 +45,7 @@ def test_limit_channels_and_splits():
     np.testing.assert_array_equal(few.images[..., 0], few.images[..., 2])
     with pytest.raises(UserError, match="digits has no test split"):
         load_images(DataConfig(split="test"), 16, 1)
-    with pytest.raises(UserError, match="got 1 and model.channels=4"):
+    with pytest.raises(UserError, match="channels must be 1 .* or 3 .*, got 4"):
         load_images(DataConfig(), 16, 4)
 
 
@@ -207,7 +207,7 @@ def test_folder_reads_every_mode(mode, tmp_path):
         image = Image.new("RGB", (8, 8), (255, 255, 255)).convert(mode)
     path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
     image.save(path)
-    pixels = image_folder.decode_square(path, 8, 3)
+    pixels = image_file.decode_square(path, 8, 3)
     expected = 127 if mode == "I;16" else 255
     assert abs(pixels.astype(int) - expected).max() <= 2
 
@@ -216,7 +216,7 @@ def test_transparent_images_are_composited_on_white(tmp_path):
     image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
     image.paste((0, 0, 0, 255), (0, 0, 4, 8))
     image.save(tmp_path / "x.png")
-    row = image_folder.decode_square(tmp_path / "x.png", 8, 1)[0, :, 0]
+    row = image_file.decode_square(tmp_path / "x.png", 8, 1)[0, :, 0]
     assert row.tolist() == [0] * 4 + [255] * 4
 
 
@@ -226,7 +226,7 @@ def test_images_are_rotated_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees clockwise: the top comes to the right
     Image.fromarray(pixels).save(tmp_path / "x.jpg", exif=exif, quality=95)
-    decoded = image_folder.decode_square(tmp_path / "x.jpg", 8, 1)[4, :, 0]
+    decoded = image_file.decode_square(tmp_path / "x.jpg", 8, 1)[4, :, 0]
     assert decoded[0] < 10 and decoded[7] > 245
 
 

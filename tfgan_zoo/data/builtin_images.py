@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from tfgan_zoo.data import image_folder
+from tfgan_zoo.data import image_file
 from tfgan_zoo.data.transforms import resize_longer_side
 from tfgan_zoo.errors import UserError, check_at_least, check_choice, first_line
 
@@ -169,8 +169,8 @@ def load_style_image(name, longer=0):
     if name in STYLES and not pathlib.Path(name).is_file():
         return style_image(name, longer or 512)
     try:
-        image = image_folder.to_8_bits(image_folder.read_image(name, 3))
-    except image_folder.UNREADABLE as error:
+        image = image_file.to_8_bits(image_file.read_image(name, 3, longer))
+    except image_file.ImageError as error:
         raise UserError(
             f"a style must be an image file or one of {', '.join(STYLES)}, "
             f"got {name!r} ({first_line(error)})."

@@ -9,7 +9,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from tfgan_zoo.data import image_folder
+from tfgan_zoo.data import image_file
 from tfgan_zoo.errors import UserError, first_line
 
 # A fingerprint has one bit for each cell of an 8x8 gray version: is the next cell lighter, to the
@@ -64,9 +64,9 @@ def check_folder(folder):
     if not root.is_dir():
         raise UserError(f"FOLDER must be a folder of images, got {str(folder)!r}.")
     files = [path for path in sorted(root.rglob("*")) if path.is_file()]
-    images = [path for path in files if path.suffix.lower() in image_folder.SUFFIXES]
+    images = [path for path in files if path.suffix.lower() in image_file.SUFFIXES]
     if not images:
-        suffixes = ", ".join(image_folder.SUFFIXES)
+        suffixes = ", ".join(image_file.SUFFIXES)
         raise UserError(f"FOLDER must have images ({suffixes}), got {str(folder)!r}.")
 
     # Inspect all images.
@@ -111,11 +111,12 @@ def inspect_image(path):
     Of the pixels it keeps a digest and a thumbnail.
     """
     try:
-        with Image.open(path) as image:
+        with image_file.open_image(path) as image:
             image_format, mode = image.format, image.mode
-            rotated = image.getexif().get(0x0112, 1) in range(2, 9)
-        pixels = image_folder.read_image(path, 4)
-    except image_folder.UNREADABLE as error:
+            rotated = image_file.orientation_of(image) != 1
+            animated = image_file.is_animated(image)
+        pixels = image_file.read_image(path, 4)
+    except Exception as error:  # broken files cause many kinds of exceptions
         return {"error": first_line(error)}
     height, width = pixels.shape[:2]
     digest = hashlib.blake2b(f"{width}x{height} {pixels.dtype}".encode(), digest_size=16)
@@ -123,6 +124,8 @@ def inspect_image(path):
 
     # Shrink the image on a white background.
     small = Image.fromarray(pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8))
+    if pixels.size > 4 * image_file.LARGE:
+        small = small.reduce(max(1, min(small.size) // 512))
     if pixels[..., 3].min() < np.iinfo(pixels.dtype).max:
         small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
     thumbnail = np.asarray(small.convert("RGB").resize((32, 32), Image.Resampling.HAMMING))
@@ -134,6 +137,8 @@ def inspect_image(path):
         "format": image_format,
         "mode": mode,
         "rotated": rotated,
+        "animated": animated,
+        "peak": image_file.peak_of_16_bits(pixels[..., :3]),
         "size": (width, height),
         "digest": digest.digest(),
         "thumbnail": thumbnail,
@@ -326,6 +331,16 @@ def list_warnings(result, records):
         "images have another aspect ratio than most in their folder",
         "they are cropped or squeezed to a square, crop them yourself if it matters",
     )
+    warn(
+        [path for path, record in records.items() if record["animated"]],
+        "files have several frames or pages",
+        "only the first is read, save the others as files",
+    )
+    depth = image_file.bit_depth_warning(
+        max((record["peak"] for record in records.values()), default=0)
+    )
+    if depth:
+        warnings.append(depth)
     if len(labels) > 1:
         warn(
             labels.pop(".", []),

@@ -6,7 +6,15 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.data import builtin_images, domains, image_folder, pipeline, tfds, transforms
+from tfgan_zoo.data import (
+    builtin_images,
+    domains,
+    image_file,
+    image_folder,
+    pipeline,
+    tfds,
+    transforms,
+)
 from tfgan_zoo.errors import UserError, check_choice
 
 NUM_PHOTOGRAPH_CROPS = 400  # images of photographs unless data.limit is set
@@ -40,7 +48,12 @@ class ImageData(pipeline.LoadedData):
         return (self.decode(self.files[i]) if self.images is None else self.images[i],)
 
     def decode(self, path):
-        return image_folder.decode_square(path, self.shape[0], self.shape[2])
+        try:
+            return image_file.decode_square(path, self.shape[0], self.shape[2])
+        except image_file.ImageError as error:
+            raise UserError(
+                f"an image can no longer be read: {path} ({error}). Train again without it."
+            ) from None
 
     def batch_loader(self, config, batch_size, labels):
         """See `LoadedData.batch_loader`: batches of float32 (batch_size, s, s, c) in [-1, 1]."""
@@ -187,9 +200,15 @@ def load_images(config, image_size, channels):
         `ImageData`.
 
     Raises:
-        UserError: The dataset is unknown, or has no image that can be read.
+        UserError: The dataset is unknown, has no image that can be read, or the number of channels
+            is not 1 or 3.
     """
     check_choice("data.dataset", config.dataset, DATASETS)
+    if channels not in (1, 3):
+        raise UserError(
+            f"model.channels must be 1 (gray) or 3 (RGB) for datasets, got {channels}. "
+            "Transparent images are composited on white."
+        )
     check_choice("data.split", config.split, ("train", "test"))
     data = DATASETS[config.dataset](config, image_size, channels)
     if config.binarize == "static":

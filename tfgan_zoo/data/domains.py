@@ -16,15 +16,16 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageFilter
 
-from tfgan_zoo.data import builtin_images, facades, image_folder, tfds
+from tfgan_zoo.data import builtin_images, facades, image_file, image_folder, tfds
 from tfgan_zoo.data.pipeline import LoadedData
-from tfgan_zoo.data.transforms import resize, to_float_array
+from tfgan_zoo.data.transforms import crop_center, resize, to_float_array
 from tfgan_zoo.errors import UserError, first_line
 
 NUM_FACADES = 400  # default number of training pairs of facades_synthetic, that of CMP facades
 NUM_CROPS = 120  # default number of training images of photographs, and of styles
 NUM_TEST_FACADES = 100  # test pairs of facades_synthetic
 LOAD_SCALE = 286 / 256  # size before the crop, relative to it (Isola et al. 2016, section 6.2)
+MAX_CROPS = 16  # the longest side that an image is enlarged to, in sides of a crop
 TEST_FOLDERS = ("test", "val", "valid")  # names of folders with test images
 SPLIT_SEEDS = {"train": 0, "test": 1, "val": 2}  # of synthetic images
 
@@ -48,7 +49,7 @@ class CachedItems:
 
     def __init__(self, name, entries, decode, cache_gb):
         self.name, self.entries, self.decode = name, [], decode
-        items, size, problems = [], 0, []
+        items, size, problems, peak = [], 0, [], 0
         with concurrent.futures.ThreadPoolExecutor() as pool:
             decoded = pool.map(self.try_decode, entries)
             for entry, (item, problem) in zip(entries, decoded, strict=True):
@@ -57,11 +58,13 @@ class CachedItems:
                     continue
                 self.entries.append(entry)
                 size += sum(image.nbytes for image in item)
+                peak = max(peak, *map(image_file.peak_of_16_bits, item))
                 if size <= cache_gb * 2**30:
                     items.append(item)
                 else:
                     items.clear()
         image_folder.warn_unreadable(problems, len(self.entries))
+        image_file.warn_bit_depth(peak)
         self.in_memory = size <= cache_gb * 2**30
         if self.in_memory:
             self.entries, self.decode = items, lambda item: item
@@ -69,7 +72,7 @@ class CachedItems:
     def try_decode(self, entry):
         try:
             return self.decode(entry), None
-        except image_folder.UNREADABLE as error:
+        except Exception as error:  # broken files cause many kinds of exceptions
             file = entry[0] if isinstance(entry, tuple) else entry
             return None, f"{file} ({first_line(error)})"
 
@@ -77,7 +80,10 @@ class CachedItems:
         return len(self.entries)
 
     def __getitem__(self, i):
-        return self.decode(self.entries[i])
+        item, problem = self.try_decode(self.entries[i])
+        if problem:
+            raise UserError(f"an image can no longer be read: {problem}. Train again without it.")
+        return item
 
 
 @dataclasses.dataclass
@@ -246,7 +252,16 @@ class Resize:
     multiple: int
 
     def __call__(self, *images):
-        """Resize images of one size to one size."""
+        """Resize images of one size to one size.
+
+        A long and thin image that would be enlarged to more than MAX_CROPS crops is cropped around
+        its center first: an image of 3000x1 pixels would take gigabytes.
+        """
+        shape = images[0].shape[:2]
+        target, limit = self.target_size(*shape), MAX_CROPS * max(self.load_size, self.crop)
+        if max(target) > limit and math.prod(target) > math.prod(shape):
+            axis = target.index(max(target))
+            images = [crop_center(image, axis, limit / target[axis]) for image in images]
         height, width = self.target_size(*images[0].shape[:2])
         return tuple(resize(image, height, width, self.method) for image in images)
 
@@ -545,26 +560,29 @@ def hold_out(entries, has_test, config):
 
 
 def read_unpaired(path, num_channels, resizer):
-    return resizer(image_folder.read_image(path, num_channels))
+    return resizer(image_file.read_image(path, num_channels))
 
 
 def read_derived_pair(path, channels_a, channels_b, resizer, method):
     # Resize first: edges and gray values are those at the model's resolution.
-    (photo,) = resizer(image_folder.read_image(path, channels_b))
+    (photo,) = resizer(image_file.read_image(path, channels_b))
     return derive(photo, method, channels_a), photo
 
 
 def read_pair_of_files(paths, channels_a, channels_b, resizer):
-    a = image_folder.read_image(paths[0], channels_a)
-    b = image_folder.read_image(paths[1], channels_b)
+    a = image_file.read_image(paths[0], channels_a)
+    try:
+        b = image_file.read_image(paths[1], channels_b)
+    except image_file.ImageError as error:
+        raise ValueError(f"{error}: {paths[1]}") from None
     if a.shape[:2] != b.shape[:2]:
         raise ValueError(f"{a.shape[1]}x{a.shape[0]}, but {paths[1]} is {b.shape[1]}x{b.shape[0]}")
     return resizer(a, b)
 
 
 def read_pair_side_by_side(path, channels_a, channels_b, resizer):
-    a = image_folder.read_image(path, channels_a)
-    b = image_folder.read_image(path, channels_b) if channels_b != channels_a else a
+    a = image_file.read_image(path, channels_a)
+    b = image_file.read_image(path, channels_b) if channels_b != channels_a else a
     middle, remainder = divmod(a.shape[1], 2)
     if remainder:
         raise ValueError(f"side by side needs an even width, got {a.shape[1]}x{a.shape[0]}")
@@ -614,7 +632,7 @@ def derive(photo, method, channels):
         return convert_channels(resize(small, height, width), channels)
     gray = convert_channels(photo, 1)
     if method == "edges":  # dark where the gradient of the smoothed brightness is large
-        gray = Image.fromarray(image_folder.to_8_bits(gray)[..., 0])
+        gray = Image.fromarray(image_file.to_8_bits(gray)[..., 0])
         smooth = np.asarray(gray.filter(ImageFilter.GaussianBlur(1.0)), np.float32)
         gradient = np.hypot(*np.gradient(smooth))
         gray = (255.0 * (1.0 - np.clip(gradient / 40.0, 0.0, 1.0))).round()

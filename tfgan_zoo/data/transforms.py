@@ -85,18 +85,29 @@ def resize(image, height, width, method="bicubic"):
     return np.clip(np.round(resized), 0, np.iinfo(image.dtype).max).astype(image.dtype)
 
 
+def crop_center(image, axis, fraction):
+    """Crop one axis of an image to a fraction of its pixels, at least one, around the center."""
+    length = image.shape[axis]
+    count = max(1, int(length * fraction))
+    return image.take(range((length - count) // 2, (length + count) // 2), axis)
+
+
 def resize_longer_side(image, length, min_side=32):
     """Resize one image so that its longer side has `length` pixels, keeping the aspect ratio.
 
     Args:
         image: uint8 (h, w, c).
         length: Pixels of the longer side; more where the shorter side would be below `min_side`.
+            An image that is then longer than 16 times both is cropped around its center.
         min_side: Minimum pixels of either side.
 
     Returns:
         uint8 (h', w', c).
     """
     factor = max(length / max(image.shape[:2]), min_side / min(image.shape[:2]))
+    longer, limit = factor * max(image.shape[:2]), 16 * max(length, min_side)
+    if factor > 1 and longer > limit:  # 3000x1 pixels would become 96000x32
+        image = crop_center(image, np.argmax(image.shape[:2]), limit / longer)
     return resize(image, *(round(side * factor) for side in image.shape[:2]))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfgan_zoo.data import image_folder
+from tfgan_zoo.data import image_file, image_folder
 from tfgan_zoo.errors import UserError, first_line
 from tfgan_zoo.files import atomic_write
 
@@ -24,7 +24,7 @@ IMAGE_FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-READABLE_SUFFIXES = (*image_folder.SUFFIXES, ".npy")
+READABLE_SUFFIXES = (*image_file.SUFFIXES, ".npy")
 LARGE_IMAGE = 2**26  # values of an image (22 megapixels of RGB) that is alone in memory
 
 

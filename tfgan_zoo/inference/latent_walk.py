@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.config import LATENT_PATHS
-from tfgan_zoo.data import image_folder
+from tfgan_zoo.data import image_file
 from tfgan_zoo.data.datasets import WITH_TEST_SPLIT, load_images
 from tfgan_zoo.errors import UserError, check_choice, first_line
 from tfgan_zoo.models.latent import condition_inputs
@@ -196,8 +196,8 @@ def read_square(path, size, channels):
         UserError: if it cannot be read.
     """
     try:
-        return image_folder.decode_square(path, size, channels)
-    except (OSError, ValueError, SyntaxError) as error:
+        return image_file.decode_square(path, size, channels)
+    except ValueError as error:
         raise UserError(
             f"image files must be readable, got {path} ({first_line(error)})."
         ) from None

@@ -14,8 +14,9 @@ import time
 
 import numpy as np
 
-from tfgan_zoo.data import builtin_images, image_folder
+from tfgan_zoo.data import builtin_images, image_file
 from tfgan_zoo.data.color_transfer import histogram_matcher, keep_colors, match_color_statistics
+from tfgan_zoo.data.image_file import composite_on_white
 from tfgan_zoo.data.tiles import apply_in_tiles
 from tfgan_zoo.data.transforms import resize, resize_longer_side, to_uint8
 from tfgan_zoo.errors import UserError, check_choice
@@ -25,6 +26,7 @@ from tfgan_zoo.models.style_transfer import DescentState, StyleTransfer, resize_
 from tfgan_zoo.models.stylization import check_image
 from tfgan_zoo.models.tiled_gram import needs_tiles, receptive_radius
 
+STYLE_SIDE = 1024  # networks resize the longer side of a larger style image to this
 COLOR_MODES = ("style", "keep", "match", "histogram")
 SAVE_EVERY = 20  # iterations of an optimization between two saved states
 
@@ -73,7 +75,7 @@ def stylize(
 
     def read(source, target):
         channels = 3 if source.suffix.lower() == ".npy" else 4
-        image = image_folder.to_8_bits(image_folder.read_image(source, channels))
+        image = image_file.to_8_bits(image_file.read_image(source, channels, size))
         if image.shape[2] == 4:
             return image
         return np.pad(image, ((0, 0), (0, 0), (0, 1)), constant_values=255)
@@ -126,12 +128,6 @@ def builtin_image_file(source, folder):
     return str(path)
 
 
-def composite_on_white(image):
-    """Put an image with an alpha channel on white: uint8 (h, w, 4) -> (h, w, 3)."""
-    alpha = image[..., 3:] / 255.0
-    return np.round(image[..., :3] * alpha + 255.0 * (1.0 - alpha)).astype(np.uint8)
-
-
 # --- trained networks
 
 
@@ -150,12 +146,12 @@ def network_stylizer(model, styles=(), tile=1024, **options):
     """
     if tile and tile < 64:
         raise UserError(f"tile must be at least 64 pixels or 0, got {tile}.")
-    styles = [resize_longer_side(style, min(max(style.shape), 1024)) for style in styles]
+    styles = [resize_longer_side(style, min(max(style.shape), STYLE_SIDE)) for style in styles]
 
     def stylizer(content, adapt_colors):
         arguments = {}
         if styles:  # the statistics of the whole image are used for all tiles
-            own = model.moments(resize_longer_side(content, min(max(content.shape), 1024)))
+            own = model.moments(resize_longer_side(content, min(max(content.shape), STYLE_SIDE)))
             arguments = {"styles": [adapt_colors(style) for style in styles], "own": own, **options}
         result = apply_in_tiles(
             lambda part: model.stylize(part, **arguments), content, tile, tile // 8

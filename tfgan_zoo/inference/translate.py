@@ -8,7 +8,7 @@ each tile, so colors may drift between tiles.
 
 import numpy as np
 
-from tfgan_zoo.data import image_folder
+from tfgan_zoo.data import image_file
 from tfgan_zoo.data.tiles import apply_in_tiles
 from tfgan_zoo.errors import UserError, check_at_least
 from tfgan_zoo.inference import image_files
@@ -63,10 +63,10 @@ def translate(
     keep_16_bits = not isinstance(model, ExportedTranslator)  # exported models take uint8 only
 
     def read(source, target):
-        image = image_folder.read_image(source, channels[0])
+        image = image_file.read_image(source, channels[0])
         if keep_16_bits and image_files.holds_16_bits(target, channels[1]):
             return image
-        return image_folder.to_8_bits(image)
+        return image_file.to_8_bits(image)
 
     def convert(image, target):
         translated = apply_in_tiles(

@@ -11,11 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo import presets
-from tfgan_zoo.data import builtin_images, facades, image_folder
+from tfgan_zoo.data import builtin_images, facades, image_file
 from tfgan_zoo.data.transforms import resize_longer_side
 from tfgan_zoo.errors import UserError, first_line
 from tfgan_zoo.inference.latent_walk import latent_walk
-from tfgan_zoo.inference.stylize import composite_on_white, gatys_stylizer, network_stylizer
+from tfgan_zoo.inference.stylize import (
+    STYLE_SIDE,
+    composite_on_white,
+    gatys_stylizer,
+    network_stylizer,
+)
 from tfgan_zoo.saving import hub
 from tfgan_zoo.saving.exported import load
 from tfgan_zoo.visualize import enlarge, image_grid
@@ -28,6 +33,7 @@ DIGITS = [ANY_DIGIT, *map(str, range(10))]
 INTERPOLATION_STEPS = 25
 FACADE_SIZE = 128  # pixels of the label map to draw on
 OPTIMIZATION_PRESET = "gatys"
+MAX_PIXELS = 40_000_000  # of an uploaded image
 
 
 @functools.cache
@@ -155,12 +161,13 @@ def translate(preset, drawing):
     return enlarge_3x(load_cached(preset).translate(label_map))
 
 
-def read_upload(path, name):
+def read_upload(path, name, side=0):
     """Read an uploaded image on a white background: uint8 (h, w, 3).
 
     Args:
         path: Path of the file, or None.
         name: Name of the image in error messages.
+        side: Pixels of the longer side to which the image will be resized, or 0.
 
     Raises:
         UserError: The file is missing, it cannot be read, or the image is too small.
@@ -168,10 +175,12 @@ def read_upload(path, name):
     if not path:
         raise UserError(f"choose {name} first.")
     try:
-        image = image_folder.to_8_bits(image_folder.read_image(path, 4))
-    except image_folder.UNREADABLE:
+        image = image_file.read_image(path, 4, side, max_pixels=MAX_PIXELS)
+        image = image_file.to_8_bits(image)
+    except image_file.ImageError:
         raise UserError(
-            f"{name} cannot be read: use an image file such as JPEG, PNG, BMP, GIF or WebP."
+            f"{name} cannot be read: use an image file such as JPEG, PNG, BMP, GIF or WebP, of at "
+            f"most {MAX_PIXELS / 1e6:.0f} megapixels."
         ) from None
     height, width = image.shape[:2]
     if min(height, width) < 32:
@@ -193,10 +202,10 @@ def stylize(preset, content_path, style_name, style_path, size, alpha):
     Returns:
         uint8 (h, w, 3).
     """
-    content = read_upload(content_path, "a photograph")
+    content = read_upload(content_path, "a photograph", int(size))
     content = resize_longer_side(content, min(int(size), max(content.shape)))
     if style_path:
-        style = read_upload(style_path, "a style")
+        style = read_upload(style_path, "a style", STYLE_SIDE)
     else:
         style = builtin_images.style_image(style_name, 512)
     if preset == OPTIMIZATION_PRESET:
