@@ -12,8 +12,6 @@ from tfgan_zoo.errors import UnhealthyError, UserError
 from tfgan_zoo.optimizers import Adam
 from tfgan_zoo.training import distribute
 
-ONE_PLAYER = ("vae_tiny", "fast_tiny", "adain_tiny")
-
 
 def data(model, n=12):
     """Return arrays (x, y) of n images, with y=None for unconditional models."""
@@ -62,8 +60,8 @@ def check_evaluate(model):
 
 def check_train_on_batch(model):
     x, y = data(model, 8)
-    traces, compute_losses = [], model.compute_losses
-    model.compute_losses = lambda batch: (traces.append(1), compute_losses(batch))[1]
+    traces, train_step = [], model.train_step
+    model.train_step = lambda batch: (traces.append(1), train_step(batch))[1]
     for _ in range(2):
         logs = model.train_on_batch(x, y, return_dict=True)
         model.train_on_batch(tf.constant(x), y if y is None else tf.constant(y))
@@ -120,7 +118,7 @@ def check_optimizer(model):
 def check_metrics_names(model):
     assert model.metrics_names == []
     x, y = data(model, 4)
-    assert len(model.metrics_names) == len(model.test_on_batch(x, y)) or model.metrics_names
+    assert len(model.test_on_batch(x, y)) == len(model.metrics_names)
 
 
 def check_save(model, path):
@@ -356,10 +354,7 @@ def test_validation_is_the_same_in_every_setting(tiny, options):
 def test_validation_does_not_change_training(tiny):
     plain, validated = make(tiny), make(tiny)
     plain.fit(dataset(plain), epochs=2, verbose=0)
-    for _ in range(2):
-        validated.fit(
-            dataset(validated), validation_data=dataset(validated, 6), epochs=1, verbose=0
-        )
+    validated.fit(dataset(validated), validation_data=dataset(validated, 6), epochs=2, verbose=0)
     assert plain.weights_sha256() == validated.weights_sha256()
 
 
@@ -422,7 +417,9 @@ def test_learning_rate_callbacks(tiny):
     model = make(tiny, **optimizers)
     callbacks = [
         keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2),
-        keras.callbacks.ReduceLROnPlateau(next(iter(players)), min_delta=1e9, patience=1),
+        keras.callbacks.ReduceLROnPlateau(
+            next(iter(players)), mode="min", min_delta=1e9, patience=1
+        ),
     ]
     x, y = data(model, 4)
     model.fit(x, y, epochs=2, verbose=0, callbacks=callbacks)
@@ -479,10 +476,12 @@ def test_optimizers_are_objects_of_their_own():
 def test_nan_stops_fit(tiny):
     model = make(tiny)
     x, y = data(model)
+    train_step = model.train_step
+    model.train_step = lambda data: {name: v * np.nan for name, v in train_step(data).items()}
     saved = []
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: saved.append(epoch))
     with refuses("the loss .* became nan at step 1", UnhealthyError):
-        model.fit(x * np.nan, y, batch_size=4, verbose=0, callbacks=[callback])
+        model.fit(x, y, batch_size=4, verbose=0, callbacks=[callback])
     assert not saved and int(model.step.numpy()) == 1
 
 

@@ -227,6 +227,20 @@ class ReplicatedModel(keras.Model):
             self.check_callbacks(callbacks)
         return super().fit(**arguments, callbacks=callbacks)
 
+    @functools.wraps(keras.Model.evaluate, assigned=())
+    def evaluate(self, *args, **kwargs):
+        """Return the mean losses over the images of a dataset, as `keras.Model.evaluate` does.
+
+        They are the losses of training, see `test_step`, in the order of `metrics_names`. To
+        measure the quality of a model's images, use `tfgan_zoo.evaluate`.
+
+        Raises:
+            UserError: `sample_weight` is given.
+        """
+        arguments = inspect.signature(keras.Model.evaluate).bind(self, *args, **kwargs).arguments
+        self.check_no_sample_weights(sample_weight=arguments.get("sample_weight"))
+        return super().evaluate(*args, **kwargs)
+
     def check_no_sample_weights(self, class_weight=None, sample_weight=None, **other):
         """Raise `UserError` for class or sample weights, which the losses do not have."""
         for name, value in (("class_weight", class_weight), ("sample_weight", sample_weight)):
@@ -514,6 +528,11 @@ class PlayerOptimizers:
     def __init__(self, optimizers, iterations):
         self.names, self.optimizers = list(optimizers), list(optimizers.values())
         self.iterations = iterations
+
+    @property
+    def variables(self):
+        """The state of all optimizers, which `summary` counts."""
+        return [variable for optimizer in self.optimizers for variable in optimizer.variables]
 
     @property
     def learning_rate(self):
