@@ -13,6 +13,7 @@ import tensorflow as tf
 from helpers import TINY, TRANSLATION, arrays, batches, fit, images, make
 
 from tfgan_zoo import presets
+from tfgan_zoo.errors import UnhealthyError
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.models.adversarial import AdversarialConfig
 from tfgan_zoo.models.latent import network_inputs
@@ -77,12 +78,12 @@ def test_every_weight_of_a_player_moves_and_no_other(tiny):
 def test_losses_are_finite_and_have_the_promised_names(tiny):
     history = fit(make(tiny))
     names = {
-        "vae_tiny": {"vae", "elbo", "reconstruction", "kl", "active_units"},
+        "vae_tiny": {"loss", "vae", "elbo", "reconstruction", "kl", "active_units"},
         "pix2pix_tiny": {"generator", "discriminator", "adversarial", "l1"},
         "cyclegan_tiny": {"generator", "discriminator", "adversarial", "cycle", "identity"},
-        "fast_tiny": {"generator", "style", "content", "variation"},
-        "adain_tiny": {"decoder", "style", "content"},
-        "gatys_tiny": {"image", "style", "content", "variation"},
+        "fast_tiny": {"loss", "generator", "style", "content", "variation"},
+        "adain_tiny": {"loss", "decoder", "style", "content"},
+        "gatys_tiny": {"loss", "image", "style", "content", "variation"},
     }
     assert history.keys() == names.get(
         tiny, {"generator", "discriminator", "real_logits", "fake_logits"}
@@ -310,7 +311,8 @@ def test_overflow_on_one_replica_skips_the_step_on_both(xla):
 
     model.compute_losses = overflowing
     before = model.generator.get_weights()
-    fit(model, steps=1)
+    with pytest.raises(UnhealthyError, match="the loss generator became nan at step 1"):
+        fit(model, steps=1)
     trainable = {variable.path for variable in model.generator.trainable_variables}
     for weight, old in zip(model.generator.weights, before, strict=True):
         if weight.path in trainable:

@@ -10,6 +10,10 @@ class UserError(ValueError):
     """
 
 
+class UnhealthyError(RuntimeError):
+    """Training was stopped because a loss or a weight is NaN or infinite."""
+
+
 def first_line(error):
     """Return the first line of an exception's message, or its type name if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

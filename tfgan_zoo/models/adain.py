@@ -179,12 +179,12 @@ class AdaIN(StylizationModel):
     def unpack_batch(self, data):
         return unpack_content_and_style(data)
 
-    def compute_losses(self, batch):
+    def compute_losses(self, batch, training=True):
         x, y = batch
         content, style = self.encode(x), self.extract_features(tf.cast(y, tf.float32))
         t = adain(content, mean_and_std(content), mean_and_std(style[LAYERS[-1]]))
         t = tf.stop_gradient(t)
-        output = self.decode(t, training=True)  # g(t)
+        output = self.decode(t, training=training)  # g(t)
         features = self.extract_features(tf.cast(output, tf.float32))  # F(g(t))
         content_loss = normalized_distance(features[LAYERS[-1]], t, t)
         style_losses = [statistics_distance(features[layer], style[layer]) for layer in LAYERS]

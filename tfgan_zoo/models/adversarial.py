@@ -126,7 +126,7 @@ class AdversarialModel(LatentModel):
 
     # --- What the papers' `compute_losses` call.
 
-    def discriminate(self, images, *condition, stream):
+    def discriminate(self, images, *condition, stream, training=True):
         """Return D(T(images)), where T is the differentiable augmentation of the config.
 
         Real and generated images pass the same kind of augmentation (`diff_augment`, which is off
@@ -137,6 +137,7 @@ class AdversarialModel(LatentModel):
             *condition: float32 (n, classes), for a conditional model.
             stream: str, the name of the augmentation's random numbers. Give real and generated
                 images different names.
+            training: mode of D.
 
         Returns:
             float32 logits (n, 1).
@@ -144,7 +145,7 @@ class AdversarialModel(LatentModel):
         if self.config.diff_augment:
             seed = self.seed_of(f"augment {stream}")
             images = diff_augment(images, self.config.diff_augment, seed)
-        logits = self.discriminator(network_inputs(images, *condition), training=True)
+        logits = self.discriminator(network_inputs(images, *condition), training=training)
         return tf.cast(logits, tf.float32)
 
     def adversarial_losses(self, real_logits, fake_logits):
@@ -168,7 +169,7 @@ class AdversarialModel(LatentModel):
             "fake_logits": tf.reduce_mean(fake_logits),
         }
 
-    def add_penalty(self, losses, real, fake, *condition):
+    def add_penalty(self, losses, real, fake, *condition, training=True):
         """Add the penalty of the config to D's loss. Without one, return the losses unchanged.
 
         Args:
@@ -176,6 +177,7 @@ class AdversarialModel(LatentModel):
             real: real images (n, s, s, c).
             fake: generated images (n, s, s, c).
             *condition: float32 (n, classes), for a conditional model.
+            training: mode of D.
 
         Returns:
             The losses, with the entry "penalty" before its weight.
@@ -184,7 +186,7 @@ class AdversarialModel(LatentModel):
             return losses
 
         def critic(images):
-            return self.discriminate(images, *condition, stream="penalty")
+            return self.discriminate(images, *condition, stream="penalty", training=training)
 
         if self.config.penalty == "r1":
             penalty = r1_penalty(critic, real)

@@ -23,6 +23,7 @@ if keras.backend.backend() != "tensorflow":
     )
 
 SUBSTEP = contextvars.ContextVar("substep", default=None)  # see `ZooModel.descend`
+TEST_BATCH = contextvars.ContextVar("test_batch", default=None)  # see `ZooModel.test_step`
 
 
 class ZooModel(ReplicatedModel):
@@ -36,7 +37,8 @@ class ZooModel(ReplicatedModel):
       its own;
     - `make_optimizer(player)`: return a Keras optimizer;
     - `unpack_batch(data)`: check a batch of the data set, and return what `compute_losses` takes;
-    - `compute_losses(batch)`: return `{name: scalar}`, with one loss for every player;
+    - `compute_losses(batch, training=True)`: return `{name: scalar}`, with one loss for every
+      player. With `training=False` it must not change any state;
     - `call(inputs, training=False)`: return images in [-1, 1].
 
     A model whose training step is more than one `descend` overrides `train_step(data)`.
@@ -102,10 +104,13 @@ class ZooModel(ReplicatedModel):
         substep = SUBSTEP.get()
         if substep is not None:
             stream = f"{stream} {substep}"
+        step, test_batch = self.step.value, TEST_BATCH.get()
+        if test_batch is not None:
+            step, stream = test_batch, f"test {stream}"
         start = zlib.crc32(f"{self.seed} {stream}".encode())
         # An odd constant (2^32 / golden ratio) keeps the seeds of replicas far apart.
         first = (start + tf.cast(replica_id(), tf.int64) * 0x9E3779B1) % 2**31
-        return tf.cast(tf.stack([first, self.step.value % 2**31]), tf.int32)
+        return tf.cast(tf.stack([first, step % 2**31]), tf.int32)
 
     def descend(self, compute_losses, only=None, substep=None):
         """Take one optimizer step for every player on its own loss.
@@ -175,6 +180,29 @@ class ZooModel(ReplicatedModel):
     def train_step(self, data):
         """Take one optimizer step for every player, and return the losses of the batch."""
         return self.report(**self.descend(lambda: self.compute_losses(self.unpack_batch(data))))
+
+    def test_step(self, data, index=0):
+        """Return the losses of a batch as in training, but change nothing.
+
+        The networks run with `training=False`. The noise does not depend on the training step, but
+        only on the seed and on `index`. So two evaluations of the same weights on the same data are
+        equal, and losses of different epochs are comparable.
+
+        The losses of a GAN's validation images do not measure the quality of its images: use
+        `tfgan_zoo.evaluate`.
+
+        Args:
+            data: a batch of the data set.
+            index: int or int64 scalar, the number of the batch in the evaluation.
+
+        Returns:
+            `{name: scalar}`.
+        """
+        token = TEST_BATCH.set(tf.cast(index, tf.int64))
+        try:
+            return self.compute_losses(self.unpack_batch(data), training=False)
+        finally:
+            TEST_BATCH.reset(token)
 
     def check_epochs(self, epochs):
         """Raise `UserError` if the model's schedule does not allow this number of epochs."""

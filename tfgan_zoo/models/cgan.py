@@ -151,11 +151,11 @@ class CGAN(AdversarialModel):
         self.generator = generator(self.config)
         self.discriminator = discriminator(self.config)
 
-    def compute_losses(self, batch):
+    def compute_losses(self, batch, training=True):
         real, y = batch  # x, y
         z = self.noise((batch_size_of(real), self.config.latent_dim), stream="z")
-        fake = self.generator((z, y), training=True)  # G(z, y)
-        real_logits = self.discriminate(real, y, stream="real")  # D(x, y)
-        fake_logits = self.discriminate(fake, y, stream="fake")  # D(G(z, y), y)
+        fake = self.generator((z, y), training=training)  # G(z, y)
+        real_logits = self.discriminate(real, y, stream="real", training=training)  # D(x, y)
+        fake_logits = self.discriminate(fake, y, stream="fake", training=training)  # D(G(z, y), y)
         losses = self.adversarial_losses(real_logits, fake_logits)  # of D and of G
-        return self.add_penalty(losses, real, fake, y)
+        return self.add_penalty(losses, real, fake, y, training=training)

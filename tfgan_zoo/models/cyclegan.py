@@ -161,32 +161,34 @@ class CycleGAN(TranslationModel):
     def players(self):
         return {"generator": [self.g, self.f], "discriminator": [self.d_x, self.d_y]}
 
-    def compute_losses(self, batch):
+    def compute_losses(self, batch, training=True):
         config, criterion = self.config, CRITERIA[self.config.objective]
         x, y = batch
 
         # Generators: adversarial, cycle-consistency and identity losses.
         if config.identity_weight:
-            fake_y, same_y = self.apply_to_batches(self.g, x, y)  # G(x), G(y)
-            fake_x, same_x = self.apply_to_batches(self.f, y, x)  # F(y), F(x)
+            fake_y, same_y = self.apply_to_batches(self.g, x, y, training=training)  # G(x), G(y)
+            fake_x, same_x = self.apply_to_batches(self.f, y, x, training=training)  # F(y), F(x)
             identity = absolute_error(same_y, y) + absolute_error(same_x, x)
         else:
-            fake_y, fake_x, identity = self.g(x, training=True), self.f(y, training=True), 0.0
-        cycled_x = self.f(fake_y, training=True)  # F(G(x))
-        cycled_y = self.g(fake_x, training=True)  # G(F(y))
+            fake_y, fake_x = self.g(x, training=training), self.f(y, training=training)
+            identity = 0.0
+        cycled_x = self.f(fake_y, training=training)  # F(G(x))
+        cycled_y = self.g(fake_x, training=training)  # G(F(y))
         cycle = absolute_error(cycled_x, x) + absolute_error(cycled_y, y)
-        fake_y_logits = self.d_y(fake_y, training=True)  # D_y(G(x))
-        fake_x_logits = self.d_x(fake_x, training=True)  # D_x(F(y))
+        fake_y_logits = self.d_y(fake_y, training=training)  # D_y(G(x))
+        fake_x_logits = self.d_x(fake_x, training=training)  # D_x(F(y))
         adversarial = criterion(fake_y_logits, 1.0) + criterion(fake_x_logits, 1.0)
 
         # Discriminators: real images and images from the history. This updates the history, so
-        # `compute_losses` must be called once per step.
-        draws_y = self.noise((batch_size_of(x), 2), "pool y", "uniform")
-        draws_x = self.noise((batch_size_of(y), 2), "pool x", "uniform")
-        old_y = self.pool_y(tf.stop_gradient(fake_y), draws_y)
-        old_x = self.pool_x(tf.stop_gradient(fake_x), draws_x)
-        real_y_logits, old_y_logits = self.apply_to_batches(self.d_y, y, old_y)
-        real_x_logits, old_x_logits = self.apply_to_batches(self.d_x, x, old_x)
+        # `compute_losses` must be called once per training step. A test has no history.
+        old_y, old_x = tf.stop_gradient(fake_y), tf.stop_gradient(fake_x)
+        if training:
+            draws_y = self.noise((batch_size_of(x), 2), "pool y", "uniform")
+            draws_x = self.noise((batch_size_of(y), 2), "pool x", "uniform")
+            old_y, old_x = self.pool_y(old_y, draws_y), self.pool_x(old_x, draws_x)
+        real_y_logits, old_y_logits = self.apply_to_batches(self.d_y, y, old_y, training=training)
+        real_x_logits, old_x_logits = self.apply_to_batches(self.d_x, x, old_x, training=training)
         d_y = (criterion(real_y_logits, 1.0) + criterion(old_y_logits, 0.0)) / 2.0
         d_x = (criterion(real_x_logits, 1.0) + criterion(old_x_logits, 0.0)) / 2.0
 
@@ -199,15 +201,15 @@ class CycleGAN(TranslationModel):
             **({"identity": identity} if config.identity_weight else {}),
         }
 
-    def apply_to_batches(self, network, *batches):
+    def apply_to_batches(self, network, *batches, training):
         """Apply a network to several batches of equal size.
 
         With instance norm, which treats every image alone, one pass over all batches gives the
         same result and is faster. With batch norm each batch has its own pass.
         """
         if self.config.norm != "instance":
-            return [network(batch, training=True) for batch in batches]
-        return tf.split(network(tf.concat(batches, 0), training=True), len(batches))
+            return [network(batch, training=training) for batch in batches]
+        return tf.split(network(tf.concat(batches, 0), training=training), len(batches))
 
     def generator_of(self, direction):
         return self.g if direction == "xy" else self.f

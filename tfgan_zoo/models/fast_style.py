@@ -135,8 +135,8 @@ class FastStyle(StylizationModel):
         features = self.extract_features(to_float(self.config.style_image())[None])
         self.style_targets = {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
 
-    def compute_losses(self, x):
-        y = self.generator(x, training=True)  # f(x)
+    def compute_losses(self, x, training=True):
+        y = self.generator(x, training=training)  # f(x)
         features = self.extract_features(y)
         content_features = self.extract_features(tf.cast(x, tf.float32))
         style_errors = [

@@ -134,11 +134,11 @@ class GAN(AdversarialModel):
         self.generator = generator(self.config)
         self.discriminator = discriminator(self.config)
 
-    def compute_losses(self, batch):
+    def compute_losses(self, batch, training=True):
         (real,) = batch  # x
         z = self.noise((batch_size_of(real), self.config.latent_dim), stream="z")
-        fake = self.generator(z, training=True)  # G(z)
-        real_logits = self.discriminate(real, stream="real")  # D(x)
-        fake_logits = self.discriminate(fake, stream="fake")  # D(G(z))
+        fake = self.generator(z, training=training)  # G(z)
+        real_logits = self.discriminate(real, stream="real", training=training)  # D(x)
+        fake_logits = self.discriminate(fake, stream="fake", training=training)  # D(G(z))
         losses = self.adversarial_losses(real_logits, fake_logits)  # of D and of G
-        return self.add_penalty(losses, real, fake)
+        return self.add_penalty(losses, real, fake, training=training)

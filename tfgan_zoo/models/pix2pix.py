@@ -144,12 +144,12 @@ class Pix2Pix(TranslationModel):
     def stochastic(self):
         return bool(self.config.test_dropout and self.config.dropout and self.config.downs > 5)
 
-    def compute_losses(self, batch):
+    def compute_losses(self, batch, training=True):
         config, criterion = self.config, CRITERIA[self.config.objective]
         x, y = batch
-        fake = self.generator(x, training=True)  # G(x)
-        real_logits = self.discriminator(tf.concat([x, y], -1), training=True)  # D(x, y)
-        fake_logits = self.discriminator(tf.concat([x, fake], -1), training=True)  # D(x, G(x))
+        fake = self.generator(x, training=training)  # G(x)
+        real_logits = self.discriminator(tf.concat([x, y], -1), training=training)  # D(x, y)
+        fake_logits = self.discriminator(tf.concat([x, fake], -1), training=training)  # D(x, G(x))
         real_loss, fake_loss = criterion(real_logits, 1.0), criterion(fake_logits, 0.0)
         adversarial, l1 = criterion(fake_logits, 1.0), absolute_error(y, fake)
         return {

@@ -342,7 +342,7 @@ class StyleTransfer(StylizationModel):
         content, style = unpack_content_and_style(data)
         return self.targets(tf.cast(content, tf.float32), [tf.cast(style, tf.float32)])
 
-    def compute_losses(self, targets):
+    def compute_losses(self, targets, training=True):
         """Compute the losses of the current image; `targets` have one tile."""
         return self.losses_of_image(tf.convert_to_tensor(self.image.pixels), *targets.whole())
 

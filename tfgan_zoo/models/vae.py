@@ -187,13 +187,15 @@ class VAE(LatentModel):
     def make_optimizer(self, player):
         return Adam(cosine_decay(self.config.learning_rate, self.config.decay_steps))
 
-    def compute_losses(self, batch):
+    def compute_losses(self, batch, training=True):
         image, *condition = batch
         x = (image + 1.0) / 2.0
-        mean, log_variance = self.encoder(network_inputs(x, *condition), training=True)  # q(z|x)
+        mean, log_variance = self.encoder(
+            network_inputs(x, *condition), training=training
+        )  # q(z|x)
         noise = self.noise((batch_size_of(x), self.config.latent_dim), stream="z")
         z = mean + tf.exp(0.5 * log_variance) * noise
-        parameters = self.decode(network_inputs(z, *condition), training=True)  # p(x|z)
+        parameters = self.decode(network_inputs(z, *condition), training=training)  # p(x|z)
         reconstruction = -tf.reduce_mean(self.log_likelihood(x, parameters))
         kl = tf.reduce_mean(gaussian_kl(mean, log_variance), axis=0)  # (latent_dim,)
         penalty = self.kl_weight() * tf.reduce_sum(tf.maximum(kl, self.config.free_bits))

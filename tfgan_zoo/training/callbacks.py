@@ -13,6 +13,7 @@ import time
 import keras
 import numpy as np
 
+from tfgan_zoo.errors import UnhealthyError
 from tfgan_zoo.files import atomic_write
 from tfgan_zoo.runs import (
     BEST,
@@ -28,10 +29,6 @@ from tfgan_zoo.visualize import save_grid
 LOG_INTERVAL = 3.0  # minimum number of seconds between two progress lines
 REFRESH_INTERVAL = 0.5  # seconds between updates of the line on a terminal
 CLEAR_LINE = "\r\033[K"
-
-
-class UnhealthyError(RuntimeError):
-    """Training was stopped because a loss or a weight is NaN or infinite."""
 
 
 class Progress(keras.callbacks.Callback):
@@ -68,6 +65,7 @@ class Progress(keras.callbacks.Callback):
             print(line, end="", file=sys.stderr, flush=True)
 
     def on_epoch_end(self, epoch, logs=None):
+        logs.pop("loss", None)  # the loss of the only player, which the logs have by its name
         logs["seconds"] = time.time() - self.epoch_begin
         logs["images_per_second"] = self.steps * self.batch_size / logs["seconds"]
         if time.time() - self.last_log > LOG_INTERVAL or epoch + 1 == self.epochs:
@@ -82,7 +80,7 @@ class Progress(keras.callbacks.Callback):
         losses = "  ".join(
             f"{name} {value:.3f}"
             for name, value in logs.items()
-            if name not in ("seconds", "images_per_second")
+            if name not in ("loss", "seconds", "images_per_second")
         )
         speed = ""
         if steps_per_second:
