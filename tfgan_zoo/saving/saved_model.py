@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfgan_zoo.data import builtin_images
 from tfgan_zoo.data.transforms import resize_longer_side
 from tfgan_zoo.errors import UserError
-from tfgan_zoo.files import write_text
+from tfgan_zoo.files import atomic_folder, write_text
 from tfgan_zoo.runs import (
     EXPERIMENT,
     SAMPLES,
@@ -52,35 +52,32 @@ def export(run, folder=None, replace: bool = False, compact: bool = False) -> pa
     # Check the arguments.
     if not is_run_directory(run):
         raise UserError(f"a run directory (with experiment.json) is needed, got {str(run)!r}.")
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / "saved_model.pb").is_file():
-            raise UserError(f"{folder} exists and is not a SavedModel: choose another folder.")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"a folder is needed for the SavedModel, got the file {folder}.")
+    if (folder / "saved_model.pb").is_file():
         if not replace:
             raise UserError(f"{folder} already exists: choose another folder or remove it first.")
+    # The run's own folder may hold the remains of an export that was killed.
+    elif folder.is_dir() and any(folder.iterdir()) and folder != run / SAVED_MODEL:
+        raise UserError(f"{folder} exists and is not a SavedModel: choose another folder.")
 
-    # Write the SavedModel into a temporary folder.
     model = load_model(run)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    save_signatures(model, partial, compact)
+    with atomic_folder(folder) as partial:
+        # Write the SavedModel, load it again and compare it with the model.
+        save_signatures(model, partial, compact)
+        difference = max_difference(model, load_exported(partial))
+        if difference > 1:
+            if compact:
+                raise UserError(
+                    f"float16 weights change the images by up to {difference}/255, more than "
+                    "1/255: export without --compact."
+                )
+            raise RuntimeError(f"the exported model differs from the model by {difference}/255.")
 
-    # Load it again and compare it with the model.
-    difference = max_difference(model, load_exported(partial))
-    if difference > 1:
-        shutil.rmtree(partial)
-        if compact:
-            raise UserError(
-                f"float16 weights change the images by up to {difference}/255, more than 1/255: "
-                "export without --compact."
-            )
-        raise RuntimeError(f"the exported model differs from the model by {difference}/255.")
-
-    # Add the sample image, the model card and the experiment.
-    save_sample_image(model, run, partial / "samples.png")
-    write_text(partial / "README.md", model_card(run, model, compact).rstrip("\n"))
-    write_text(partial / EXPERIMENT, read_experiment(run).to_json())
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+        # Add the sample image, the model card and the experiment.
+        save_sample_image(model, run, partial / "samples.png")
+        write_text(partial / "README.md", model_card(run, model, compact).rstrip("\n"))
+        write_text(partial / EXPERIMENT, read_experiment(run).to_json())
     return folder
 
 
