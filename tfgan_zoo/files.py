@@ -7,11 +7,25 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 import tempfile
+import time
 
 from tfgan_zoo.errors import UserError
 
 COUNTER = itertools.count()  # makes temporary names unique within the process
+LEFTOVER = re.compile(r"\.\d+\.\d+\.partial.*")  # temporary names of `atomic_write`
+
+# Errors of network disks, such as a mounted Google Drive, that often disappear after a moment.
+TRANSIENT_ERRORS = {
+    getattr(errno, name)
+    for name in (
+        *("EIO", "ENOTCONN", "ESTALE", "ETIMEDOUT", "EAGAIN", "EBUSY", "ENXIO", "ENODEV"),
+        *("ENOENT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ECONNRESET"),
+    )
+    if hasattr(errno, name)
+}
+RETRY_DELAYS = (1, 2, 5, 10, 30, 60)  # seconds
 
 
 @contextlib.contextmanager
@@ -163,3 +177,34 @@ def check_output_files(paths, overwrite):
         parent = next(path for path in parents if os.path.lexists(path))
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
             raise UserError(f"the output must be in a writable folder, got {parent}.")
+
+
+def retry(write):
+    """Call a function that writes files; if the disk does not answer, wait and call it again.
+
+    Args:
+        write: function without arguments. It may be called several times.
+
+    Raises:
+        OSError: the error is not one of a disk that is away for a moment, such as a full disk, or
+            it remains for two minutes.
+    """
+    for delay in RETRY_DELAYS:
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in TRANSIENT_ERRORS:
+                raise
+            print(f"warning: {error}; trying again in {delay} s", file=sys.stderr, flush=True)
+            time.sleep(delay)
+    return write()
+
+
+def remove_leftovers(folder):
+    """Delete the temporary files that a killed process left in a folder.
+
+    Call it only if no other process writes to the folder.
+    """
+    for path in pathlib.Path(folder).glob(".*.partial*"):
+        if LEFTOVER.fullmatch(path.name):
+            path.unlink(missing_ok=True)

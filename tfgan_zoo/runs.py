@@ -7,6 +7,7 @@
     best/             a run directory of the best epoch (train.best)
     evaluation/       scores by tfgan-zoo evaluate
     tensorboard/      logs (train.tensorboard)
+    .lock             locked by the process that trains
 
 A finished run also has:
 
@@ -17,14 +18,18 @@ A finished run also has:
     samples.gif       the sample grids of all epochs
 """
 
+import contextlib
 import csv
 import json
+import math
 import pathlib
 import sys
 
+import filelock
 import keras
 import tensorflow as tf
 
+from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.presets import experiment_from_dict
@@ -41,6 +46,7 @@ KERAS_MODEL = "model.keras"
 SAVED_MODEL = "saved_model"
 CURVES = "losses.png"
 ANIMATION = "samples.gif"
+LOCK = ".lock"
 
 
 def is_run_directory(path):
@@ -66,11 +72,36 @@ def read_experiment(run):
 
 
 def read_metrics(path):
-    """Read the rows of a metrics.csv as dicts of strings; an empty list without a file."""
+    """Read the rows of a metrics.csv as dicts of strings; an empty list without a file.
+
+    A last row that a power cut has cut off is left out.
+
+    Raises:
+        UserError: another row is not valid.
+    """
     if not pathlib.Path(path).is_file():
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    text = pathlib.Path(path).read_bytes().decode("utf-8", errors="replace")
+    rows = list(csv.DictReader(text.splitlines()))
+    if rows and not (text.endswith("\n") and is_valid_row(rows[-1])):
+        rows.pop()
+    for row in rows:
+        if not is_valid_row(row):
+            raise UserError(
+                f"{path} is damaged, got the row {','.join(map(str, row.values()))!r:.200}"
+            )
+    return rows
+
+
+def is_valid_row(row):
+    """Return True if a row of metrics.csv has an epoch, and only numbers and empty cells."""
+    try:
+        int(row["epoch"])
+        for value in row.values():
+            float("0" if value == "" else value)
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True
 
 
 def best_epoch(rows, score, lower):
@@ -83,10 +114,14 @@ def best_epoch(rows, score, lower):
 
     Returns:
         (epoch, number of evaluations since then); (None, 0) if no row has the score. Of several
-        epochs with the same score it is the first.
+        epochs with the same score it is the first. NaN and infinity are no scores.
     """
     sign = 1 if lower else -1
-    scores = [(sign * float(row[score]), int(row["epoch"])) for row in rows if row.get(score)]
+    scores = [
+        (sign * float(row[score]), int(row["epoch"]))
+        for row in rows
+        if row.get(score) and math.isfinite(float(row[score]))
+    ]
     if not scores:
         return None, 0
     _, best = min(scores)
@@ -126,8 +161,8 @@ def load_model(run):
         UserError: the checkpoint or a file that the model needs is missing.
     """
     experiment = read_experiment(run)
-    latest = tf.train.latest_checkpoint(str(run / CHECKPOINTS))
-    if latest is None:
+    checkpoints = CheckpointFolder(run / CHECKPOINTS)
+    if not checkpoints.epochs():
         raise UserError(
             f"{run} has no checkpoint yet, because no epoch was finished. "
             f"Resume the run with: tfgan-zoo train {run}"
@@ -139,9 +174,28 @@ def load_model(run):
         has_saved = (saved / "saved_model.pb").is_file()
         hint = f" {saved} contains all weights." if has_saved else ""
         raise UserError(f"{error}{hint}") from None
-    status = tf.train.Checkpoint(model=model).restore(latest)
-    status.assert_existing_objects_matched().expect_partial()
+    checkpoints.restore(tf.train.Checkpoint(model=model), log)
     return model
+
+
+@contextlib.contextmanager
+def lock_run(run):
+    """Lock a run directory for this process; the lock ends with the process.
+
+    Raises:
+        UserError: another process has locked it.
+    """
+    lock = filelock.FileLock(run / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise UserError(f"another process trains in {run}: wait for it, or stop it.") from None
+    except (NotImplementedError, OSError) as error:  # some network disks have no locks
+        log(f"warning: {run} cannot be locked ({error}): do not train in it twice at the same time")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def log(line):

@@ -79,15 +79,29 @@ def save_animation(paths, path, seconds=6.0, frames=60):
     """Write image files as a GIF.
 
     Args:
-        paths: list of image files, in order.
+        paths: list of image files, in order. Damaged ones are left out; without any other there is
+            no GIF.
         path: the GIF file.
         seconds: duration, plus 2 seconds for the last frame.
         frames: maximum number of frames. If there are more files, evenly spaced ones are used.
     """
+    paths = [path for path in paths if is_readable(path)]
+    if not paths:
+        return
     indices = np.linspace(0, len(paths) - 1, min(frames, len(paths)))
     images = [Image.open(paths[i]) for i in sorted({round(i) for i in indices})]
     milliseconds = max(40, int(1000 * seconds / len(images)))
     save_gif(images, path, [milliseconds] * (len(images) - 1) + [2000])
+
+
+def is_readable(path):
+    """Return True if an image file can be decoded."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, ValueError, SyntaxError):
+        return False
+    return True
 
 
 def save_interpolation(images, path, columns):

@@ -118,9 +118,19 @@ def properties(run, experiment, model, rows, compact):
 
 def train_command(experiment):
     """Return the shell command that trains an experiment."""
-    changes = experiment.differences(presets.experiment(experiment.preset))
+    changes = changed_fields(experiment)
     overrides = [f"{name}={format_value(value)}" for name, (value, _) in changes.items()]
     return shlex.join(["tfgan-zoo", "train", experiment.preset, *overrides])
+
+
+def changed_fields(experiment):
+    """Return the fields that differ from the preset's: {name: (value, value of the preset)}.
+
+    It is empty for an experiment of a preset that this version does not have.
+    """
+    if experiment.preset not in presets.PRESETS:
+        return {}
+    return experiment.differences(presets.experiment(experiment.preset))
 
 
 def format_value(value):

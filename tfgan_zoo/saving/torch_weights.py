@@ -14,9 +14,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.errors import UserError, check_choice
 from tfgan_zoo.files import write_text
-from tfgan_zoo.runs import build_model, is_run_directory, read_experiment
+from tfgan_zoo.runs import build_model, is_run_directory, log, read_experiment
 
 # Attribute of the generator in each model class, by direction.
 NETWORKS = {"Pix2Pix": {"xy": "generator"}, "CycleGAN": {"xy": "g", "yx": "f"}}
@@ -53,15 +54,13 @@ def import_torch(checkpoint, experiment, run, direction="xy"):
     model = build_model(experiment, tf.distribute.get_strategy())
     state = tf.train.Checkpoint(model=model, epoch=tf.Variable(0, dtype=tf.int64))  # as in training
     if imports:
-        latest = tf.train.latest_checkpoint(str(run / "checkpoints"))
-        state.restore(latest).assert_existing_objects_matched()
+        CheckpointFolder(run / "checkpoints").restore(state, log)
     assign_weights(getattr(model, NETWORKS[experiment.kind][direction]), weights, direction)
 
     # Write the run directory. experiment.json is last, since it makes the directory a run.
     sha256 = hashlib.sha256(pathlib.Path(checkpoint).read_bytes()).hexdigest()
     imports[direction] = {"checkpoint": pathlib.Path(checkpoint).name, "sha256": sha256}
-    manager = tf.train.CheckpointManager(state, str(run / "checkpoints"), max_to_keep=2)
-    manager.save(checkpoint_number=0)
+    CheckpointFolder(run / "checkpoints").save(state, epoch=0)
     write_text(run / "imported.json", json.dumps(imports, indent=2))
     write_text(run / "experiment.json", experiment.to_json())
     return run

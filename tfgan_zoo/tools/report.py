@@ -34,7 +34,7 @@ from tfgan_zoo.runs import (
     read_experiment,
     read_metrics,
 )
-from tfgan_zoo.saving.model_card import format_value, train_command
+from tfgan_zoo.saving.model_card import changed_fields, format_value, train_command
 from tfgan_zoo.visualize import curve_panels, curves_svg
 
 TEMPLATE = "report.html.j2"
@@ -258,13 +258,6 @@ def format_details(details):
         for name, value in details.items()
         if not isinstance(value, (list, dict))
     )
-
-
-def changed_fields(experiment):
-    """Return the fields that differ from the preset's: {name: (value, value of the preset)}."""
-    if experiment.preset not in presets.PRESETS:
-        return {}
-    return experiment.differences(presets.experiment(experiment.preset))
 
 
 def configuration(experiment):

@@ -7,14 +7,16 @@ Only the chief of a cluster has the callbacks that write files. Their order matt
 import csv
 import math
 import shutil
+import signal
 import sys
+import threading
 import time
 
 import keras
 import numpy as np
 
 from tfgan_zoo.errors import UnhealthyError
-from tfgan_zoo.files import atomic_write
+from tfgan_zoo.files import atomic_write, retry
 from tfgan_zoo.runs import (
     BEST,
     EXPERIMENT,
@@ -29,6 +31,8 @@ from tfgan_zoo.visualize import save_grid
 LOG_INTERVAL = 3.0  # minimum number of seconds between two progress lines
 REFRESH_INTERVAL = 0.5  # seconds between updates of the line on a terminal
 CLEAR_LINE = "\r\033[K"
+
+now = time.perf_counter  # unlike time.time, it never goes back
 
 
 class Progress(keras.callbacks.Callback):
@@ -49,33 +53,33 @@ class Progress(keras.callbacks.Callback):
         self.steps, self.batch_size, self.epochs = steps, batch_size, epochs
 
     def on_train_begin(self, logs=None):
-        self.steps_done, self.speed_start, self.last_log = 0, None, 0.0
+        self.steps_done, self.speed_start, self.last_log = 0, None, -LOG_INTERVAL
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch, self.epoch_begin, self.last_refresh = epoch, time.time(), time.time()
+        self.epoch, self.epoch_begin, self.last_refresh = epoch, now(), now()
 
     def on_train_batch_end(self, batch, logs=None):
         self.steps_done += self.model.steps_per_execution
         if self.speed_start is None:
             # Measure the speed after the first call, which builds the graph.
-            self.speed_start = (time.time(), self.steps_done)
-        if sys.stderr.isatty() and time.time() - self.last_refresh > REFRESH_INTERVAL:
-            self.last_refresh = time.time()
+            self.speed_start = (now(), self.steps_done)
+        if sys.stderr.isatty() and now() - self.last_refresh > REFRESH_INTERVAL:
+            self.last_refresh = now()
             line = f"{CLEAR_LINE}{self.line(logs, batch + 1)}  step {batch + 1}/{self.steps}"
             print(line, end="", file=sys.stderr, flush=True)
 
     def on_epoch_end(self, epoch, logs=None):
         logs.pop("loss", None)  # the loss of the only player, which the logs have by its name
-        logs["seconds"] = time.time() - self.epoch_begin
+        logs["seconds"] = max(now() - self.epoch_begin, 1e-6)
         logs["images_per_second"] = self.steps * self.batch_size / logs["seconds"]
-        if time.time() - self.last_log > LOG_INTERVAL or epoch + 1 == self.epochs:
-            self.last_log = time.time()
+        if now() - self.last_log > LOG_INTERVAL or epoch + 1 == self.epochs:
+            self.last_log = now()
             log((CLEAR_LINE if sys.stderr.isatty() else "") + self.line(logs, self.steps))
 
     def line(self, logs, step):
         """Return the line after `step` steps of the epoch."""
         start, first = self.speed_start
-        steps_per_second = (self.steps_done - first) / max(time.time() - start, 1e-9)
+        steps_per_second = (self.steps_done - first) / max(now() - start, 1e-9)
         remaining = (self.epochs - self.epoch) * self.steps - step
         losses = "  ".join(
             f"{name} {value:.3f}"
@@ -90,11 +94,44 @@ class Progress(keras.callbacks.Callback):
         return f"epoch {self.epoch + 1}/{self.epochs}  {losses}  {speed}"
 
 
-class HealthGuard(keras.callbacks.Callback):
-    """Stop training at the first loss that is NaN or infinite, before anything is saved.
+class StopOnInterrupt(keras.callbacks.Callback):
+    """End training between two steps after Ctrl-C; a second Ctrl-C ends the process at once.
+
+    An exception at any moment could be raised inside TensorFlow's C++ code, which turns it into a
+    `SystemError`.
 
     Raises:
-        UnhealthyError: the message names the loss and the step.
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+
+    def on_train_begin(self, logs=None):
+        self.interrupted = False
+        self.previous = None
+        if threading.current_thread() is threading.main_thread():
+            self.previous = signal.signal(signal.SIGINT, self.handle)
+
+    def handle(self, number, frame):
+        """Remember the signal, and let the next one end the process."""
+        self.interrupted = True
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    def restore(self):
+        """Handle Ctrl-C as before training."""
+        if self.previous is not None:
+            signal.signal(signal.SIGINT, self.previous)
+
+
+class HealthGuard(keras.callbacks.Callback):
+    """Stop training at the first loss or weight that is NaN or infinite.
+
+    Losses are checked in every step, weights at the end of an epoch, before anything is saved.
+
+    Raises:
+        UnhealthyError: the message names the loss or the weight, and the step.
     """
 
     def on_train_batch_end(self, batch, logs=None):
@@ -102,6 +139,14 @@ class HealthGuard(keras.callbacks.Callback):
             if not math.isfinite(value):
                 step = int(self.model.step.numpy())
                 raise UnhealthyError(f"the loss {name} became {value} at step {step}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        for weight in self.model.weights:
+            if not np.isfinite(weight.numpy()).all():
+                step = int(self.model.step.numpy())
+                raise UnhealthyError(
+                    f"the weight {weight.path} became NaN or infinite by step {step}"
+                )
 
 
 class FailureWarnings(keras.callbacks.Callback):
@@ -148,7 +193,8 @@ class Samples(keras.callbacks.Callback):
         images, columns = self.model.sample_grid(
             self.settings.sample_count, self.settings.seed, self.fixed_images
         )
-        save_grid(images, self.folder / f"epoch_{self.epoch:04}.png", columns)
+        path = self.folder / f"epoch_{self.epoch:04}.png"
+        retry(lambda: save_grid(images, path, columns))
 
 
 class Evaluation(keras.callbacks.Callback):
@@ -210,7 +256,7 @@ class MetricsCSV(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         values = {name: f"{float(value):.6g}" for name, value in logs.items()}
         row = {"epoch": epoch + 1, "step": int(self.model.step.numpy()), **values}
-        self.write([*read_metrics(self.path), row])
+        retry(lambda: self.write([*read_metrics(self.path), row]))
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -221,14 +267,14 @@ class KeepBest(keras.callbacks.Callback):
         lower: True if lower is better.
         patience: number of evaluations without improvement after which training stops; 0: never.
         checkpoint: a `tf.train.Checkpoint` with an `epoch` variable.
-        manager: a `tf.train.CheckpointManager` in RUN/best/checkpoints.
+        folder: a `CheckpointFolder` of RUN/best/checkpoints.
         run: the run directory.
     """
 
-    def __init__(self, score, lower, patience, checkpoint, manager, run):
+    def __init__(self, score, lower, patience, checkpoint, folder, run):
         super().__init__()
         self.score, self.lower, self.patience = score, lower, patience
-        self.checkpoint, self.manager, self.run = checkpoint, manager, run
+        self.checkpoint, self.folder, self.run = checkpoint, folder, run
 
     def on_epoch_end(self, epoch, logs=None):
         if self.score not in logs:
@@ -238,9 +284,9 @@ class KeepBest(keras.callbacks.Callback):
         )
         if best == epoch + 1:
             self.checkpoint.epoch.assign(epoch + 1)
-            self.manager.save(checkpoint_number=epoch + 1)
+            self.folder.save(self.checkpoint, epoch + 1)
             for name in (EXPERIMENT, METRICS):
-                shutil.copy(self.run / name, self.run / BEST / name)
+                retry(lambda name=name: self.copy(name))
         elif self.patience and evaluations_since >= self.patience:
             log(
                 f"stopping early: the best {self.score} is from epoch {best}, "
@@ -248,31 +294,26 @@ class KeepBest(keras.callbacks.Callback):
             )
             self.model.stop_training = True
 
+    def copy(self, name):
+        """Copy a file of the run to the best epoch's run directory."""
+        with atomic_write(self.run / BEST / name) as partial:
+            shutil.copyfile(self.run / name, partial)
+
 
 class Checkpoints(keras.callbacks.Callback):
     """Save everything that a resumed run needs, after the other files of the epoch are written.
 
-    TensorFlow writes a checkpoint under a temporary name and then renames its state file. If the
-    process is killed meanwhile, the previous checkpoint stays valid.
+    If the process is killed meanwhile, the previous checkpoint stays valid.
 
     Args:
         checkpoint: a `tf.train.Checkpoint` with an `epoch` variable.
-        manager: its `tf.train.CheckpointManager`.
-
-    Raises:
-        UnhealthyError: a weight is NaN or infinite.
+        folder: a `CheckpointFolder`.
     """
 
-    def __init__(self, checkpoint, manager):
+    def __init__(self, checkpoint, folder):
         super().__init__()
-        self.checkpoint, self.manager = checkpoint, manager
+        self.checkpoint, self.folder = checkpoint, folder
 
     def on_epoch_end(self, epoch, logs=None):
-        for weight in self.model.weights:
-            if not np.isfinite(weight.numpy()).all():
-                step = int(self.model.step.numpy())
-                raise UnhealthyError(
-                    f"the weight {weight.path} became NaN or infinite by step {step}"
-                )
         self.checkpoint.epoch.assign(epoch + 1)
-        self.manager.save(checkpoint_number=epoch + 1)
+        self.folder.save(self.checkpoint, epoch + 1)

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo import presets
+from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.config import Experiment
 from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.errors import UserError, check_choice
@@ -21,7 +22,7 @@ from tfgan_zoo.evaluation import (
     run_metrics,
     stopped_early,
 )
-from tfgan_zoo.files import atomic_write, write_text
+from tfgan_zoo.files import LEFTOVER, atomic_write, remove_leftovers, write_text
 from tfgan_zoo.runs import (
     ANIMATION,
     BEST,
@@ -29,6 +30,7 @@ from tfgan_zoo.runs import (
     CURVES,
     EXPERIMENT,
     KERAS_MODEL,
+    LOCK,
     METRICS,
     RESULT,
     SAMPLES,
@@ -37,6 +39,7 @@ from tfgan_zoo.runs import (
     best_epoch,
     format_duration,
     is_run_directory,
+    lock_run,
     log,
     read_experiment,
     read_metrics,
@@ -87,32 +90,32 @@ def train(
     model = prepared.model
     set_steps_per_execution(model, prepared.steps_per_epoch)
 
-    # 3. Restore the latest checkpoint.
-    checkpoint = tf.train.Checkpoint(model=model, epoch=tf.Variable(0, dtype=tf.int64))
-    manager = tf.train.CheckpointManager(checkpoint, str(run / CHECKPOINTS), max_to_keep=2)
-    if manager.latest_checkpoint:
-        checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
-    first_epoch = int(checkpoint.epoch.numpy())
-
     with contextlib.ExitStack() as stack:
-        # 4. Create the callbacks. Only the chief writes files.
+        # 3. Lock the run directory and restore the latest checkpoint.
         chief = distribute.is_chief(strategy)
+        if chief:  # only the chief writes files
+            run.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock_run(run))
+            clean_up(run)
+        checkpoint = tf.train.Checkpoint(model=model, epoch=tf.Variable(0, dtype=tf.int64))
+        first_epoch = restore_latest(run, checkpoint)
+
+        # 4. Create the callbacks.
         if chief:
-            run_callbacks = chief_callbacks(prepared, run, checkpoint, manager, first_epoch)
+            run_callbacks = chief_callbacks(prepared, run, checkpoint, first_epoch)
             begin_run(prepared, run, first_epoch)
         else:
             # TensorFlow requires every worker to take part in saving. Discard the worker's files.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tfgan-zoo-worker-"))
-            discarded = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1)
             run_callbacks = [
                 callbacks.HealthGuard(),
-                callbacks.Checkpoints(checkpoint, discarded),
+                callbacks.Checkpoints(checkpoint, CheckpointFolder(folder, keep=1)),
             ]
 
         # 5. Fit and finish.
         if first_epoch < settings.epochs and not stopped_early(run, experiment):
-            fit(prepared, run, run_callbacks, first_epoch, checkpoint, manager)
-    return finish(prepared, run) if chief else worker_result(prepared, run)
+            fit(prepared, run, run_callbacks, first_epoch, checkpoint)
+        return finish(prepared, run) if chief else worker_result(prepared, run)
 
 
 # --- 1. resolve and check
@@ -133,7 +136,7 @@ def check_same_experiment(run, experiment):
     if run.exists() and not run.is_dir():
         raise UserError(f"--run-dir must be a folder, got the file {run}")
     if not (run / EXPERIMENT).is_file():
-        if run.is_dir() and any(run.iterdir()):
+        if run.is_dir() and any(not is_own_leftover(file) for file in run.iterdir()):
             raise UserError(f"{run} has files but no experiment.json: choose another --run-dir")
         return
     before = read_experiment(run)
@@ -148,6 +151,11 @@ def check_same_experiment(run, experiment):
         f"{run} holds another experiment: {lines}. Choose another --run-dir, or resume the run "
         f"with: tfgan-zoo train {run}"
     )
+
+
+def is_own_leftover(file):
+    """Return True for a file that a run killed before its first epoch may have left."""
+    return file.name == LOCK or LEFTOVER.fullmatch(file.name)
 
 
 def check_tensorboard(experiment):
@@ -176,6 +184,36 @@ def set_steps_per_execution(model, steps):
         )
 
 
+# --- 3. lock and restore
+
+
+def clean_up(run):
+    """Delete temporary files that a killed training left in the run directory."""
+    for folder in (run, run / SAMPLES, run / CHECKPOINTS, run / BEST, run / BEST / CHECKPOINTS):
+        remove_leftovers(folder)
+
+
+def restore_latest(run, checkpoint):
+    """Restore the latest checkpoint of a run and return its epoch, 0 for a new run.
+
+    If the last row of metrics.csv is lost, the checkpoint before it is restored, so that its epoch
+    is trained again.
+
+    Raises:
+        UserError: no checkpoint is readable, or there are results but no checkpoint.
+    """
+    rows = read_metrics(run / METRICS)
+    recorded = int(rows[-1]["epoch"]) if rows else None
+    epoch = CheckpointFolder(run / CHECKPOINTS).restore(checkpoint, log, before=recorded)
+    # A run that was killed in its first epoch may have one row and no checkpoint.
+    if epoch is None and (len(rows) > 1 or (run / RESULT).exists()):
+        raise UserError(
+            f"{run} has results, but no checkpoint in {run / CHECKPOINTS}: they were deleted or "
+            "damaged. Train in another run directory, or delete this one."
+        )
+    return epoch or 0
+
+
 # --- 4. callbacks
 
 
@@ -196,10 +234,11 @@ FIXED_IMAGES = {  # by task: the input of the sample grids
 }
 
 
-def chief_callbacks(prepared, run, checkpoint, manager, first_epoch):
+def chief_callbacks(prepared, run, checkpoint, first_epoch):
     """Return the callbacks of the process that writes the run's files.
 
-    Their order is a contract. At the end of an epoch each one may use what those before it wrote:
+    Their order is a contract. `HealthGuard` is first, so that nothing unhealthy is written. At the
+    end of an epoch each one may use what those before it wrote:
     `Progress` adds seconds and images_per_second to the logs, `Evaluation` adds eval_..., and
     `MetricsCSV` writes all of them as the epoch's row. `KeepBest` reads the file with that row.
     `Checkpoints` is last, so that a checkpoint exists only for epochs whose files are complete.
@@ -213,7 +252,7 @@ def chief_callbacks(prepared, run, checkpoint, manager, first_epoch):
     evaluation = evaluation_callbacks(experiment, model)
     keep_best, tensorboard = [], []
     if settings.best:
-        best = tf.train.CheckpointManager(checkpoint, str(run / BEST / CHECKPOINTS), max_to_keep=1)
+        best = CheckpointFolder(run / BEST / CHECKPOINTS, keep=1)
         score, lower = best_score(experiment)
         keep_best = [callbacks.KeepBest(score, lower, settings.patience, checkpoint, best, run)]
     if settings.tensorboard:
@@ -227,7 +266,7 @@ def chief_callbacks(prepared, run, checkpoint, manager, first_epoch):
         callbacks.MetricsCSV(run / METRICS, first_epoch),
         *keep_best,
         *tensorboard,
-        callbacks.Checkpoints(checkpoint, manager),
+        callbacks.Checkpoints(checkpoint, CheckpointFolder(run / CHECKPOINTS)),
     ]
 
 
@@ -275,6 +314,8 @@ def begin_run(prepared, run, first_epoch):
         log(f"starting in {run}")
     elif stopped_early(run, experiment):
         log(f"stopped early after epoch {first_epoch} in {run}")
+    elif first_epoch >= epochs:
+        log(f"all {epochs} epochs are trained in {run}")
     else:
         log(f"resuming after epoch {first_epoch} in {run}")
 
@@ -282,16 +323,17 @@ def begin_run(prepared, run, first_epoch):
 # --- 5. fit and finish
 
 
-def fit(prepared, run, run_callbacks, first_epoch, checkpoint, manager):
+def fit(prepared, run, run_callbacks, first_epoch, checkpoint):
     """Train from `first_epoch` on. If interrupted, log which epochs are saved."""
     epochs = prepared.experiment.train.epochs
+    interrupt = callbacks.StopOnInterrupt()
     try:
         prepared.model.fit(
             prepared.dataset(first_epoch),
             epochs=epochs,
             initial_epoch=first_epoch,
             steps_per_epoch=prepared.steps_per_epoch,
-            callbacks=run_callbacks,
+            callbacks=[interrupt, *run_callbacks],
             shuffle=False,
             verbose=0,
         )
@@ -300,10 +342,13 @@ def fit(prepared, run, run_callbacks, first_epoch, checkpoint, manager):
         log(f"\nstopped; {saved} of {epochs} epochs are saved. To resume: tfgan-zoo train {run}")
         raise
     except callbacks.UnhealthyError as error:
-        latest = manager.latest_checkpoint or "none, because no epoch was finished"
+        paths = [*CheckpointFolder(run / CHECKPOINTS).epochs().values()]
+        latest = paths[0] if paths else "none, because no epoch was finished"
         raise callbacks.UnhealthyError(
             f"{error}; the last healthy checkpoint is {latest}"
         ) from None
+    finally:
+        interrupt.restore()
 
 
 def finish(prepared, run):
@@ -368,7 +413,7 @@ def summary(result):
     """Return lines with the paths of a finished run's files and a command that uses the model."""
     run = pathlib.Path(result["run_dir"])
     experiment = read_experiment(run)
-    latest = max((run / SAMPLES).glob("epoch_*.png"))
+    latest = max((run / SAMPLES).glob("epoch_*.png"), default=run / SAMPLES)
     style = " --style PAINTING" if experiment.data_kind == "domains" else ""
     use = USE[experiment.task].format(run=run, style=style)
     saved_model = run / SAVED_MODEL
