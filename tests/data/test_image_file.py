@@ -257,7 +257,7 @@ def test_files_of_other_formats_are_reported_once(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "tfgan_zoo"):
         for _ in range(2):
             assert [path.name for path in image_folder.list_images(tmp_path)] == ["a.png", "d.npy"]
-    assert caplog.text.count("left out 3 files of other formats: 2 .heic, 1 README") == 1
+    assert caplog.text.count("other formats left out: 3 (2 .heic, 1 README)") == 1
 
 
 @pytest.mark.parametrize("kind", ["images", "domains"])

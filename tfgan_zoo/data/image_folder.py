@@ -37,13 +37,13 @@ def warn_left_out(folder, files):
     suffixes = collections.Counter(
         pathlib.PurePath(name).suffix.lower() or name for name in names if name != "labels.csv"
     )
-    folder = pathlib.Path(folder).resolve()
-    if suffixes and folder not in folders_with_other_files:
-        folders_with_other_files.add(folder)
+    key = pathlib.Path(folder).resolve()
+    if suffixes and key not in folders_with_other_files:
+        folders_with_other_files.add(key)
         counts = [f"{count} {suffix}" for suffix, count in suffixes.most_common(5)]
         more = ["others"] if len(suffixes) > 5 else []
         logging.getLogger("tfgan_zoo").warning(
-            "%s: left out %d files of other formats: %s",
+            "%s: files of other formats left out: %d (%s)",
             folder,
             suffixes.total(),
             ", ".join(counts + more),
