@@ -172,7 +172,7 @@ def check_output_files(paths, overwrite):
     for path in paths:
         if path.is_dir():
             raise UserError(f"{path} is a folder, but must be a file. Choose another output.")
-    for folder in {path.absolute().parent for path in paths}:
+    for folder in {path.parent for path in paths}:
         parents = (folder, *folder.parents)
         parent = next(path for path in parents if os.path.lexists(path))
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
