@@ -7,6 +7,7 @@
     best/             a run directory of the best epoch (train.best)
     evaluation/       scores by tfgan-zoo evaluate
     tensorboard/      logs (train.tensorboard)
+    imported.json     the origin of imported generators, by direction (import-torch)
 
 A finished run also has:
 
@@ -36,6 +37,7 @@ CHECKPOINTS = "checkpoints"
 BEST = "best"
 EVALUATION = "evaluation"
 TENSORBOARD = "tensorboard"
+IMPORTED = "imported.json"
 RESULT = "result.json"
 KERAS_MODEL = "model.keras"
 SAVED_MODEL = "saved_model"
@@ -123,7 +125,8 @@ def load_model(run):
         A `ZooModel`, not compiled.
 
     Raises:
-        UserError: the checkpoint or a file that the model needs is missing.
+        UserError: the checkpoint or a file that the model needs is missing, or the model is neither
+            trained nor imported.
     """
     experiment = read_experiment(run)
     latest = tf.train.latest_checkpoint(str(run / CHECKPOINTS))
@@ -141,7 +144,18 @@ def load_model(run):
         raise UserError(f"{error}{hint}") from None
     status = tf.train.Checkpoint(model=model).restore(latest)
     status.assert_existing_objects_matched().expect_partial()
+    if latest.endswith("-0"):  # the checkpoint of an import, before the first epoch
+        imports = read_imports(run)
+        if not imports:
+            raise UserError(f"{run} is not trained yet. Train it with: tfgan-zoo train {run}")
+        model.keep_directions(imports, run)
     return model
+
+
+def read_imports(run):
+    """Return {direction: origin} of the generators that were imported into a run directory."""
+    path = run / IMPORTED
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def log(line):

@@ -23,7 +23,12 @@ from tfgan_zoo.errors import UserError, check_choice
 from tfgan_zoo.files import atomic_write
 from tfgan_zoo.inference import image_files
 from tfgan_zoo.inference.tiled_network import TiledNetwork, pad_to_multiple
-from tfgan_zoo.models.style_transfer import DescentState, StyleTransfer, resize_image
+from tfgan_zoo.models.style_transfer import (
+    DescentState,
+    StyleTransfer,
+    check_style_options,
+    resize_image,
+)
 from tfgan_zoo.models.stylization import check_image
 from tfgan_zoo.models.tiled_gram import needs_tiles, receptive_radius
 from tfgan_zoo.saving.exported import ExportedStylizer
@@ -220,6 +225,7 @@ def gatys_stylizer(
         A function for `stylize`. Its details are the seconds, the losses at the end, and
         `finished`, False after Ctrl-C.
     """
+    check_style_options(len(styles), **options)  # before the first image
     model = StyleTransfer(config)
     floats_per_pixel = model.extract_features.floats_per_pixel
 

@@ -25,7 +25,8 @@ from tfgan_zoo.data.transforms import mirror_indices, resize, to_float, to_integ
 from tfgan_zoo.layers import image_statistics, moments_per_image
 
 EPSILON = 1e-5  # that of the normalization layers: smaller variances make no difference
-PATCHES_PER_SIDE = 4  # patches of a square image
+PATCHES_PER_SIDE = 4  # patches of a square image, unless they would be smaller than
+SMALLEST_PATCH = 128  # pixels
 
 
 class TiledNetwork:
@@ -83,8 +84,9 @@ class TiledNetwork:
 
         # Choose patches of equal distance that form a grid. The network has little context at
         # their borders, which are left out unless they are the image's.
-        side = max(least, tile // PATCHES_PER_SIDE // m * m)
-        number = max(1, (tile // side) ** 2)
+        side = max(tile // PATCHES_PER_SIDE, SMALLEST_PATCH) // m * m
+        side = min(max(side, least), *size)
+        number = max(1, tile**2 // side**2)
         rows = int(np.clip(round(np.sqrt(number * size[0] / size[1])), 1, size[0] // side))
         columns = int(np.clip(number // rows, 1, size[1] // side))
         tops, row_weights = place_patches(size[0], side, rows, m)
