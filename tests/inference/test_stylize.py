@@ -227,7 +227,7 @@ def test_command_with_masks_tiles_and_folders(tmp_path, monkeypatch, capsys):
     styles = ["--style", "mosaic", "strokes", "--mask", "left.png", "right.png"]
     quick = ["--iterations", "2", "--tile", "32", "--size", "48"]
     folders = ["--work-dir", "work", "-o", "out"]
-    assert run_stylize("china", "tiny.png", "flower", *styles, *quick, *folders) == 0
+    assert run_stylize("china", "tiny.png", "flower", *styles, *quick, *folders) == 1
     assert "at least 32 pixels on each side, got uint8 (12, 48, 3)" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["china.png", "flower.png"]
     assert len(list((tmp_path / "work").iterdir())) == 2

@@ -46,7 +46,9 @@ class NegativeModel:
         """Translate float images, as the tiles of large images are."""
 
         def translate(batch):
-            images = [self.translate(image, direction) for image in transforms.to_uint8(batch)]
+            images = [
+                self.translate(image, direction) for image in transforms.to_uint8(batch).numpy()
+            ]
             return transforms.to_float_array(np.stack(images))
 
         translated = tf.numpy_function(translate, [images], tf.float32)

@@ -84,7 +84,7 @@ class TiledNetwork:
 
         # Choose patches of equal distance that form a grid. The network has little context at
         # their borders, which are left out unless they are the image's.
-        side = max(tile // PATCHES_PER_SIDE, SMALLEST_PATCH) // m * m
+        side = min(max(tile // PATCHES_PER_SIDE, SMALLEST_PATCH), tile) // m * m
         side = min(max(side, least), *size)
         number = max(1, tile**2 // side**2)
         rows = int(np.clip(round(np.sqrt(number * size[0] / size[1])), 1, size[0] // side))
