@@ -20,7 +20,7 @@ import sys
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import LATENT_PATHS
-from tfgan_zoo.errors import UserError, check_choice, first_line
+from tfgan_zoo.errors import FailureError, UserError, check_choice, first_line, printable
 from tfgan_zoo.files import check_output_files
 from tfgan_zoo.quiet import start_tensorflow
 from tfgan_zoo.saving import hub
@@ -46,6 +46,8 @@ def main(arguments=None):
         options.run(options)
     except UserError as error:
         return print_error(error, 2)
+    except FailureError as error:
+        return print_error(error, 1)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the process that read our output has ended, for example `| head`
@@ -685,7 +687,7 @@ def build_gatys_stylizer(options, styles, progress):
         say=progress.print,
         progress=progress.show_iteration,
         style_weights=options.style_weights,
-        style_scale=options.style_scale or 1.0,
+        style_scale=1.0 if options.style_scale is None else options.style_scale,
         masks=[load_mask(path) for path in options.mask] if options.mask else None,
         tile=options.tile,
         seed=options.seed,
@@ -828,9 +830,10 @@ def run_import_torch(options):
     run = torch_weights.import_torch(
         options.checkpoint, experiment, options.output, options.direction
     )
+    option = "" if options.direction == "xy" else " --direction yx"
     text = (
         f"imported generator {options.direction} into {run}; "
-        f"to use it: tfgan-zoo translate {run} IMAGE -o OUT"
+        f"to use it: tfgan-zoo translate {run} IMAGE -o OUT{option}"
     )
     print_result(options, {"run_dir": str(run)}, text)
 
@@ -1064,16 +1067,20 @@ def print_image_files(options, result, verb):
     """Print the result of `translate` or `stylize`.
 
     Raises:
-        UserError: no image was written.
+        FailureError: an image failed.
     """
-    for failure in result["failed"]:
-        print(f"warning: {failure['input']} was not {verb} ({failure['error']})", file=sys.stderr)
+    failed = result["failed"]
+    for failure in failed:
+        warning = f"{failure['input']} was not {verb} ({failure['error']})"
+        print(f"warning: {printable(warning)}", file=sys.stderr)
     count = len(result[verb])
     print_result(options, result, f"{count_of(count, 'image')} {verb} into {options.output}")
-    if not count:
-        raise UserError(
-            f"no image could be {verb}, got {count_of(len(result['failed']), 'failure')}. "
-            "See the warnings above."
+    if failed:
+        names = ", ".join(failure["input"] for failure in failed[:5])
+        more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+        raise FailureError(
+            f"{len(failed)} of {count_of(count + len(failed), 'image')} could not be {verb}: "
+            f"{names}{more}"
         )
 
 
@@ -1097,7 +1104,8 @@ def print_table(columns, rows, right_aligned=()):
 
 def print_error(error, code):
     """Print an error as one line on stderr and return the exit code."""
-    print(f"tfgan-zoo: error: {' '.join(str(error).split())}", file=sys.stderr)
+    line = printable(" ".join(str(error).split()))
+    print(f"tfgan-zoo: error: {line}", file=sys.stderr)
     return code
 
 

@@ -1,6 +1,7 @@
 """Errors that the user can correct, and argument checks that raise them."""
 
 import difflib
+import unicodedata
 
 
 class UserError(ValueError):
@@ -14,9 +15,25 @@ class UnhealthyError(RuntimeError):
     """Training was stopped because a loss or a weight is NaN or infinite."""
 
 
+class FailureError(RuntimeError):
+    """A failure of a correct command, such as a damaged input file.
+
+    The message is one line. The command line prints it without a traceback and ends with code 1.
+    """
+
+
+def printable(text):
+    """Return a text with escapes for control characters, which could change the terminal."""
+    return "".join(
+        repr(character)[1:-1] if unicodedata.category(character)[0] == "C" else character
+        for character in str(text)
+    )
+
+
 def first_line(error):
     """Return the first line of an exception's message, or its type name if the message is empty."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return printable(line[:200])
 
 
 def check_choice(name, value, choices):

@@ -272,13 +272,37 @@ def normalize_per_image(x, epsilon, gamma=1.0, beta=0.0):
     gamma, beta = (
         tf.broadcast_to(tf.cast(parameter, tf.float32), (channels,)) for parameter in (gamma, beta)
     )
-    if n in range(1, 5):
+    given_statistics = IMAGE_STATISTICS.get()
+    if n in range(1, 5) and given_statistics is None:
         # Batch norm of one image is instance norm. On CPU it is 1.2 to 4 times as fast as moments.
         outputs = [fused_batch_norm(image, gamma, beta, epsilon).y for image in tf.split(x, n)]
         return tf.concat(outputs, 0)
     values = tf.cast(x, tf.float32)
-    mean, variance = tf.nn.moments(values, (1, 2), keepdims=True)
+    mean, variance = (given_statistics or moments_per_image)(values)
     return tf.cast((values - mean) * tf.math.rsqrt(variance + epsilon) * gamma + beta, x.dtype)
+
+
+def moments_per_image(x):
+    """Return mean and variance over the pixels of each image: (n, h, w, c) -> (n, 1, 1, c) each."""
+    return tf.nn.moments(x, (1, 2), keepdims=True)
+
+
+IMAGE_STATISTICS = contextvars.ContextVar("image_statistics", default=None)
+
+
+@contextlib.contextmanager
+def image_statistics(function):
+    """Replace the statistics of all layers that normalize each image, inside the context.
+
+    Args:
+        function: features, float32 (n, h, w, c) -> their mean and variance, which must broadcast
+            to the features. It is called once per layer, in the order of computation.
+    """
+    token = IMAGE_STATISTICS.set(function)
+    try:
+        yield
+    finally:
+        IMAGE_STATISTICS.reset(token)
 
 
 def fused_batch_norm(x, gamma, beta, epsilon):

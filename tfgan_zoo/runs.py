@@ -8,6 +8,7 @@
     evaluation/       scores by tfgan-zoo evaluate
     tensorboard/      logs (train.tensorboard)
     .lock             locked by the process that trains
+    imported.json     the origin of imported generators, by direction (import-torch)
 
 A finished run also has:
 
@@ -41,6 +42,7 @@ CHECKPOINTS = "checkpoints"
 BEST = "best"
 EVALUATION = "evaluation"
 TENSORBOARD = "tensorboard"
+IMPORTED = "imported.json"
 RESULT = "result.json"
 KERAS_MODEL = "model.keras"
 SAVED_MODEL = "saved_model"
@@ -158,7 +160,8 @@ def load_model(run):
         A `ZooModel`, not compiled.
 
     Raises:
-        UserError: the checkpoint or a file that the model needs is missing.
+        UserError: the checkpoint or a file that the model needs is missing, or the model is neither
+            trained nor imported.
     """
     experiment = read_experiment(run)
     checkpoints = CheckpointFolder(run / CHECKPOINTS)
@@ -174,8 +177,19 @@ def load_model(run):
         has_saved = (saved / "saved_model.pb").is_file()
         hint = f" {saved} contains all weights." if has_saved else ""
         raise UserError(f"{error}{hint}") from None
-    checkpoints.restore(tf.train.Checkpoint(model=model), log)
+    epoch = checkpoints.restore(tf.train.Checkpoint(model=model), log)
+    if epoch == 0:  # the checkpoint of an import, before the first epoch
+        imports = read_imports(run)
+        if not imports:
+            raise UserError(f"{run} is not trained yet. Train it with: tfgan-zoo train {run}")
+        model.keep_directions(imports, run)
     return model
+
+
+def read_imports(run):
+    """Return {direction: origin} of the generators that were imported into a run directory."""
+    path = run / IMPORTED
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 @contextlib.contextmanager

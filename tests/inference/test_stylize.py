@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import make, run_cli
 from PIL import Image
 
@@ -25,6 +26,7 @@ from tfgan_zoo.inference.stylize import (
 )
 from tfgan_zoo.models import style_transfer
 from tfgan_zoo.models.style_transfer import StyleTransferConfig
+from tfgan_zoo.saving.exported import load
 from tfgan_zoo.training.train import train
 
 SMALL = StyleTransferConfig(features_width=4, iterations=6, smallest=32)
@@ -269,7 +271,7 @@ def test_command_with_masks_tiles_and_folders(tmp_path, monkeypatch, capsys):
     styles = ["--style", "mosaic", "strokes", "--mask", "left.png", "right.png"]
     quick = ["--iterations", "2", "--tile", "32", "--size", "48"]
     folders = ["--work-dir", "work", "-o", "out"]
-    assert run_stylize("china", "tiny.png", "flower", *styles, *quick, *folders) == 0
+    assert run_stylize("china", "tiny.png", "flower", *styles, *quick, *folders) == 1
     assert "at least 32 pixels on each side, got uint8 (12, 48, 3)" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["china.png", "flower.png"]
     assert len(list((tmp_path / "work").iterdir())) == 2
@@ -319,6 +321,53 @@ def test_networks_train_evaluate_export_and_stylize(name, runs, tmp_path, capsys
     wrong_style = ["--style", "mosaic"] if name == "fast_tiny" else []
     assert run_stylize("china", "--preset", run, *wrong_style, "-o", tmp_path / "no.png") == 2
     assert ("one style" if wrong_style else "--style") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("weights", ["nan", "inf", "1e308,1e308", "-1,2", "0,0", "1,2,3"])
+def test_wrong_style_weights_are_refused_before_any_work(weights, runs, tmp_path, capsys):
+    styles = ["mosaic", "strokes"][: weights.count(",") + 1]
+    for preset in ("gatys", runs / "adain_tiny"):
+        options = ["--preset", preset, f"--style-weights={weights}", "-o", tmp_path / "a.png"]
+        assert run_stylize("china", "--style", *styles, *options) == 2
+        captured = capsys.readouterr()
+        assert captured.out == "" and captured.err.count("\n") == 1
+        assert f"a finite number of at least 0 for each of {len(styles)} styles" in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_of_an_exported_signature_are_checked(runs):
+    signature = load(runs / "adain_tiny/saved_model").signatures["stylize"]
+    images, styles = tf.constant(CONTENT[None]), tf.constant(np.stack([STYLE, STYLE]))
+
+    def call(*weights):
+        return signature(
+            images=images, styles=styles, weights=tf.constant(weights), alpha=tf.constant(1.0)
+        )
+
+    call(1.0, 0.0)
+    for weights in ((np.nan, 1.0), (np.inf, 1.0), (-1.0, 2.0), (0.0, 0.0)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="weights must be finite"):
+            call(*weights)
+
+
+def test_a_style_scale_of_0_is_an_error(tmp_path, capsys):
+    options = ["--style", "mosaic", "--style-scale", "0", "-o", tmp_path / "a.png"]
+    assert run_stylize("china", *options) == 2
+    message = "tfgan-zoo: error: style_scale must be between 0.05 and 20, got 0.0.\n"
+    assert capsys.readouterr().err == message
+
+
+def test_images_that_fail_are_named_and_the_exit_code_is_1(runs, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/bad.png").write_text("not an image")
+    Image.fromarray(CONTENT).save(tmp_path / "in/good.png")
+    options = ["--preset", runs / "fast_tiny", "-o", tmp_path / "out"]
+    assert run_stylize(tmp_path / "in", *options) == 1
+    captured = capsys.readouterr()
+    assert "1 image stylized" in captured.out and (tmp_path / "out/good.png").is_file()
+    assert captured.err.endswith(
+        f"error: 1 of 2 images could not be stylized: {tmp_path / 'in/bad.png'}\n"
+    )
 
 
 def test_an_image_in_tiles_keeps_its_size(runs, tmp_path):

@@ -48,7 +48,8 @@ def test_alpha_and_weights_blend_styles():
     assert not np.array_equal(model.stylize(CONTENT, [a]), model.stylize(CONTENT, [b]))
     for options, message in (
         ({"alpha": 1.5}, "alpha must be in"),
-        ({"style_weights": [1]}, "a number of at least 0 for each of 2 styles"),
+        ({"style_weights": [1]}, "a finite number of at least 0 for each of 2 styles"),
+        ({"style_weights": [np.nan, 1]}, "a finite number of at least 0 for each of 2 styles"),
     ):
         with pytest.raises(UserError, match=message):
             model.stylize(CONTENT, [a, b], **options)

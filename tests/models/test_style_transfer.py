@@ -231,8 +231,10 @@ def test_a_descent_is_resumed_from_its_state():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"style_weights": [1, 2]}, "a number of at least 0 for each of 1 styles"),
+        ({"style_weights": [1, 2]}, "a finite number of at least 0 for each of 1 styles"),
         ({"style_weights": [-1]}, "at least 0"),
+        ({"style_weights": [np.nan]}, "finite number of at least 0"),
+        ({"style_weights": [np.inf]}, "finite number of at least 0"),
         ({"style_scale": 0}, "style_scale must be between 0.05 and 20, got 0"),
         ({"tile": 100}, "tile must be a multiple of 16 pixels or 0, got 100"),
         ({"masks": []}, "one mask for each style, got 0 masks"),

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgan_zoo import presets
+from tfgan_zoo import cli, presets
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.layers import Dropout
 from tfgan_zoo.models import cyclegan, pix2pix
 from tfgan_zoo.models.blocks import resnet_generator
 from tfgan_zoo.runs import build_model, load_model, read_experiment
-from tfgan_zoo.saving import torch_weights
+from tfgan_zoo.saving import export_file, saved_model, torch_weights
+from tfgan_zoo.saving.exported import load_exported
 
 NORMS = ("instance", "batch")
 KINDS = ("unet", "resnet")
@@ -323,6 +324,25 @@ def test_other_networks_raise_an_error():
             torch_weights.assign_weights(ours("resnet"), weights)
 
 
+def test_other_resnets_are_not_advised_to_change_settings():
+    weights = weights_of("resnet", "instance")
+    # pix2pixHD has four strided convolutions, whose names are those of two more blocks.
+    deeper = {f"model.{i}.weight": np.zeros((8, 8, 3, 3), "float32") for i in (40, 43)}
+    # CUT resizes by filters in layers of their own, which shift the names of the others.
+    filters = {
+        re.sub(r"^model\.7\.", "model.8.", name): value for name, value in weights.items()
+    } | {"model.7.filt": np.zeros((8, 1, 3, 3), "float32")}
+    for other in ({**weights, **deeper}, filters):
+        with pytest.raises(UserError, match=r"use a generator's file, .* \(CUT and pix2pixHD have"):
+            torch_weights.assign_weights(ours("resnet", "instance"), other)
+
+
+def test_control_characters_of_names_are_escaped():
+    weights = {**weights_of("resnet", "batch"), "m\x1b[2Jodel\n": np.zeros(3, "float32")}
+    with pytest.raises(UserError, match=r"m\\x1b\[2Jodel\\n is \(3,\) in the checkpoint"):
+        torch_weights.assign_weights(ours("resnet"), weights)
+
+
 def test_statistics_of_instance_norm_are_ignored():
     weights, expected = reference("resnet", "instance")
     old = {
@@ -396,12 +416,19 @@ def test_imported_cyclegan_is_completed_and_can_be_trained(files, tmp_path):
 
     torch_weights.import_torch(g, experiment, run)
     incomplete = load_model(run)
+    for call in (
+        lambda: incomplete.translate(np.zeros((8, 8, 3), np.uint8), "yx"),
+        lambda: incomplete.map(image(3), "yx"),
+    ):
+        with pytest.raises(UserError, match=r"run has no trained generator yx \(imported: xy\)"):
+            call()
     with pytest.raises(UserError, match="direction xy has been imported from latest_net_G_A.pth"):
         torch_weights.import_torch(g, experiment, run)
     with pytest.raises(UserError, match="model.beta_1 is 0.5 there and 0.6 here"):
         torch_weights.import_torch(f, experiment.override("model.beta_1=0.6"), run, "yx")
     torch_weights.import_torch(f, experiment, run, "yx")
     model = load_model(run)
+    assert model.directions == ("xy", "yx")
     np.testing.assert_allclose(model.g(image(1)), expected_y, atol=1e-4)
     np.testing.assert_allclose(model.f(image(3)), expected_x, atol=1e-4)
     assert all(
@@ -418,6 +445,54 @@ def test_imported_cyclegan_is_completed_and_can_be_trained(files, tmp_path):
     checkpoint.restore(latest).assert_existing_objects_matched().assert_consumed()
     assert checkpoint.epoch == 0 and trained.step == 0
     assert trained.weights_sha256() == model.weights_sha256()
+
+
+def test_an_untrained_generator_is_not_used_or_exported(files, tmp_path, capsys):
+    weights, _ = reference("resnet", "instance", blocks=2, width=4)
+    experiment = presets.experiment("cyclegan_tiny", "train.epochs=1", "train.steps_per_epoch=1")
+    run = tmp_path / "run"
+    torch_weights.import_torch(files("latest_net_G_B.pth", weights), experiment, run, "yx")
+    picture = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
+    np.save(tmp_path / "a.npy", picture)
+    message = f"{run} has no trained generator xy (imported: yx)"
+    for arguments in (
+        ["translate", run, tmp_path / "a.npy", "-o", tmp_path / "out"],
+        ["export", run, "--format", "onnx"],
+    ):
+        assert cli.main([str(argument) for argument in arguments]) == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(UserError, match="has no trained generator xy"):
+        load_model(run)(image(3))
+
+    # Files contain the imported direction alone.
+    functions = export_file.translation_functions(load_model(run), "tflite", None, "xy")
+    assert list(functions) == ["translate_yx"]
+    exported = load_exported(saved_model.export(run))
+    assert set(exported.signatures) == {"translate", "serving_default", "translate_yx"}
+    assert "translated.png --direction yx" in (run / "saved_model/README.md").read_text()
+    with pytest.raises(UserError, match="direction must be one of yx"):
+        exported.translate(picture)
+    np.testing.assert_allclose(
+        exported.translate(picture, "yx").astype(int),
+        load_model(run).translate(picture, "yx"),
+        atol=1,
+    )
+
+    # After training both are used.
+    manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(model=load_model(run)), str(run / "checkpoints"), max_to_keep=2
+    )
+    manager.save(checkpoint_number=1)
+    assert load_model(run).directions == ("xy", "yx")
+
+
+def test_a_checkpoint_of_epoch_0_without_an_import_is_not_trained(tmp_path):
+    experiment = presets.experiment("dcgan_tiny")
+    state = tf.train.Checkpoint(model=build_model(experiment, tf.distribute.get_strategy()))
+    tf.train.CheckpointManager(state, str(tmp_path / "checkpoints"), 2).save(checkpoint_number=0)
+    (tmp_path / "experiment.json").write_text(experiment.to_json())
+    with pytest.raises(UserError, match=r"is not trained yet. Train it with: tfgan-zoo train"):
+        load_model(tmp_path)
 
 
 def test_wrong_imports_raise_an_error(files, tmp_path):
@@ -641,6 +716,10 @@ def test_wrapped_checkpoints_are_unwrapped(torch, tmp_path):
         {f"module._orig_mod.{name}": value for name, value in state.items()},
         {"epoch": 7, "state_dict": state, "options": {"lr": 1e-4}, "none": {}},
         {"net": double},
+        {**state, "epoch": 3},
+        {"netG": state, "netD": {"model.0.weight": torch.zeros(8, 3, 4, 4)}, "step": 5},
+        {"state_dict": {**prefixed(state, "netG_A"), **{"netD_A.model.0.bias": torch.zeros(3)}}},
+        {"nets": {"G": state}, "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}},
     ):
         torch.save(wrapped, path)
         weights = torch_weights.read_checkpoint(path)
@@ -652,6 +731,10 @@ def test_wrapped_checkpoints_are_unwrapped(torch, tmp_path):
     half = {name: value.bfloat16() for name, value in state.items()}
     torch.save(half, path)
     assert torch_weights.read_checkpoint(path)["model.1.weight"].dtype == np.float32
+
+
+def prefixed(state, name):
+    return {f"{name}.{key}": value for key, value in state.items()}
 
 
 class Payload:
@@ -692,17 +775,51 @@ def test_files_that_are_not_checkpoints_raise_an_error(torch, tmp_path, monkeypa
             with pytest.raises(UserError, match="is not a PyTorch checkpoint with only tensors"):
                 torch_weights.read_checkpoint(path)
     assert "TFGAN_ZOO_TEST_PAYLOAD" not in os.environ
-    for value in (
-        torch.zeros(3),
-        [state],
-        {},
-        {"lr": 0.1},
-        {"g": state, "f": state},
-        {**state, "epoch": 3},
+    itself = {}
+    itself["again"] = itself
+    for value, message in (
+        (torch.zeros(3), "must have the tensors of a generator, got .*net.pth with none"),
+        ([state], "with none"),
+        ({}, "with none"),
+        ({"lr": 0.1}, "with none"),
+        (itself, "with none"),
+        (
+            {"g": state, "\x1bf": state},
+            r"has several generators \(g, \\x1bf\). Save the state_dict",
+        ),
+        (
+            {"state_dict": {**prefixed(state, "G_A"), **prefixed(state, "G_B")}},
+            r"has several generators \(state_dict.G_A, state_dict.G_B\)",
+        ),
+        (
+            {"d": {"model.0.bias": torch.zeros(3)}, "opt": {"a": torch.zeros(1)}},
+            r"has no generator of the authors' code, got networks d, opt\.$",
+        ),
+        ({"w": torch.eye(3).to_sparse()}, r"dense tensors .*, got w as torch.sparse_coo. Convert"),
+        ({"w": torch.zeros(3, dtype=torch.complex64)}, "got w as torch.complex64"),
     ):
         torch.save(value, path)
-        with pytest.raises(UserError, match=r"must have one dict of tensors, .* with [02]\.$"):
+        with pytest.raises(UserError, match=message):
             torch_weights.read_checkpoint(path)
+
+
+def test_a_refused_file_is_not_followed_by_advice_to_open_it_anyway(torch, tmp_path, recwarn):
+    path = tmp_path / "net.pth"
+    script = torch.jit.script(torch.nn.ReLU())
+    for write, reason in (
+        (lambda: torch.save(Payload(), path), r"it contains (\w+\.)?exec\)"),
+        (lambda: torch.save(torch.nn.ReLU(), path), r"it contains torch\.nn\.modules\.\w+\.ReLU"),
+        (
+            lambda: path.write_bytes(b"cev\x1b[31mil\nsys\ntem\n."),
+            r"it contains ev\\x1b\[31mil.sys",
+        ),
+        (lambda: path.write_bytes(b"not a checkpoint"), "it contains other objects"),
+        (lambda: torch.jit.save(script, path), "it contains other objects"),
+    ):
+        write()
+        with pytest.raises(UserError, match=reason) as caught:
+            torch_weights.read_checkpoint(path)
+        assert not re.search("weights_only|Re-running|trust|\x1b", str(caught.value))
 
 
 def test_imported_checkpoint_is_a_run(torch, tmp_path):

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 
-def apply_in_tiles(function, image, tile, overlap):
+def apply_in_tiles(function, image, tile, overlap, multiple=1):
     """Apply a function of images to an image in tiles that are blended.
 
     Args:
@@ -14,6 +14,9 @@ def apply_in_tiles(function, image, tile, overlap):
         tile: side of a tile in pixels, more than `overlap`; 0: process any image whole.
         overlap: number of pixels over which the weight of a tile falls linearly from 1 to 0 while
             that of its neighbor rises.
+        multiple: positions and sides of the tiles are multiples of this, and so must be those of
+            the image. `tile` is rounded down, or up if `overlap` leaves no other choice. A network
+            with strides then computes the same feature maps for a tile as for the whole image.
 
     Returns:
         Array (h, w, c') with the dtype of the function's results.
@@ -21,7 +24,8 @@ def apply_in_tiles(function, image, tile, overlap):
     height, width = image.shape[:2]
     if not tile or height * width <= tile * tile:
         return function(image)
-    rows, columns = tile_weights(height, tile, overlap), tile_weights(width, tile, overlap)
+    tile = max(tile // multiple, 1 - (-overlap // multiple)) * multiple
+    rows, columns = (tile_weights(side, tile, overlap, multiple) for side in (height, width))
     out = None
     carry = np.zeros((0, 1, 1), np.float32)  # sum over earlier rows of tiles, to save memory
     for i, (top, row_weights) in enumerate(rows):
@@ -43,23 +47,25 @@ def apply_in_tiles(function, image, tile, overlap):
     return out
 
 
-def tile_weights(length, tile, overlap):
+def tile_weights(length, tile, overlap, multiple=1):
     """Place tiles along an axis, evenly spaced from end to end.
 
     The weights at each pixel sum to 1. They change from one tile to the next in the middle of the
     pixels that both cover, away from the ends of the tiles, where a network has least context.
 
     Args:
-        length: length of the axis in pixels.
-        tile: length of a tile in pixels.
+        length: length of the axis in pixels, a multiple of `multiple`.
+        tile: length of a tile in pixels, a multiple of `multiple`.
         overlap: number of pixels over which the weights change.
+        multiple: every tile starts at a multiple of this.
 
     Returns:
         A list of (start, weights); weights is float32 (min(tile, length),).
     """
-    count = max(1, -(-(length - overlap) // (tile - overlap)))
     tile = min(tile, length)
-    starts = [round(i * (length - tile) / max(1, count - 1)) for i in range(count)]
+    distance = (length - tile) // multiple  # of the last tile from the first, in multiples
+    gaps = -(-distance // ((tile - overlap) // multiple)) if distance else 0
+    starts = [round(i * distance / max(1, gaps)) * multiple for i in range(gaps + 1)]
     middles = [(start + tile + after) / 2 for start, after in itertools.pairwise(starts)]
     seams = [-np.inf, *middles, np.inf]
 

@@ -6,6 +6,7 @@ import hashlib
 import pathlib
 import sys
 import typing
+import zipfile
 
 import keras
 import numpy as np
@@ -137,9 +138,26 @@ def load_inception():
     return FeatureNetwork(name, weights_sha256(network), both, 299, 3, 1000, final_softmax=True)
 
 
+def load_keras_file(path):
+    """Load a Keras model from a file, not compiled.
+
+    Raises:
+        Exception: many types, of Keras; `ValueError` for a .keras file that is none.
+    """
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras says "File not found"
+        with path.open("rb") as file:
+            is_hdf5 = file.read(4) == b"\x89HDF"
+        raise ValueError(
+            "it is an HDF5 file: rename it to .h5, load that with Keras and save it as .keras"
+            if is_hdf5
+            else "it is not a zip archive, as .keras files are"
+        )
+    return keras.models.load_model(path, compile=False)
+
+
 def load_metric_network_file(path):
     try:
-        network = keras.models.load_model(path, compile=False)
+        network = load_keras_file(path)
         shape = network.input_shape
         size, channels = shape[1], shape[3]
     except (ValueError, OSError, TypeError, AttributeError, IndexError) as error:

@@ -13,7 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.errors import UserError, check_choice, first_line
-from tfgan_zoo.features.metric_networks import check_sha256, weights_sha256
+from tfgan_zoo.features.metric_networks import (
+    check_sha256,
+    load_keras_file,
+    weights_sha256,
+)
 from tfgan_zoo.layers import ReflectionPadding
 
 # Convolutions in each block (Simonyan & Zisserman 2014, arXiv 1409.1556, column E).
@@ -205,7 +209,7 @@ def load_perceptual_network_file(path, layers, pooling):
     if not path.is_file():
         raise UserError(f"features must be the path of an existing file, got {str(path)!r}.")
     try:
-        model = keras.models.load_model(path, compile=False)
+        model = load_keras_file(path)
     except Exception as error:  # Keras raises many types of errors for files of other formats
         raise UserError(
             f"features must be the path of a Keras model, got {path} ({first_line(error)})."

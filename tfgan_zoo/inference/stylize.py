@@ -5,6 +5,7 @@ that `gatys_stylizer` or `network_stylizer` returns.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -22,9 +23,16 @@ from tfgan_zoo.data.transforms import resize, resize_longer_side, to_uint8
 from tfgan_zoo.errors import UserError, check_choice, first_line
 from tfgan_zoo.files import atomic_write
 from tfgan_zoo.inference import image_files
-from tfgan_zoo.models.style_transfer import DescentState, StyleTransfer, resize_image
+from tfgan_zoo.inference.tiled_network import TiledNetwork, pad_to_multiple
+from tfgan_zoo.models.style_transfer import (
+    DescentState,
+    StyleTransfer,
+    check_style_options,
+    resize_image,
+)
 from tfgan_zoo.models.stylization import check_image
 from tfgan_zoo.models.tiled_gram import needs_tiles, receptive_radius
+from tfgan_zoo.saving.exported import ExportedStylizer
 
 STYLE_SIDE = 1024  # networks resize the longer side of a larger style image to this
 COLOR_MODES = ("style", "keep", "match", "histogram")
@@ -148,15 +156,34 @@ def network_stylizer(model, styles=(), tile=1024, **options):
         raise UserError(f"tile must be at least 64 pixels or 0, got {tile}.")
     styles = [resize_longer_side(style, min(max(style.shape), STYLE_SIDE)) for style in styles]
 
-    def stylizer(content, adapt_colors):
-        arguments = {}
-        if styles:  # the statistics of the whole image are used for all tiles
-            own = model.moments(resize_longer_side(content, min(max(content.shape), STYLE_SIDE)))
-            arguments = {"styles": [adapt_colors(style) for style in styles], "own": own, **options}
-        result = apply_in_tiles(
-            lambda part: model.stylize(part, **arguments), content, tile, tile // 8
+    overlap = tile // 8
+
+    @functools.cache
+    def tiled_network():
+        network = model.zoo_model if isinstance(model, ExportedStylizer) else model
+        return TiledNetwork(
+            lambda images, seed: network.stylize_tensor(images), network.multiple, network.smallest
         )
-        return result, {}
+
+    def stylizer(content, adapt_colors):
+        if not styles:
+            if needs_tiles(content.shape[:2], tile):
+                return tiled_network()(content, tile, overlap), {}
+            return model.stylize(content), {}
+        own = model.moments(resize_longer_side(content, min(max(content.shape), STYLE_SIDE)))
+        adapted = [adapt_colors(style) for style in styles]
+        if not needs_tiles(content.shape[:2], tile):
+            return model.stylize(content, adapted, own=own, **options), {}
+        # The statistics of the whole image are used for all tiles.
+        padded, top, left = pad_to_multiple(content, model.multiple)
+        result = apply_in_tiles(
+            lambda part: model.stylize(part, adapted, own=own, **options),
+            padded,
+            tile,
+            overlap,
+            model.multiple,
+        )
+        return result[top : top + content.shape[0], left : left + content.shape[1]], {}
 
     return stylizer
 
@@ -194,6 +221,7 @@ def gatys_stylizer(
         A function for `stylize`. Its details are the seconds, the losses at the end, and
         `finished`, False after Ctrl-C.
     """
+    check_style_options(len(styles), **options)  # before the first image
     model = StyleTransfer(config)
     floats_per_pixel = model.extract_features.floats_per_pixel
 

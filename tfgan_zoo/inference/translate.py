@@ -2,16 +2,19 @@
 
 An image larger than a tile is translated in overlapping tiles that are blended. The memory for the
 network is then independent of the image size; only the image and its translation must fit into
-memory. If the network normalizes with the statistics of each image, these are the statistics of
-each tile, so colors may drift between tiles.
+memory. A network that normalizes each image uses the statistics of the whole image in all tiles,
+see `tiled_network`.
 """
+
+import functools
 
 import numpy as np
 
 from tfgan_zoo.data import image_file
-from tfgan_zoo.data.tiles import apply_in_tiles
 from tfgan_zoo.errors import UserError, check_at_least
 from tfgan_zoo.inference import image_files
+from tfgan_zoo.inference.tiled_network import TiledNetwork
+from tfgan_zoo.models.tiled_gram import needs_tiles
 from tfgan_zoo.saving.exported import ExportedTranslator
 from tfgan_zoo.visualize import pad_to_common_size
 
@@ -68,10 +71,20 @@ def translate(
             return image
         return image_file.to_8_bits(image)
 
-    def convert(image, target):
-        translated = apply_in_tiles(
-            lambda part: model.translate(part, direction, seed), image, tile, overlap
+    @functools.cache
+    def tiled_network():
+        network = model.zoo_model if isinstance(model, ExportedTranslator) else model
+        return TiledNetwork(
+            lambda images, seed: network.map(images, direction, seed),
+            network.config.multiple,
+            network.config.smallest,
         )
+
+    def convert(image, target):
+        if needs_tiles(image.shape[:2], tile):
+            translated = tiled_network()(image, tile, overlap, seed)
+        else:
+            translated = model.translate(image, direction, seed)
         if compare:
             translated = np.concatenate(pad_to_common_size([image, translated]), axis=1)
         return translated, {}

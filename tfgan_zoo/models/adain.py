@@ -272,8 +272,12 @@ class AdaIN(StylizationModel):
         """Return the signatures of the exported model: `{name: (function, input specs)}`."""
 
         def stylize(images, styles, weights, alpha):
+            total = tf.reduce_sum(weights)
+            valid = tf.reduce_all(weights >= 0.0) & (total > 0.0) & tf.math.is_finite(total)
+            message = "weights must be finite, at least 0 and not only zeros, got"
+            tf.debugging.Assert(valid, [message, weights])
             statistics = tf.map_fn(self.moments_tensor, styles, fn_output_signature=tf.float32)
-            style = tf.tensordot(weights / tf.reduce_sum(weights), statistics, 1)
+            style = tf.tensordot(weights / total, statistics, 1)
 
             def stylize_one(image):
                 return self.stylize_uint8(image, self.moments_tensor(image), style, alpha)

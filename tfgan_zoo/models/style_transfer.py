@@ -517,14 +517,19 @@ def as_batch(image):
     return to_float(image)[None]
 
 
+def check_style_options(count, style_weights=None, style_scale=1.0, **options):
+    """Raise `UserError` unless the weights of `count` styles and their scale are valid."""
+    normalized_weights(style_weights, count)
+    if not 0.05 <= style_scale <= 20:
+        raise UserError(f"style_scale must be between 0.05 and 20, got {style_scale}.")
+
+
 def check_arguments(content, styles, style_weights, style_scale, masks, tile):
     """Raise `UserError` unless the arguments of `StyleTransfer.stylize` are valid."""
     check_image(content, "The content image", 32)
     for style in styles:
         check_image(style, "A style image", 1)
-    normalized_weights(style_weights, len(styles))
-    if not 0.05 <= style_scale <= 20:
-        raise UserError(f"style_scale must be between 0.05 and 20, got {style_scale}.")
+    check_style_options(len(styles), style_weights, style_scale)
     if masks is not None and len(masks) != len(styles):
         raise UserError(
             f"There must be one mask for each style, got {len(masks)} masks "

@@ -1,6 +1,7 @@
 """Shared parts of the stylization models: feature network, images of any size, argument checks."""
 
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -69,6 +70,7 @@ class StylizationModel(ZooModel):
     """
 
     multiple = 4
+    smallest = 32  # sides of the network's images in pixels, at least
 
     @property
     def takes_styles(self):
@@ -86,7 +88,7 @@ class StylizationModel(ZooModel):
             lambda images: self.stylize_tensor(images, *args),
             to_float(image)[None],
             self.multiple,
-            32,
+            self.smallest,
         )
         return to_uint8(stylized)[0]
 
@@ -140,13 +142,14 @@ def normalized_weights(weights, count):
         count: number of styles.
 
     Raises:
-        UserError: a wrong number of weights, a negative one, or only zeros.
+        UserError: a wrong number of weights, one that is negative or not finite, or only zeros.
     """
     weights = [1.0] * count if weights is None else list(weights)
-    if not count or len(weights) != count or min(weights) < 0 or not sum(weights):
+    valid = count and len(weights) == count and min(weights) >= 0
+    if not valid or not 0 < sum(weights) < math.inf:
         raise UserError(
-            f"style_weights must have a number of at least 0 for each of {count} styles, and not "
-            f"only zeros, got {weights}."
+            f"style_weights must have a finite number of at least 0 for each of {count} styles, "
+            f"and not only zeros, got {weights}."
         )
     return [weight / sum(weights) for weight in weights]
 

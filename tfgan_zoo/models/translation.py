@@ -150,12 +150,33 @@ class TranslationModel(ZooModel):
         return tuple(data)
 
     def channels(self, direction):
-        """Return the number of input and of output channels of a direction."""
-        check_choice("direction", direction, self.directions)
+        """Return the number of input and of output channels of a direction.
+
+        Raises:
+            UserError: if the model does not have the direction, or its generator is not trained.
+        """
+        check_choice("direction", direction, type(self).directions)
+        if direction not in self.directions:
+            raise UserError(
+                f"{self.source} has no trained generator {direction} "
+                f"(imported: {', '.join(self.directions)}). Import it into this directory with "
+                f"tfgan-zoo import-torch --direction {direction}, or train the run."
+            )
         x, y = self.config.x_channels, self.config.y_channels
         return (x, y) if direction == "xy" else (y, x)
 
+    def keep_directions(self, directions, source):
+        """Refuse all other directions, whose generators are not trained.
+
+        Args:
+            directions: list of "xy" and "yx".
+            source: name of the model in error messages.
+        """
+        self.directions = tuple(name for name in type(self).directions if name in directions)
+        self.source = str(source)
+
     def call(self, x, training=False):
+        self.channels("xy")  # raises an error if that generator is not trained
         return self.generator_of("xy")(x, training=training)
 
     def map(self, images, direction="xy", seed=0):
@@ -171,7 +192,11 @@ class TranslationModel(ZooModel):
 
         Returns:
             A float32 tensor (n, h, w, c') in [-1, 1].
+
+        Raises:
+            UserError: as `channels`.
         """
+        self.channels(direction)
         generator, config = self.generator_of(direction), self.config
         with dropout_at_inference(seed if self.stochastic else None):
             return apply_at_any_size(
@@ -231,7 +256,8 @@ class TranslationModel(ZooModel):
     def signatures(self):
         """Return the functions of the exported model: `{name: (function, input specs)}`.
 
-        A stochastic model takes a seed; each image of a batch has its own noise.
+        A stochastic model takes a seed; each image of a batch has its own noise. The signature
+        "translate" is that of the first direction.
         """
         seed_specs = [tf.TensorSpec((), tf.int32, "seed")] if self.stochastic else []
         signatures = {}
@@ -243,7 +269,7 @@ class TranslationModel(ZooModel):
 
             image_spec = tf.TensorSpec(shape, tf.uint8, "images")
             signatures[f"translate_{direction}"] = (translate, [image_spec, *seed_specs])
-        default = signatures["translate_xy"]
+        default = signatures[f"translate_{self.directions[0]}"]
         return {"translate": default, "serving_default": default, **signatures}
 
 

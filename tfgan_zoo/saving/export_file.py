@@ -105,7 +105,8 @@ def generation_functions(model, format, size, direction):
 
 def translation_functions(model, format, size, direction):
     """Return the functions of a translation model's file: {name: (function, input specs)}."""
-    model.channels(direction)  # raises an error if the model does not have this direction
+    if format == "onnx" or direction != "xy":
+        model.channels(direction)  # raises an error if the model does not have this direction
     config = model.config
     if model.stochastic:
         raise UserError(

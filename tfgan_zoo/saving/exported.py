@@ -4,6 +4,7 @@ An exported model has the methods of the model that it was exported from. They c
 of the SavedModel.
 """
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from tfgan_zoo import presets
 from tfgan_zoo.errors import UserError, check_choice, suggestion
+from tfgan_zoo.models import MODELS
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.models.latent import (
     check_codes,
@@ -27,7 +29,7 @@ from tfgan_zoo.models.stylization import (
     stylize_with_statistics,
 )
 from tfgan_zoo.models.translation import DIRECTIONS, check_images, reference_translations
-from tfgan_zoo.runs import is_run_directory, load_model, read_experiment
+from tfgan_zoo.runs import EXPERIMENT, is_run_directory, load_model, read_experiment
 from tfgan_zoo.saving import hub
 
 
@@ -54,6 +56,31 @@ class Exported:
     def inputs(self, signature):
         """Return the specs of a signature's inputs: {name: tf.TensorSpec}."""
         return input_specs(self.signatures[signature])
+
+    @functools.cached_property
+    def zoo_model(self):
+        """The `ZooModel` that was exported: rebuilt from experiment.json, with these weights.
+
+        Raises:
+            UserError: experiment.json is missing, or it is not that of these weights.
+        """
+        file = self.path / EXPERIMENT
+        if not file.is_file():
+            raise UserError(
+                f"tiles need {file}, which is missing. Copy it from the original SavedModel, or "
+                "process the image whole with --tile 0."
+            )
+        experiment = read_experiment(self.path)
+        model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
+        functions = model.signatures()
+        fits = functions.keys() == self.signatures.keys() and all(
+            copy_weights(self.signatures[name].variables, model, *functions[name])
+            for name in functions
+            if name not in ("translate", "serving_default")  # the same functions as others
+        )
+        if not fits or max_difference(model, self) > 1:
+            raise UserError(f"{file} is not the experiment of this SavedModel.")
+        return model
 
     def weights_sha256(self):
         """Return the SHA-256 of the files of weights.
@@ -205,10 +232,12 @@ class ExportedStylizer(Exported):
 
     Attributes:
         takes_styles: True if `stylize` takes style images; False for a model of one style.
+        multiple: tiles of a model that takes styles begin at multiples of this.
     """
 
     task = "stylize"
     identified_by = ("stylize", "images")
+    multiple = 8
 
     def __init__(self, path, module):
         super().__init__(path, module)
@@ -331,6 +360,39 @@ def load_experiment(source):
     if not (path / "experiment.json").is_file():
         path = hub.find_or_download(str(source)) or path
     return read_experiment(path) if (path / "experiment.json").is_file() else None
+
+
+def copy_weights(source, model, function, specs):
+    """Copy the weights of an exported function to the model that has the function.
+
+    Args:
+        source: variables of the exported function, in the order of the export.
+        model: `ZooModel`.
+        function: the same function of the model.
+        specs: its input specs.
+
+    Returns:
+        False if the variables do not fit; then nothing is copied.
+    """
+    concrete = tf.function(function, input_signature=specs).get_concrete_function()
+    weights = {id(weight.handle): weight for weight in concrete.variables}
+    # The order is that in which the function reads them. Weights that are stored as float16 are
+    # read at its beginning, in the order of the model's variables: see `write_saved_model`.
+    if any(variable.dtype == tf.float16 for variable in source):
+        handles = [id(weight.value.handle) for weight in model.variables]
+    else:
+        handles = map(id, concrete.captured_inputs)
+    weights = [weights[handle] for handle in handles if handle in weights]
+    if [weight.shape for weight in weights] != [variable.shape for variable in source]:
+        return False
+    for weight, variable in zip(weights, source, strict=True):
+        weight.assign(tf.cast(variable, weight.dtype))
+    return True
+
+
+def max_difference(model, exported):
+    """Return the largest difference between reference outputs, in levels of 255."""
+    return np.abs(model.reference_outputs().astype(int) - exported.reference_outputs()).max()
 
 
 def input_specs(signature):

@@ -22,6 +22,7 @@ from tfgan_zoo.runs import (
     SAMPLES,
     format_duration,
     read_experiment,
+    read_imports,
     read_metrics,
 )
 
@@ -91,7 +92,7 @@ def properties(run, experiment, model, rows, compact):
         "model": f"{experiment.kind}, {SHAPES[model.task](experiment.model)}",
         "trainable parameters": parameters,
     }
-    for direction, origin in read_json(run / "imported.json").items():
+    for direction, origin in read_imports(run).items():
         values[f"weights of generator {direction}"] = (
             f"PyTorch, {origin['checkpoint']} (SHA-256 `{origin['sha256']}`)"
         )
@@ -208,6 +209,7 @@ def generation_texts(run, experiment, model):
 def translation_texts(run, experiment, model):
     size = experiment.model.image_size
     seed = ", seed=tf.constant(0)" if model.stochastic else ""
+    option = "" if "xy" in model.directions else " --direction yx"
     return {
         "has_image": (run / SAMPLES).is_dir(),
         "pipeline_tag": "image-to-image",
@@ -216,7 +218,7 @@ def translation_texts(run, experiment, model):
             "# images: uint8 (n, height, width, channels)\n"
             f'translated = model.signatures["translate"](images=images{seed})["images"]'
         ),
-        "shell": "tfgan-zoo translate DIRECTORY image.png -o translated.png",
+        "shell": f"tfgan-zoo translate DIRECTORY image.png -o translated.png{option}",
         "inputs": "Images are uint8 of any height and width.",
         "limitations": (
             f"The model was trained on crops of {size}x{size} pixels. Objects should have about "

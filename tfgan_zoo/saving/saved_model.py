@@ -19,7 +19,7 @@ from tfgan_zoo.runs import (
     load_model,
     read_experiment,
 )
-from tfgan_zoo.saving.exported import load_exported
+from tfgan_zoo.saving.exported import load_exported, max_difference
 from tfgan_zoo.saving.model_card import model_card
 from tfgan_zoo.visualize import pad_to_common_size, save_grid
 
@@ -134,11 +134,6 @@ def write_saved_model(signatures, path, half_precision=()):
     module = tf.Module()
     module.used = list({variable.ref(): variable for variable in variables}.values())
     tf.saved_model.save(module, str(path), signatures=functions)
-
-
-def max_difference(model, exported):
-    """Return the largest difference between reference outputs, in levels of 255."""
-    return np.abs(model.reference_outputs().astype(int) - exported.reference_outputs()).max()
 
 
 def save_sample_image(model, run, path):

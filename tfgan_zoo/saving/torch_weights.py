@@ -9,15 +9,26 @@ import hashlib
 import json
 import pathlib
 import re
+import warnings
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.checkpoints import CheckpointFolder
-from tfgan_zoo.errors import UserError, check_choice
+from tfgan_zoo.errors import UserError, check_choice, first_line, printable
 from tfgan_zoo.files import write_text
-from tfgan_zoo.runs import build_model, is_run_directory, log, read_experiment
+from tfgan_zoo.runs import (
+    CHECKPOINTS,
+    EXPERIMENT,
+    IMPORTED,
+    METRICS,
+    build_model,
+    is_run_directory,
+    log,
+    read_experiment,
+    read_imports,
+)
 
 # Attribute of the generator in each model class, by direction.
 NETWORKS = {"Pix2Pix": {"xy": "generator"}, "CycleGAN": {"xy": "g", "yx": "f"}}
@@ -47,27 +58,27 @@ def import_torch(checkpoint, experiment, run, direction="xy"):
     run = pathlib.Path(run)
     check_choice("the preset's model", experiment.kind, NETWORKS)
     check_choice("direction", direction, NETWORKS[experiment.kind])
-    imports = read_imports(run, experiment, direction)
+    imports = check_imports(run, experiment, direction)
     weights = read_checkpoint(checkpoint)
 
     # Build the model, restore the generator of the other direction, and assign the weights.
     model = build_model(experiment, tf.distribute.get_strategy())
     state = tf.train.Checkpoint(model=model, epoch=tf.Variable(0, dtype=tf.int64))  # as in training
     if imports:
-        CheckpointFolder(run / "checkpoints").restore(state, log)
+        CheckpointFolder(run / CHECKPOINTS).restore(state, log)
     assign_weights(getattr(model, NETWORKS[experiment.kind][direction]), weights, direction)
 
     # Write the run directory. experiment.json is last, since it makes the directory a run.
     sha256 = hashlib.sha256(pathlib.Path(checkpoint).read_bytes()).hexdigest()
     imports[direction] = {"checkpoint": pathlib.Path(checkpoint).name, "sha256": sha256}
-    CheckpointFolder(run / "checkpoints").save(state, epoch=0)
-    write_text(run / "imported.json", json.dumps(imports, indent=2))
-    write_text(run / "experiment.json", experiment.to_json())
+    CheckpointFolder(run / CHECKPOINTS).save(state, epoch=0)
+    write_text(run / IMPORTED, json.dumps(imports, indent=2))
+    write_text(run / EXPERIMENT, experiment.to_json())
     return run
 
 
-def read_imports(run, experiment, direction):
-    """Return what imported.json of a directory says: {} for a new directory.
+def check_imports(run, experiment, direction):
+    """Return the earlier imports into a directory, {} for a new one.
 
     Raises:
         UserError: if the directory has other contents than an untrained import of the other
@@ -75,9 +86,7 @@ def read_imports(run, experiment, direction):
     """
     if not run.exists() or (run.is_dir() and not any(run.iterdir())):
         return {}
-    imports = {}
-    if is_run_directory(run) and (run / "imported.json").is_file():
-        imports = json.loads((run / "imported.json").read_text())
+    imports = read_imports(run) if is_run_directory(run) else {}
     differences = experiment.differences(read_experiment(run)) if imports else {}
     if direction in imports:
         checkpoint = imports[direction]["checkpoint"]
@@ -89,7 +98,7 @@ def read_imports(run, experiment, direction):
         )
     elif not imports:
         problem = "it is not an import from PyTorch"
-    elif (run / "metrics.csv").exists():
+    elif (run / METRICS).exists():
         problem = "it was trained since the import"
     else:
         return imports
@@ -97,14 +106,14 @@ def read_imports(run, experiment, direction):
 
 
 def read_checkpoint(path):
-    """Read the weights of a PyTorch checkpoint. No code in the file is run.
+    """Read a generator's weights from a PyTorch checkpoint. No code in the file is run.
 
     Returns:
         {name: float32 array}.
 
     Raises:
-        UserError: if PyTorch is not installed, or the file is not a checkpoint with one dict of
-            tensors.
+        UserError: if PyTorch is not installed, or the file is not a checkpoint with the dense
+            tensors of one generator.
     """
     if not pathlib.Path(path).is_file():
         raise UserError(f"checkpoint must be a file, got {path}.")
@@ -115,30 +124,98 @@ def read_checkpoint(path):
             f'checkpoints of PyTorch need the extra: pip install "tfgan_zoo[torch]" ({error})'
         ) from None
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files cause many kinds of exceptions
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
         raise UserError(
-            f"{path} is not a PyTorch checkpoint with only tensors ({reason}). "
+            f"{path} is not a PyTorch checkpoint with only tensors ({refusal(error)}). "
             "Other files may run code and are not opened."
         ) from None
-    values = [checkpoint, *checkpoint.values()] if isinstance(checkpoint, dict) else []
-    states = [
-        value
-        for value in values
-        if isinstance(value, dict) and value and all(map(torch.is_tensor, value.values()))
-    ]
-    if len(states) != 1:
-        raise UserError(
-            "a checkpoint must have one dict of tensors, a generator's state_dict, "
-            f"got {path} with {len(states)}."
-        )
-    # DataParallel and torch.compile add prefixes to the names.
-    return {
-        re.sub(r"^((module|_orig_mod)\.)+", "", str(name)): tensor.detach().float().numpy()
-        for name, tensor in states[0].items()
-        if not str(name).endswith("num_batches_tracked")
-    }
+    networks = find_networks(checkpoint, torch.is_tensor)
+    tensors = choose_network(networks, path)
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+            kind = str(tensor.layout if tensor.layout != torch.strided else tensor.dtype)
+            raise UserError(
+                f"{path} must have dense tensors of real numbers, got {printable(name)} as "
+                f"{kind}. Convert it in PyTorch first, a sparse tensor with to_dense()."
+            )
+    return {name: tensor.detach().float().numpy() for name, tensor in tensors.items()}
+
+
+def refusal(error):
+    """Say why `torch.load` refused a file, without PyTorch's advice to switch its check off."""
+    text = str(error)
+    found = re.search(r"GLOBAL (\S+)", text)
+    if found:
+        return f"it contains {printable(found[1])[:100]}"
+    if "weights_only" in text:
+        return "it contains other objects"
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def find_networks(value, is_tensor, path=""):
+    """Find the networks in a checkpoint, at any depth.
+
+    Args:
+        value: what the file contains.
+        is_tensor: function that returns True for a tensor.
+        path: names of the dicts that contain the value.
+
+    Returns:
+        {network: {name: tensor}}. The name of a network is the path of its dict, with the prefix
+        of its weights if one dict has several networks, such as state_dict.netG_A.
+    """
+    networks = {}
+    for key, item in value.items() if isinstance(value, dict) else ():
+        if isinstance(item, dict) and path.count(".") < 10:  # a dict may contain itself
+            networks |= find_networks(item, is_tensor, join_names(path, key))
+        elif is_tensor(item) and not str(key).endswith("num_batches_tracked"):
+            # DataParallel and torch.compile add prefixes to the names.
+            name = re.sub(r"(^|\.)((module|_orig_mod)\.)+", r"\1", str(key))
+            prefix, begin, rest = name.partition("model.")
+            if not begin:
+                prefix, rest = "", name
+            network = join_names(path, prefix.removesuffix("."))
+            networks.setdefault(network, {})[begin + rest] = item
+    return networks
+
+
+def join_names(*names):
+    return ".".join(filter(None, map(str, names)))
+
+
+def choose_network(networks, path):
+    """Return the weights of the only network, or of the only generator of several networks.
+
+    Raises:
+        UserError: if there is none, or there are several.
+    """
+    chosen = networks
+    if len(networks) > 1:
+        chosen = {name: tensors for name, tensors in networks.items() if is_generator(tensors)}
+    if len(chosen) == 1:
+        return next(iter(chosen.values()))
+    if not networks:
+        raise UserError(f"a checkpoint must have the tensors of a generator, got {path} with none.")
+    names = [printable(name or "(top level)")[:60] for name in chosen or networks]
+    listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    if not chosen:
+        raise UserError(f"{path} has no generator of the authors' code, got networks {listed}.")
+    raise UserError(
+        f"{path} has several generators ({listed}). Save the state_dict of one of them alone with "
+        "torch.save, and import that file."
+    )
+
+
+def is_generator(names):
+    """Return True if the names of weights are those of a U-Net or ResNet generator."""
+    return is_unet(names) or any(".conv_block." in name for name in names)
+
+
+def is_unet(names):
+    return "model.model.0.weight" in names
 
 
 def assign_weights(network, weights, direction="xy"):
@@ -167,11 +244,11 @@ def assign_weights(network, weights, direction="xy"):
         if theirs.get(name) != ours.get(name):
             advice = suggest_settings(architecture(theirs), architecture(ours), direction)
             raise UserError(
-                f"{name} is {theirs.get(name, 'missing')} in the checkpoint and "
+                f"{printable(name)} is {theirs.get(name, 'missing')} in the checkpoint and "
                 f"{ours.get(name, 'missing')} in the network: {advice}"
             )
         if not np.isfinite(arrays[name]).all():
-            raise UserError(f"{name} is NaN or infinite. Use an earlier checkpoint.")
+            raise UserError(f"{printable(name)} is NaN or infinite. Use an earlier checkpoint.")
     for name, variable in variables.items():
         variable.assign(arrays[name])
 
@@ -260,20 +337,23 @@ def architecture(shapes):
     def layer_indices(name):  # sorts names in the order of computation
         return [int(number) for number in re.findall(r"\d+", name)]
 
-    names = sorted((name for name in shapes if name.startswith("model.")), key=layer_indices)
-    kernels = [shapes[name] for name in names if len(shapes[name]) == 4]
-    is_unet = "model.model.0.weight" in shapes
-    is_resnet = any(".conv_block." in name for name in names)
-    if not kernels or not (is_unet or is_resnet):
+    if not is_generator(shapes):
         return {}
+    names = sorted((name for name in shapes if name.startswith("model.")), key=layer_indices)
+    kernels = {name: shapes[name] for name in names if len(shapes[name]) == 4}
+    size = len(kernels) // 2 if is_unet(shapes) else (len(kernels) - 6) // 2
+    paths = unet_paths(size) if is_unet(shapes) else resnet_paths(size)
+    if kernels.keys() != {f"{path}.{index}.weight" for path, index in paths}:
+        return {}  # other layers, such as those of CUT or pix2pixHD
+    first, *_, last = kernels.values()
     has_gamma = any(name.endswith(".weight") and len(shapes[name]) == 1 for name in names)
     return {
-        "kind": "Pix2Pix" if is_unet else "CycleGAN",
-        **({"downs": len(kernels) // 2} if is_unet else {"blocks": (len(kernels) - 6) // 2}),
+        "kind": "Pix2Pix" if is_unet(shapes) else "CycleGAN",
+        "downs" if is_unet(shapes) else "blocks": size,
         "norm": "batch" if has_gamma else "instance",
-        "width": kernels[0][3],
-        "in": kernels[0][2],
-        "out": kernels[-1][2 if is_unet else 3],
+        "width": first[3],
+        "in": first[2],
+        "out": last[2 if is_unet(shapes) else 3],
     }
 
 
@@ -287,8 +367,9 @@ def suggest_settings(theirs, ours, direction):
     """
     if not theirs:
         return (
-            "use a generator's file, such as latest_net_G.pth or latest_net_G_A.pth, "
-            "of a unet_... or a resnet_...blocks"
+            "use a generator's file, such as latest_net_G.pth or latest_net_G_A.pth, of a unet_... "
+            "or a resnet_...blocks with the layers of the authors' code (CUT and pix2pixHD have "
+            "other layers)"
         )
     if theirs["kind"] != ours["kind"]:
         network = "U-Net" if theirs["kind"] == "Pix2Pix" else "ResNet"
