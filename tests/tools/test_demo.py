@@ -1,7 +1,13 @@
 """Functions of the demo's tabs, and the page in a browser (Gradio, Playwright and Chromium)."""
 
+import contextlib
+import json
+import os
 import shutil
 import socket
+import types
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
@@ -14,10 +20,29 @@ from tfgan_zoo.tools import demo
 
 
 def drawn(rows, columns):
-    """Return a transparent drawing with ink in a rectangle."""
-    drawing = np.zeros((280, 280, 4), np.uint8)
-    drawing[rows, columns, 3] = 255
+    """Return a drawing as the browser sends it: a black rectangle on opaque white."""
+    drawing = np.full((280, 280, 4), 255, np.uint8)
+    drawing[rows, columns, :3] = 0
     return drawing
+
+
+def post(url, data, headers):
+    """Return the status and the body of a POST request."""
+    request = urllib.request.Request(url, data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def call(address, name, *data):
+    """Call a function of the page as a client does; return the text of its events."""
+    body = json.dumps({"data": data}).encode()
+    url = f"{address}gradio_api/call/{name}"
+    _, answer = post(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(f"{url}/{json.loads(answer)['event_id']}", timeout=60) as events:
+        return events.read().decode()
 
 
 def test_generate_returns_a_grid_of_the_requested_images():
@@ -50,12 +75,56 @@ def test_drawing_is_centered_like_mnist():
     assert digit.shape == (28, 28, 1)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 23, 9, 18)
     # The center of mass of this drawing is at the top left.
-    angle = drawn(slice(0, 100), slice(0, 10)) + drawn(slice(0, 10), slice(10, 100))
+    angle = drawn(slice(0, 100), slice(0, 10)) & drawn(slice(0, 10), slice(10, 100))
     rows, columns = np.nonzero(demo.digit_of(angle)[..., 0])
     assert rows.min() > 4 and columns.min() > 4 and rows.max() <= 27 and columns.max() <= 27
-    for empty in (None, drawn(slice(0, 0), slice(0, 0))):
+    for empty in (None, drawn(slice(0, 0), slice(0, 0)), np.zeros((280, 280, 4), np.uint8)):
         with pytest.raises(UserError, match="draw a digit"):
             demo.digit_of(empty)
+
+
+def test_only_regular_files_in_the_upload_folder_are_accepted(tmp_path):
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    inside, outside = folder / "inside.png", tmp_path / "outside.png"
+    for path in (inside, outside):
+        Image.new("RGB", (40, 40)).save(path)
+    (folder / "link.png").symlink_to(outside)
+    os.mkfifo(folder / "fifo.png")
+    demo.check_upload(str(inside), folder)
+    for path in (outside, folder / "link.png", folder / "fifo.png", folder, folder / "gone.png"):
+        with pytest.raises(UserError, match="upload it again"):
+            demo.check_upload(str(path), folder)
+
+
+def test_large_uploads_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    Image.new("L", (1001, 1000)).save(path)
+    demo.check_upload(path, tmp_path)
+    monkeypatch.setattr(demo, "MAX_MEGAPIXELS", 1)
+    monkeypatch.setattr(Image.Image, "load", None)
+    with pytest.raises(UserError, match="at most 1 megapixels, got 1001x1000"):
+        demo.check_upload(path, tmp_path)
+
+
+def test_requests_are_limited(tmp_path, monkeypatch):
+    stored = tmp_path / "stored"
+    stored.write_bytes(bytes(100))
+    blocks = types.SimpleNamespace(upload_file_set={str(stored), str(tmp_path / "deleted")})
+    monkeypatch.setattr(demo, "MAX_REQUEST_BYTES", 60)
+    monkeypatch.setattr(demo, "MAX_STORED_BYTES", 150)
+
+    def status(path, size):
+        headers = [] if size is None else [(b"content-length", str(size).encode())]
+        scope = {"method": "POST", "path": path, "headers": headers}
+        refusal = demo.UploadLimits(None, blocks).refusal(scope)
+        return refusal and refusal[0]
+
+    assert status("/gradio_api/upload", 50) is None
+    assert status("/gradio_api/upload", 51) == 507
+    assert status("/gradio_api/queue/join", 60) is None
+    assert status("/gradio_api/queue/join", 61) == 413
+    assert status("/gradio_api/upload", None) == 411
 
 
 def test_reconstruction_of_a_stroke_is_similar_to_it():
@@ -145,6 +214,38 @@ def address():
     blocks.close()
 
 
+def test_page_hands_out_no_file_of_the_server(address, tmp_path):
+    secret = tmp_path / "secret.png"
+    Image.fromarray(builtin_images.photograph_crop(0, 64)).save(secret)
+    uploads = {"path": str(secret)}, {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
+    for upload in uploads:
+        drawing = {"background": upload, "layers": [upload], "composite": upload}
+        for name, data in (
+            ("stylize", ["adain_folder_128", upload, "mosaic", None, 128, 0]),
+            ("reconstruct", [drawing]),
+            ("reconstruct", [{**drawing, "composite": None, "background": None}]),
+            ("translate", [demo.TRANSLATORS[0], drawing]),
+        ):
+            events = call(address, name, *data)
+            assert "event: error" in events and "event: complete" not in events, events
+    # The style's own field, with an uploaded photograph.
+    body = b"--b\r\nContent-Disposition: form-data; name=files; filename=a.png\r\n\r\n"
+    body += secret.read_bytes() + b"\r\n--b--\r\n"
+    multipart = {"Content-Type": "multipart/form-data; boundary=b"}
+    _, answer = post(f"{address}gradio_api/upload", body, multipart)
+    photo = {"path": json.loads(answer)[0]}
+    arguments = ["adain_folder_128", photo, "mosaic"]
+    assert "event: complete" in call(address, "stylize", *arguments, None, 128, 0)
+    assert "event: error" in call(address, "stylize", *arguments, uploads[0], 128, 0)
+
+
+def test_page_refuses_large_requests(address):
+    body = bytes(demo.MAX_REQUEST_BYTES + 1)
+    # The server may close the connection before it has received everything.
+    with contextlib.suppress(ConnectionError, urllib.error.URLError):
+        assert post(f"{address}gradio_api/upload", body, {})[0] == 413
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_in_a_browser(address, width, tmp_path):
     """Every tab works and fits the width of a desktop and of a phone."""
@@ -202,6 +303,11 @@ def test_in_a_browser(address, width, tmp_path):
         page.mouse.up()
         click("Reconstruct")
         assert width_of("reconstruction") == 32 * 4 and fits()
+        # The browser's drawing of a stroke is read as a stroke, not as a white square.
+        source = page.locator("#input img").get_attribute("src")
+        with urllib.request.urlopen(source) as file:
+            digit = np.asarray(Image.open(file).convert("L"))[8:-8, 8:-8]  # without the frame
+        assert 0.05 < (digit > 127).mean() < 0.3
         tab("Translate")
         click("Translate")
         assert width_of("photograph") == 3 * 128 and fits()

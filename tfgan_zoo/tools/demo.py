@@ -6,6 +6,7 @@ lays out the page.
 
 import functools
 import os
+import pathlib
 
 import numpy as np
 import tensorflow as tf
@@ -34,6 +35,12 @@ INTERPOLATION_STEPS = 25
 FACADE_SIZE = 128  # pixels of the label map to draw on
 OPTIMIZATION_PRESET = "gatys"
 MAX_PIXELS = 40_000_000  # of an uploaded image
+
+# Limits of the server.
+MAX_REQUEST_BYTES = 20 * 2**20  # of an upload
+MAX_STORED_BYTES = 2 * 2**30  # of all uploads that are not deleted yet
+MAX_QUEUE = 50  # waiting requests; they are computed one by one
+KEEP_SECONDS = 3600  # time after which uploads and results are deleted
 
 
 @functools.cache
@@ -107,7 +114,7 @@ def digit_of(drawing):
     The digit is 20 pixels high or wide, and its center of mass is the center of 28x28 pixels.
 
     Args:
-        drawing: uint8 (h, w, 4), strokes of any color on a transparent background, or None.
+        drawing: uint8 (h, w, 4), dark strokes on a white or transparent background, or None.
 
     Returns:
         uint8 (28, 28, 1).
@@ -115,7 +122,8 @@ def digit_of(drawing):
     Raises:
         UserError: The drawing is empty.
     """
-    ink = drawing[..., 3] if drawing is not None else np.zeros((1, 1), np.uint8)
+    paper = np.full((1, 1, 3), 255, np.uint8) if drawing is None else composite_on_white(drawing)
+    ink = 255 - paper.min(axis=-1)
     rows, columns = np.flatnonzero(ink.max(axis=1)), np.flatnonzero(ink.max(axis=0))
     if not len(rows):
         raise UserError("draw a digit first.")
@@ -159,6 +167,34 @@ def translate(preset, drawing):
     rows, columns = (np.arange(size) * length // size for length in labels.shape)
     label_map = facades.class_colors(labels[rows][:, columns])
     return enlarge_3x(load_cached(preset).translate(label_map))
+
+
+def check_upload(path, folder):
+    """Check the path and the size of an uploaded image, without decoding it.
+
+    Gradio passes on a path as the client wrote it. So it could be any file of the server.
+
+    Args:
+        path: Path of the file.
+        folder: Folder of the uploaded files.
+
+    Raises:
+        UserError: The path is not that of a regular file in the folder, or the image has too many
+            pixels.
+    """
+    # Only a regular file: reading a FIFO or a device would block the server.
+    file, folder = pathlib.Path(os.path.realpath(path)), os.path.realpath(folder)
+    if not file.is_relative_to(folder) or not file.is_file():
+        raise UserError("the image is not on the server: upload it again.")
+    try:
+        with image_file.open_image(file) as image:
+            width, height = image.size
+    except image_file.ImageError:
+        return  # Its reader reports it.
+    if width * height > MAX_PIXELS:
+        raise UserError(
+            f"an image must have at most {MAX_PIXELS / 1e6:.0f} megapixels, got {width}x{height}."
+        )
 
 
 def read_upload(path, name, side=0):
@@ -267,7 +303,10 @@ def build_page():
         "Translate": translate_tab,
         "Stylize": stylize_tab,
     }
-    with gradio.Blocks(title="tfgan_zoo", analytics_enabled=False) as blocks:
+    delete_cache = (KEEP_SECONDS // 10, KEEP_SECONDS)
+    with gradio.Blocks(
+        title="tfgan_zoo", analytics_enabled=False, delete_cache=delete_cache
+    ) as blocks:
         gradio.Markdown(
             "# tfgan_zoo\nClassic image-generating networks, computed by the server of this page."
         )
@@ -288,8 +327,33 @@ def upload(gradio, label, **options):
     Gradio would decode the file, and show its own message if that fails.
     """
     image = gradio.Image(label=label, type="filepath", sources=["upload", "clipboard"], **options)
-    image.preprocess = lambda payload: payload and payload.path
+
+    def preprocess(payload):
+        if payload is None or not payload.path:
+            return None
+        check_upload(payload.path, image.GRADIO_CACHE)
+        return payload.path
+
+    image.preprocess = user_errors_as_dialogs(preprocess)
     return image
+
+
+def checked_editor(editor):
+    """Return an image editor that checks the images of a drawing before it decodes them."""
+    convert = editor.preprocess
+
+    def preprocess(drawing):
+        if drawing is None:
+            return None
+        for file in (drawing.background, drawing.composite, *drawing.layers):
+            if file is not None:
+                check_upload(file.path, editor.GRADIO_CACHE)
+        return convert(drawing.model_copy(update={"id": None}))
+
+    editor.preprocess = user_errors_as_dialogs(preprocess)
+    # This page uploads a drawing as files. Remove Gradio's second way, which has no limits.
+    editor.accept_blobs, editor.server_fns = None, []
+    return editor
 
 
 def generate_tab(gradio):
@@ -325,7 +389,7 @@ def interpolate_tab(gradio):
 def reconstruct_tab(gradio):
     options = {"type": "numpy", "image_mode": "RGBA", "canvas_size": (280, 280), "layers": False}
     brush = gradio.Brush(default_size=24, colors=["#000000"], color_mode="fixed")
-    drawing = gradio.Sketchpad(label="draw a digit", brush=brush, **options)
+    drawing = checked_editor(gradio.Sketchpad(label="draw a digit", brush=brush, **options))
     gradio.Markdown(
         "Choose the brush and draw. The images below are the input of the VAE and its "
         "reconstruction."
@@ -351,8 +415,8 @@ def translate_tab(gradio):
     )
     brush = gradio.Brush(default_size=18, colors=list(colors.values()), color_mode="fixed")
     options = {"type": "numpy", "image_mode": "RGB", "layers": False}
-    drawing = gradio.ImageEditor(
-        value=facade(3), label="draw windows and doors", brush=brush, **options
+    drawing = checked_editor(
+        gradio.ImageEditor(value=facade(3), label="draw windows and doors", brush=brush, **options)
     )
     with gradio.Row():
         index = gradio.Number(4, precision=0, minimum=0, label="number of the facade")
@@ -381,6 +445,42 @@ def stylize_tab(gradio):
     button.click(user_errors_as_dialogs(stylize), inputs, output, api_name="stylize")
 
 
+class UploadLimits:
+    """ASGI middleware that refuses requests that are too large, and uploads when space is short.
+
+    Args:
+        app: The ASGI application.
+        blocks: The page, which knows the uploaded files.
+    """
+
+    def __init__(self, app, blocks):
+        self.app, self.blocks = app, blocks
+
+    async def __call__(self, scope, receive, send):
+        """Answer a request with an error, or pass it on."""
+        refusal = self.refusal(scope) if scope["type"] == "http" else None
+        if refusal is None:
+            return await self.app(scope, receive, send)
+        status, text = refusal
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": text.encode()})
+
+    def refusal(self, scope):
+        """Return (status, text) if a request is refused, otherwise None."""
+        if scope["method"] != "POST":
+            return None
+        size = dict(scope["headers"]).get(b"content-length", b"")
+        if not size.isdigit():
+            return 411, "the size of the request is missing"
+        if int(size) > MAX_REQUEST_BYTES:
+            return 413, f"at most {MAX_REQUEST_BYTES // 2**20} MiB are accepted"
+        if scope["path"].endswith("/upload"):
+            paths = [path for path in self.blocks.upload_file_set if os.path.isfile(path)]
+            if sum(map(os.path.getsize, paths)) + int(size) > MAX_STORED_BYTES:
+                return 507, "the server has no space for uploads: try again later"
+        return None
+
+
 def serve(host="127.0.0.1", port=7860):
     """Serve the page in another thread.
 
@@ -395,8 +495,13 @@ def serve(host="127.0.0.1", port=7860):
         UserError: Gradio is not installed, or the address or port cannot be used.
     """
     blocks = build_page()
+    blocks.queue(max_size=MAX_QUEUE)
+    from starlette.middleware import Middleware
+
     try:
         _, address, _ = blocks.launch(
+            app_kwargs={"middleware": [Middleware(UploadLimits, blocks=blocks)]},
+            max_file_size=MAX_REQUEST_BYTES,
             server_name=host,
             server_port=port,
             quiet=True,
