@@ -34,9 +34,9 @@ DIGITS = [ANY_DIGIT, *map(str, range(10))]
 INTERPOLATION_STEPS = 25
 FACADE_SIZE = 128  # pixels of the label map to draw on
 OPTIMIZATION_PRESET = "gatys"
-MAX_PIXELS = 40_000_000  # of an uploaded image
 
 # Limits of the server.
+MAX_PIXELS = 40_000_000  # of an uploaded image
 MAX_REQUEST_BYTES = 20 * 2**20  # of an upload
 MAX_STORED_BYTES = 2 * 2**30  # of all uploads that are not deleted yet
 MAX_QUEUE = 50  # waiting requests; they are computed one by one
