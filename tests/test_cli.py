@@ -111,7 +111,7 @@ def test_export_over_remains_and_beside_folders_of_others(run, tmp_path):
     export(folder, overwrite=True)
     assert (saved / "saved_model.pb").is_file()
     assert (folder / "saved_model.partial/notes.txt").read_text() == "precious"
-    assert not list(folder.glob(".*"))
+    assert not list(folder.glob(".*.partial"))
 
 
 @pytest.mark.parametrize(

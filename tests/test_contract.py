@@ -313,7 +313,7 @@ def test_overflow_on_one_replica_skips_the_step_on_both(xla):
 
     model.compute_losses = overflowing
     before = model.generator.get_weights()
-    with pytest.raises(UnhealthyError, match="the loss generator became nan at step 1"):
+    with pytest.raises(UnhealthyError, match=r"the loss generator became (nan|-?inf) at step 1"):
         fit(model, steps=1)
     trainable = {variable.path for variable in model.generator.trainable_variables}
     for weight, old in zip(model.generator.weights, before, strict=True):

@@ -275,7 +275,7 @@ def test_generator_gradient_includes_both_cycles():
 def test_fused_passes_equal_separate_passes(kind):
     model = make("cyclegan_tiny", f"model.norm={kind}")
     x, y = batch_of(model)
-    fused = model.apply_to_batches(model.g, x, y)
+    fused = model.apply_to_batches(model.g, x, y, training=True)
     separate = [model.g(x, training=True), model.g(y, training=True)]
     for a, b in zip(fused, separate, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)

@@ -439,10 +439,7 @@ def test_imported_cyclegan_is_completed_and_can_be_trained(files, tmp_path):
     # Restore as `train` does.
     trained = build_model(experiment, tf.distribute.get_strategy())
     checkpoint = tf.train.Checkpoint(model=trained, epoch=tf.Variable(7, dtype=tf.int64))
-    latest = tf.train.CheckpointManager(
-        checkpoint, str(run / "checkpoints"), max_to_keep=2
-    ).latest_checkpoint
-    checkpoint.restore(latest).assert_existing_objects_matched().assert_consumed()
+    checkpoint.read(str(run / "checkpoints/ckpt-0")).assert_consumed()
     assert checkpoint.epoch == 0 and trained.step == 0
     assert trained.weights_sha256() == model.weights_sha256()
 

@@ -94,6 +94,7 @@ def train(
         # 3. Lock the run directory and restore the latest checkpoint.
         chief = distribute.is_chief(strategy)
         if chief:  # only the chief writes files
+            evaluation = evaluation_callbacks(experiment, model)
             run.mkdir(parents=True, exist_ok=True)
             stack.enter_context(lock_run(run))
             clean_up(run)
@@ -102,7 +103,7 @@ def train(
 
         # 4. Create the callbacks.
         if chief:
-            run_callbacks = chief_callbacks(prepared, run, checkpoint, first_epoch)
+            run_callbacks = chief_callbacks(prepared, run, checkpoint, first_epoch, evaluation)
             begin_run(prepared, run, first_epoch)
         else:
             # TensorFlow requires every worker to take part in saving. Discard the worker's files.
@@ -234,7 +235,7 @@ FIXED_IMAGES = {  # by task: the input of the sample grids
 }
 
 
-def chief_callbacks(prepared, run, checkpoint, first_epoch):
+def chief_callbacks(prepared, run, checkpoint, first_epoch, evaluation):
     """Return the callbacks of the process that writes the run's files.
 
     Their order is a contract. `HealthGuard` is first, so that nothing unhealthy is written. At the
@@ -243,13 +244,16 @@ def chief_callbacks(prepared, run, checkpoint, first_epoch):
     `MetricsCSV` writes all of them as the epoch's row. `KeepBest` reads the file with that row.
     `Checkpoints` is last, so that a checkpoint exists only for epochs whose files are complete.
 
-    Raises:
-        UserError: a metric that does not apply to the model or the data.
+    Args:
+        prepared: a `Prepared`.
+        run: the run directory.
+        checkpoint: a `tf.train.Checkpoint` with an `epoch` variable.
+        first_epoch: number of finished epochs.
+        evaluation: result of `evaluation_callbacks`.
     """
-    experiment, model = prepared.experiment, prepared.model
+    experiment = prepared.experiment
     settings = experiment.train
     fixed_images = FIXED_IMAGES[experiment.task](experiment)
-    evaluation = evaluation_callbacks(experiment, model)
     keep_best, tensorboard = [], []
     if settings.best:
         best = CheckpointFolder(run / BEST / CHECKPOINTS, keep=1)
