@@ -30,7 +30,7 @@ from tfgan_zoo.models.style_transfer import (
     check_style_options,
     resize_image,
 )
-from tfgan_zoo.models.stylization import check_image
+from tfgan_zoo.models.stylization import check_image, normalized_weights
 from tfgan_zoo.models.tiled_gram import needs_tiles, receptive_radius
 from tfgan_zoo.saving.exported import ExportedStylizer
 
@@ -154,8 +154,9 @@ def network_stylizer(model, styles=(), tile=1024, **options):
     """
     if tile and tile < 64:
         raise UserError(f"tile must be at least 64 pixels or 0, got {tile}.")
+    if styles:
+        normalized_weights(options.get("style_weights"), len(styles))  # before any work
     styles = [resize_longer_side(style, min(max(style.shape), STYLE_SIDE)) for style in styles]
-
     overlap = tile // 8
 
     @functools.cache
