@@ -1,7 +1,10 @@
 """Configuration: frozen dataclasses, their JSON form, and `section.field=value` overrides."""
 
 import dataclasses
+import hashlib
 import json
+import os
+import pathlib
 import types
 import typing
 
@@ -11,6 +14,11 @@ from tfgan_zoo.errors import UserError, check_at_least, check_choice, suggestion
 PREPROCESS = ("resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none")
 # tfgan-zoo interpolate --path, here because the command line needs it before TensorFlow starts
 LATENT_PATHS = ("spherical", "linear", "traversal", "manifold")
+
+
+# Fields that may name a folder or a file.
+FOLDERS = ("data.path", "data.path_y")
+FILES = ("model.style", "model.features", "train.evaluate_features")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +190,24 @@ class Experiment:
         }
         return dataclasses.replace(self, **changed)
 
+    def with_absolute_paths(self):
+        """Return a copy with absolute paths, which are valid in any working directory."""
+        fields = flatten(dataclasses.asdict(self))
+        paths = [name for name in FOLDERS if fields[name]]
+        paths += [name for name in FILES if is_file_path(fields.get(name))]
+        return self.override(*(f"{name}={os.path.abspath(fields[name])}" for name in paths))
+
+    def file_contents(self):
+        """Return {field: SHA-256 of the file, or the value if it names no file} of the `FILES`."""
+        fields = flatten(dataclasses.asdict(self))
+        return {
+            name: hashlib.sha256(pathlib.Path(fields[name]).read_bytes()).hexdigest()
+            if is_file_path(fields[name])
+            else fields[name]
+            for name in FILES
+            if name in fields
+        }
+
     def differences(self, other):
         """Return the fields that differ, as `{"section.field": (this value, other value)}`."""
         mine, theirs = flatten(dataclasses.asdict(self)), flatten(dataclasses.asdict(other))
@@ -190,6 +216,12 @@ class Experiment:
             for name in {**mine, **theirs}
             if mine.get(name) != theirs.get(name)
         }
+
+
+def is_file_path(value):
+    """Return True if a value names an existing file, and not a built-in choice such as mosaic."""
+    path = pathlib.Path(value or "")
+    return bool(path.suffix) and path.is_file()
 
 
 def from_dict(config_class, values):

@@ -1,6 +1,7 @@
 """The run directory: the names of its files, and the experiment, metrics and model in it.
 
     experiment.json   the complete experiment, also in every exported SavedModel
+    data.json         SHA-256 of the training data and of a style image or feature network
     metrics.csv       one row per epoch: means of the losses, scores as eval_...
     samples/          epoch_0001.png ..., sample grids
     checkpoints/      the latest two checkpoints: model, optimizers and epoch
@@ -36,6 +37,7 @@ from tfgan_zoo.models import MODELS
 from tfgan_zoo.presets import experiment_from_dict
 
 EXPERIMENT = "experiment.json"
+DATA = "data.json"
 METRICS = "metrics.csv"
 SAMPLES = "samples"
 CHECKPOINTS = "checkpoints"

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import logging
 import math
+import os
 import pathlib
 
 import numpy as np
@@ -63,6 +64,12 @@ class CachedItems:
                     items.append(item)
                 else:
                     items.clear()
+        self.files = [
+            part
+            for entry in self.entries
+            for part in (entry if isinstance(entry, tuple) else (entry,))
+            if isinstance(part, str | os.PathLike)
+        ]
         image_folder.warn_unreadable(problems, len(self.entries))
         image_file.warn_bit_depth(peak)
         self.in_memory = size <= cache_gb * 2**30
@@ -111,6 +118,10 @@ class Domains(LoadedData):
     @property
     def sizes(self):
         return [len(source) for source in self.sources]
+
+    @property
+    def files(self):
+        return [file for source in self.sources for file in source.files]
 
     @property
     def description(self):

@@ -5,6 +5,8 @@ an uninterrupted run, and several workers together see the batches that one work
 """
 
 import abc
+import hashlib
+import os
 
 import tensorflow as tf
 
@@ -22,6 +24,7 @@ class LoadedData(abc.ABC):
 
     Attributes:
         name: The dataset's name.
+        files: Paths of the image files, or None for other sources.
         labels: int64 (n,), float32 (n, k) for vectors, or None.
         classes: Names of the classes, or of the vectors' entries.
     """
@@ -53,6 +56,19 @@ class LoadedData(abc.ABC):
             A function (indices, draw) -> batch. `indices` is int64 (batch_size, number of sources).
             `draw(shape, stream)` returns uniform random numbers in [0, 1), (batch_size, *shape).
         """
+
+    def sha256(self):
+        """Return a SHA-256 that identifies the data, wherever its files are.
+
+        It depends on the names and sizes of the files, in their order, and on the labels. The
+        pixels are not read, because they may be decoded differently on another machine.
+        """
+        digest = hashlib.sha256(f"{self.name} {self.sizes} {list(self.classes)}".encode())
+        if self.labels is not None:
+            digest.update(self.labels.tobytes())
+        for file in self.files or ():
+            digest.update(f"{os.path.basename(file)} {os.path.getsize(file)}\n".encode())
+        return digest.hexdigest()
 
     def __len__(self):
         return max(self.sizes)  # an epoch shows every image of the largest source

@@ -131,7 +131,7 @@ def resolve_experiment(source, *overrides):
     else:
         experiment = presets.experiment(str(source))
     experiment.check_trains()
-    return experiment.override(*overrides)
+    return experiment.override(*overrides).with_absolute_paths()
 
 
 def check_labels(data, model):

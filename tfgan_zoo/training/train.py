@@ -1,6 +1,7 @@
 """Train an experiment in a run directory, or resume a run."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from tfgan_zoo import presets
 from tfgan_zoo.checkpoints import CheckpointFolder
-from tfgan_zoo.config import Experiment
+from tfgan_zoo.config import FILES, FOLDERS, Experiment, flatten
 from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.errors import UserError, check_choice
 from tfgan_zoo.evaluation import (
@@ -28,6 +29,7 @@ from tfgan_zoo.runs import (
     BEST,
     CHECKPOINTS,
     CURVES,
+    DATA,
     EXPERIMENT,
     KERAS_MODEL,
     LOCK,
@@ -59,7 +61,8 @@ def train(
 
     The files of the run directory are listed in `tfgan_zoo.runs`. A run can be killed at any
     moment and resumed. At most the unfinished epoch is lost. On CPU the final weights are bit for
-    bit those of an uninterrupted run.
+    bit those of an uninterrupted run. A run may be moved, with its data, to another folder or
+    machine: the overrides of `RESUME_FIELDS` are allowed in a resumed run.
 
     Args:
         source: name of a preset, an `Experiment`, or a run directory to resume.
@@ -100,6 +103,8 @@ def train(
             clean_up(run)
         checkpoint = tf.train.Checkpoint(model=model, epoch=tf.Variable(0, dtype=tf.int64))
         first_epoch = restore_latest(run, checkpoint)
+        if chief and first_epoch:
+            check_same_data(run, prepared)
 
         # 4. Create the callbacks.
         if chief:
@@ -121,6 +126,16 @@ def train(
 
 # --- 1. resolve and check
 
+# Fields that may change when a run is resumed: its length, the place of its data, and the devices,
+# speed and output, which are not part of the experiment.
+RESUME_FIELDS = {
+    *("train.epochs", "train.patience"),
+    *FOLDERS,  # with the same content, see `check_same_data`
+    *FILES,
+    *("train.strategy", "train.replicas", "train.xla", "train.steps_per_execution"),
+    *("train.sample_every", "train.tensorboard", "data.cache_gb"),
+}
+
 
 def run_directory(source, experiment, run_dir):
     """Return the path of the run directory."""
@@ -132,7 +147,7 @@ def run_directory(source, experiment, run_dir):
 def check_same_experiment(run, experiment):
     """Raise `UserError` if the run directory holds another experiment.
 
-    More epochs and another patience are allowed.
+    The `RESUME_FIELDS` may differ, but the number of epochs must not be lower.
     """
     if run.exists() and not run.is_dir():
         raise UserError(f"--run-dir must be a folder, got the file {run}")
@@ -142,8 +157,9 @@ def check_same_experiment(run, experiment):
         return
     before = read_experiment(run)
     differences = experiment.differences(before)
-    allowed = differences.keys() <= {"train.epochs", "train.patience"}
-    if allowed and experiment.train.epochs >= before.train.epochs:
+    if experiment.train.epochs >= before.train.epochs:
+        differences = {k: v for k, v in differences.items() if k not in RESUME_FIELDS}
+    if not differences:
         return
     lines = "; ".join(
         f"{name} is {old!r} there and {new!r} here" for name, (new, old) in differences.items()
@@ -192,6 +208,34 @@ def clean_up(run):
     """Delete temporary files that a killed training left in the run directory."""
     for folder in (run, run / SAMPLES, run / CHECKPOINTS, run / BEST, run / BEST / CHECKPOINTS):
         remove_leftovers(folder)
+
+
+def data_record(prepared):
+    """Return what data.json holds: {"data" or field: SHA-256 of its content}."""
+    return {"data": prepared.data.sha256(), **prepared.experiment.file_contents()}
+
+
+def check_same_data(run, prepared):
+    """Raise `UserError` if a run is resumed with other training data, style or feature network.
+
+    Runs of older versions have no data.json. They are not checked.
+    """
+    if not (run / DATA).is_file():
+        return
+    before, now = json.loads((run / DATA).read_text(encoding="utf-8")), data_record(prepared)
+    for name in before:
+        if before[name] == now.get(name):
+            continue
+        if name == "data":
+            difference = "other images (the names, sizes or labels of the files differ)"
+            value = prepared.data.description
+        else:
+            difference = f"another {name}"
+            value = flatten(dataclasses.asdict(prepared.experiment))[name]
+        raise UserError(
+            f"{run} was trained with {difference}, got {value}. Start a new run from its weights "
+            f"in another --run-dir: train.start={run}"
+        )
 
 
 def restore_latest(run, checkpoint):
@@ -301,6 +345,10 @@ def evaluation_callbacks(experiment, model):
 def begin_run(prepared, run, first_epoch):
     """Write experiment.json and log what is about to be trained."""
     experiment, epochs = prepared.experiment, prepared.experiment.train.epochs
+    if first_epoch:
+        for name, (new, old) in experiment.differences(read_experiment(run)).items():
+            log(f"{name} changed from {old!r} to {new!r}")
+    write_text(run / DATA, json.dumps(data_record(prepared), indent=2))
     write_text(run / EXPERIMENT, experiment.to_json())
     (run / SAMPLES).mkdir(exist_ok=True)
     changed = {}
