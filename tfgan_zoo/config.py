@@ -28,6 +28,7 @@ class ModelConfig:
     task: typing.ClassVar[str]  # generate, translate or stylize
     data_kind: typing.ClassVar[str] = "images"  # images, pairs, or domains (unpaired images)
     classes: typing.ClassVar[int] = 0  # length of the condition; 0: unconditional
+    frozen_layers: typing.ClassVar[int] = 0  # layers of the discriminator that are not trained
     trains: typing.ClassVar[bool] = True  # False: the pixels of each image are optimized instead
 
     # Removed fields that old experiment.json files may have: (name, the value it must have).
@@ -86,6 +87,7 @@ class TrainConfig:
 
     epochs: int = 50
     steps_per_epoch: int = 0  # 0: the number of whole batches in the dataset
+    start: str = ""  # run, SavedModel or pretrained preset whose weights training starts from
     seed: int = 0  # decides initial weights, data order, augmentation and noise
     xla: str = "auto"  # auto: on for GPU and TPU, off for CPU, where it is slower; on; off
     strategy: str = "auto"  # auto, cpu, mirrored, multiworker (TF_CONFIG) or tpu
@@ -195,6 +197,8 @@ class Experiment:
         fields = flatten(dataclasses.asdict(self))
         paths = [name for name in FOLDERS if fields[name]]
         paths += [name for name in FILES if is_file_path(fields.get(name))]
+        if os.path.isdir(self.train.start):  # not a pretrained preset
+            paths.append("train.start")
         return self.override(*(f"{name}={os.path.abspath(fields[name])}" for name in paths))
 
     def file_contents(self):

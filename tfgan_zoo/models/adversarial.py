@@ -40,6 +40,7 @@ class AdversarialConfig(ModelConfig):
     discriminator_steps: int = 1  # D steps per G step, each on data.batch_size images
     discriminator_norm: str = "none"  # of D: none, batch (not GAN) or spectral (Miyato et al. 2018)
     diff_augment: str = ""  # DiffAugment (Zhao et al. 2020): any of color,translation,cutout
+    frozen_layers: int = 0  # first layers of D that are not trained (FreezeD, Mo et al. 2020)
     ema_decay: float = 0.0  # of the average of G's weights for sampling, per step; 0: no average
     learning_rate: float = 2e-4  # of Adam, for both players
     discriminator_learning_rate: float = 0.0  # of Adam for D (Heusel et al. 2017); 0: learning_rate
@@ -54,7 +55,7 @@ class AdversarialConfig(ModelConfig):
         check_at_least(1, latent_dim=self.latent_dim, discriminator_steps=self.discriminator_steps)
         check_at_least(0, penalty_weight=self.penalty_weight, learning_rate=self.learning_rate)
         check_at_least(0, discriminator_learning_rate=self.discriminator_learning_rate)
-        check_at_least(0, decay_steps=self.decay_steps)
+        check_at_least(0, decay_steps=self.decay_steps, frozen_layers=self.frozen_layers)
         check_choice("objective", self.objective, OBJECTIVES)
         check_choice("penalty", self.penalty, ("none", "gradient", "r1"))
         for name in ("label_smoothing", "ema_decay", "beta_1", "beta_2"):

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.errors import UserError
-from tfgan_zoo.layers import replica_id
+from tfgan_zoo.layers import SpectralNormalization, replica_id
 from tfgan_zoo.models.replicated import ReplicatedModel, dtype_policy_scope, spread_overflow
 
 if keras.backend.backend() != "tensorflow":
@@ -67,6 +67,8 @@ class ZooModel(ReplicatedModel):
         )
         with dtype_policy_scope(self.dtype_policy):
             self.build_networks()
+        for network in self.players().get("discriminator", ()):
+            freeze_first_layers(network, self.config.frozen_layers)
         self.built = True
 
     @property
@@ -257,6 +259,29 @@ def check_float_images(data):
     if not images.dtype.is_floating:
         raise UserError(f"images must be float32 in [-1, 1], got {images.dtype.name}.")
     return images
+
+
+def freeze_first_layers(network, count):
+    """Exclude the first convolutions and dense layers of a network from training.
+
+    Normalization layers are trained, and use the statistics of the batch as before.
+
+    Reference:
+        Mo, Cho, Shin 2020, Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs,
+        arXiv 2002.10964.
+
+    Raises:
+        UserError: the network has no more than `count` such layers.
+    """
+    kinds = (keras.layers.Conv2D, keras.layers.Dense, SpectralNormalization)
+    layers = [layer for layer in network.layers if isinstance(layer, kinds)]
+    if count >= len(layers):
+        raise UserError(
+            f"model.frozen_layers must be less than {len(layers)}, the number of layers of the "
+            f"{network.name}, got {count}."
+        )
+    for layer in layers[:count]:
+        layer.trainable = False
 
 
 def batch_size_of(batch):

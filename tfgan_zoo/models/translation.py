@@ -42,6 +42,7 @@ class TranslationConfig(ModelConfig):
     receptive_field: int = 70  # of a logit of D, in pixels: 1, 16, 34, 70, 142 or 286
     objective: str = "least_squares"  # or cross_entropy
     test_norm: str = "image"  # statistics of batch norm at test time: image or running
+    frozen_layers: int = 0  # first layers of D that are not trained (FreezeD, Mo et al. 2020)
     learning_rate: float = 2e-4  # of Adam, for both players
     beta_1: float = 0.5  # of Adam: decay of the mean of the gradients
     beta_2: float = 0.999  # of Adam: decay of the mean of their squares
@@ -55,7 +56,7 @@ class TranslationConfig(ModelConfig):
     def __post_init__(self):
         check_at_least(1, image_size=self.image_size, width=self.width)
         check_at_least(1, x_channels=self.x_channels, y_channels=self.y_channels)
-        check_at_least(0, learning_rate=self.learning_rate)
+        check_at_least(0, learning_rate=self.learning_rate, frozen_layers=self.frozen_layers)
         check_at_least(0, constant_epochs=self.constant_epochs, decay_epochs=self.decay_epochs)
         check_choice("norm", self.norm, ("instance", "batch"))
         check_choice("upsampling", self.upsampling, ("transposed", "resize"))

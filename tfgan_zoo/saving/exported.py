@@ -67,8 +67,8 @@ class Exported:
         file = self.path / EXPERIMENT
         if not file.is_file():
             raise UserError(
-                f"tiles need {file}, which is missing. Copy it from the original SavedModel, or "
-                "process the image whole with --tile 0."
+                f"{file} is missing, so the model cannot be rebuilt. Copy it from the original "
+                "SavedModel. Without it, images are processed whole (--tile 0)."
             )
         experiment = read_experiment(self.path)
         model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)

@@ -14,6 +14,7 @@ import time
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfgan_zoo.errors import UnhealthyError
 from tfgan_zoo.files import atomic_write, retry
@@ -26,7 +27,7 @@ from tfgan_zoo.runs import (
     log,
     read_metrics,
 )
-from tfgan_zoo.visualize import save_grid
+from tfgan_zoo.visualize import image_grid, save_grid
 
 LOG_INTERVAL = 3.0  # minimum number of seconds between two progress lines
 REFRESH_INTERVAL = 0.5  # seconds between updates of the line on a terminal
@@ -171,11 +172,13 @@ class Samples(keras.callbacks.Callback):
         settings: a `TrainConfig`: sample_every, sample_count, epochs and seed.
         fixed_images: images to translate or stylize, see `load_evaluation_images`; None for models
             that generate images from noise.
+        logs: folder to which the grids are also written as TensorBoard logs, or None.
     """
 
-    def __init__(self, folder, settings, fixed_images):
+    def __init__(self, folder, settings, fixed_images, logs=None):
         super().__init__()
         self.folder, self.settings, self.fixed_images = folder, settings, fixed_images
+        self.writer = tf.summary.create_file_writer(str(logs)) if logs else None
 
     def on_epoch_end(self, epoch, logs=None):
         self.epoch = epoch + 1
@@ -195,6 +198,11 @@ class Samples(keras.callbacks.Callback):
         )
         path = self.folder / f"epoch_{self.epoch:04}.png"
         retry(lambda: save_grid(images, path, columns))
+        if self.writer:
+            grid = image_grid(images, columns)
+            with self.writer.as_default(step=self.epoch):
+                tf.summary.image("samples", grid.reshape(1, *grid.shape[:2], -1))
+                self.writer.flush()
 
 
 class Evaluation(keras.callbacks.Callback):

@@ -18,6 +18,7 @@ from tfgan_zoo.evaluation import check_evaluation
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.runs import build_model, is_run_directory, read_experiment
 from tfgan_zoo.training import distribute
+from tfgan_zoo.training.start import start_from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +107,8 @@ def describe(source, *overrides):
     experiment = resolve_experiment(source, *overrides)
     check_evaluation(experiment)
     prepared = prepare(experiment)
+    if experiment.train.start:
+        start_from(prepared.model, experiment.train.start)
     parameters = {
         name: sum(math.prod(variable.shape) for variable in variables)
         for name, variables in prepared.model.player_variables().items()

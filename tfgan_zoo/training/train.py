@@ -7,6 +7,7 @@ import os
 import pathlib
 import tempfile
 import time
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -47,8 +48,21 @@ from tfgan_zoo.runs import (
     read_metrics,
 )
 from tfgan_zoo.saving.saved_model import export
-from tfgan_zoo.training import callbacks, distribute
+from tfgan_zoo.training import distribute
+from tfgan_zoo.training.callbacks import (
+    Checkpoints,
+    Evaluation,
+    FailureWarnings,
+    HealthGuard,
+    KeepBest,
+    MetricsCSV,
+    Progress,
+    Samples,
+    StopOnInterrupt,
+    UnhealthyError,
+)
 from tfgan_zoo.training.prepare import prepare, resolve_experiment
+from tfgan_zoo.training.start import start_from
 from tfgan_zoo.visualize import save_animation, save_curves
 
 
@@ -56,6 +70,7 @@ def train(
     source: str | os.PathLike | Experiment,
     *overrides: str,
     run_dir: str | os.PathLike | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict:
     """Train a preset, or resume a run.
 
@@ -68,6 +83,9 @@ def train(
         source: name of a preset, an `Experiment`, or a run directory to resume.
         *overrides: strings `section.field=value`.
         run_dir: the run directory; None: runs/<preset>, or `source` if it is a run directory.
+        callbacks: Keras callbacks, as for `fit`. At the end of an epoch they are called after the
+            evaluation. Numbers that they add to the logs are written to metrics.csv. Their state is
+            not saved: a resumed run begins with new callbacks.
 
     Returns:
         A dict: run_dir, preset, epochs, seconds (training time), metrics (means over the last
@@ -76,7 +94,7 @@ def train(
 
     Raises:
         UserError: an error that the user can correct.
-        callbacks.UnhealthyError: a loss or a weight became NaN or infinite. The last healthy
+        UnhealthyError: a loss or a weight became NaN or infinite. The last healthy
             checkpoint is kept.
     """
     # 1. Resolve the experiment and check what can be checked before anything is loaded.
@@ -105,17 +123,23 @@ def train(
         first_epoch = restore_latest(run, checkpoint)
         if chief and first_epoch:
             check_same_data(run, prepared)
+        if settings.start and not first_epoch:
+            names = start_from(model, settings.start)
+            log(f"starting from the weights of {settings.start}: {', '.join(names)}")
 
         # 4. Create the callbacks.
         if chief:
-            run_callbacks = chief_callbacks(prepared, run, checkpoint, first_epoch, evaluation)
+            run_callbacks = chief_callbacks(
+                prepared, run, checkpoint, first_epoch, [*evaluation, *callbacks]
+            )
             begin_run(prepared, run, first_epoch)
         else:
             # TensorFlow requires every worker to take part in saving. Discard the worker's files.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tfgan-zoo-worker-"))
             run_callbacks = [
-                callbacks.HealthGuard(),
-                callbacks.Checkpoints(checkpoint, CheckpointFolder(folder, keep=1)),
+                HealthGuard(),
+                *callbacks,
+                Checkpoints(checkpoint, CheckpointFolder(folder, keep=1)),
             ]
 
         # 5. Fit and finish.
@@ -279,42 +303,43 @@ FIXED_IMAGES = {  # by task: the input of the sample grids
 }
 
 
-def chief_callbacks(prepared, run, checkpoint, first_epoch, evaluation):
+def chief_callbacks(prepared, run, checkpoint, first_epoch, callbacks):
     """Return the callbacks of the process that writes the run's files.
 
     Their order is a contract. `HealthGuard` is first, so that nothing unhealthy is written. At the
     end of an epoch each one may use what those before it wrote:
-    `Progress` adds seconds and images_per_second to the logs, `Evaluation` adds eval_..., and
-    `MetricsCSV` writes all of them as the epoch's row. `KeepBest` reads the file with that row.
-    `Checkpoints` is last, so that a checkpoint exists only for epochs whose files are complete.
+    `Progress` adds seconds and images_per_second to the logs, `Evaluation` adds eval_..., the
+    user's callbacks may add more, and `MetricsCSV` writes all of them as the epoch's row.
+    `KeepBest` reads the file with that row. `Checkpoints` is last, so that a checkpoint exists only for epochs whose files are complete.
 
     Args:
         prepared: a `Prepared`.
         run: the run directory.
         checkpoint: a `tf.train.Checkpoint` with an `epoch` variable.
         first_epoch: number of finished epochs.
-        evaluation: result of `evaluation_callbacks`.
+        callbacks: the result of `evaluation_callbacks`, and the user's.
     """
     experiment = prepared.experiment
     settings = experiment.train
     fixed_images = FIXED_IMAGES[experiment.task](experiment)
-    keep_best, tensorboard = [], []
+    keep_best, tensorboard, logs = [], [], None
     if settings.best:
         best = CheckpointFolder(run / BEST / CHECKPOINTS, keep=1)
         score, lower = best_score(experiment)
-        keep_best = [callbacks.KeepBest(score, lower, settings.patience, checkpoint, best, run)]
+        keep_best = [KeepBest(score, lower, settings.patience, checkpoint, best, run)]
     if settings.tensorboard:
+        logs = run / TENSORBOARD / "samples"
         tensorboard = [keras.callbacks.TensorBoard(str(run / TENSORBOARD), write_graph=False)]
     return [
-        callbacks.HealthGuard(),
-        callbacks.Progress(prepared.steps_per_epoch, prepared.batch_size, settings.epochs),
-        callbacks.FailureWarnings(),
-        callbacks.Samples(run / SAMPLES, settings, fixed_images),
-        *evaluation,
-        callbacks.MetricsCSV(run / METRICS, first_epoch),
+        HealthGuard(),
+        Progress(prepared.steps_per_epoch, prepared.batch_size, settings.epochs),
+        FailureWarnings(),
+        Samples(run / SAMPLES, settings, fixed_images, logs),
+        *callbacks,
+        MetricsCSV(run / METRICS, first_epoch),
         *keep_best,
         *tensorboard,
-        callbacks.Checkpoints(checkpoint, CheckpointFolder(run / CHECKPOINTS)),
+        Checkpoints(checkpoint, CheckpointFolder(run / CHECKPOINTS)),
     ]
 
 
@@ -339,7 +364,7 @@ def evaluation_callbacks(experiment, model):
     if settings.best:
         scores = evaluator.score_names(model, names)
         check_choice("train.best (of train.evaluate_metrics)", settings.best, scores)
-    return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
+    return [Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
 
 
 def begin_run(prepared, run, first_epoch):
@@ -378,7 +403,7 @@ def begin_run(prepared, run, first_epoch):
 def fit(prepared, run, run_callbacks, first_epoch, checkpoint):
     """Train from `first_epoch` on. If interrupted, log which epochs are saved."""
     epochs = prepared.experiment.train.epochs
-    interrupt = callbacks.StopOnInterrupt()
+    interrupt = StopOnInterrupt()
     try:
         prepared.model.fit(
             prepared.dataset(first_epoch),
@@ -393,12 +418,10 @@ def fit(prepared, run, run_callbacks, first_epoch, checkpoint):
         saved = int(checkpoint.epoch.numpy())
         log(f"\nstopped; {saved} of {epochs} epochs are saved. To resume: tfgan-zoo train {run}")
         raise
-    except callbacks.UnhealthyError as error:
+    except UnhealthyError as error:
         paths = [*CheckpointFolder(run / CHECKPOINTS).epochs().values()]
         latest = paths[0] if paths else "none, because no epoch was finished"
-        raise callbacks.UnhealthyError(
-            f"{error}; the last healthy checkpoint is {latest}"
-        ) from None
+        raise UnhealthyError(f"{error}; the last healthy checkpoint is {latest}") from None
     finally:
         interrupt.restore()
 
