@@ -14,6 +14,7 @@
 
 # %%
 FULL = False  # True: the real preset pix2pix_facades_synthetic (128 pixels; 15 minutes on two CPU cores)
+DRIVE = False  # True on Colab: write runs to Google Drive; after a disconnect run all cells again
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
 # @title Install tfgan_zoo if it is missing, for example on Colab { display-mode: "form" }
@@ -43,7 +44,7 @@ from tfgan_zoo.tools.notebook import (
     train_run,
 )
 
-set_up(full=FULL)
+set_up(full=FULL, drive=DRIVE)
 
 
 # %% [markdown]

@@ -14,6 +14,7 @@
 
 # %%
 FULL = False  # True: pictures of 384 pixels, the real presets fast_mosaic and adain_photographs (half an hour and more on two CPU cores)
+DRIVE = False  # True on Colab: write runs to Google Drive; after a disconnect run all cells again
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
 # @title Install tfgan_zoo if it is missing, for example on Colab { display-mode: "form" }
@@ -40,7 +41,7 @@ from tfgan_zoo.tools.notebook import (
     train_run,
 )
 
-set_up(full=FULL)
+set_up(full=FULL, drive=DRIVE)
 
 
 # %% [markdown]

@@ -9,6 +9,7 @@
 
 # %%
 FULL = False  # True: MNIST in place of the embedded digits (downloads it once), 10,000 images on either side
+DRIVE = False  # True on Colab: write runs to Google Drive; after a disconnect run all cells again
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
 # @title Install tfgan_zoo if it is missing, for example on Colab { display-mode: "form" }
@@ -37,7 +38,7 @@ from tfgan_zoo.tools.notebook import (
     train_run,
 )
 
-set_up(full=FULL)
+set_up(full=FULL, drive=DRIVE)
 
 
 # %% [markdown]

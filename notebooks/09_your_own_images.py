@@ -9,6 +9,7 @@
 
 # %%
 FULL = False  # True: 64 pixels, the whole of dcgan_folder_64 (a GPU is advised)
+DRIVE = False  # True on Colab: write runs to Google Drive; after a disconnect run all cells again
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
 # @title Install tfgan_zoo if it is missing, for example on Colab { display-mode: "form" }
@@ -36,7 +37,7 @@ from tfgan_zoo.tools.notebook import (
     train_run,
 )
 
-set_up(full=FULL)
+set_up(full=FULL, drive=DRIVE)
 
 
 # %% [markdown]

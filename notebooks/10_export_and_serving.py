@@ -8,6 +8,7 @@
 
 # %%
 FULL = False  # True: the real preset cgan_mnist (downloads MNIST once; 9 minutes on two CPU cores)
+DRIVE = False  # True on Colab: write runs to Google Drive; after a disconnect run all cells again
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
 # @title Install tfgan_zoo if it is missing, for example on Colab { display-mode: "form" }
@@ -26,7 +27,7 @@ if importlib.util.find_spec("tfgan_zoo") is None:
 import tfgan_zoo
 from tfgan_zoo.tools.notebook import choose, set_up, show_images, show_source, train_run
 
-set_up(full=FULL)
+set_up(full=FULL, drive=DRIVE)
 
 
 # %% [markdown]

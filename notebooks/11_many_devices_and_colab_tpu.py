@@ -9,6 +9,7 @@
 
 # %%
 FULL = False  # True: dcgan_mnist in place of a tiny network (downloads MNIST once); on Colab choose a GPU or TPU runtime first
+DRIVE = False  # True on Colab: write runs to Google Drive; after a disconnect run all cells again
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
 # @title Install tfgan_zoo if it is missing, for example on Colab { display-mode: "form" }
@@ -36,7 +37,7 @@ from tfgan_zoo.tools.notebook import (
     train_run,
 )
 
-set_up(full=FULL)
+set_up(full=FULL, drive=DRIVE)
 
 
 # %% [markdown]

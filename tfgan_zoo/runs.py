@@ -33,6 +33,7 @@ import tensorflow as tf
 
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.errors import UserError
+from tfgan_zoo.files import retry
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.presets import experiment_from_dict
 
@@ -85,7 +86,7 @@ def read_metrics(path):
     """
     if not pathlib.Path(path).is_file():
         return []
-    text = pathlib.Path(path).read_bytes().decode("utf-8", errors="replace")
+    text = retry(pathlib.Path(path).read_bytes).decode("utf-8", errors="replace")
     rows = list(csv.DictReader(text.splitlines()))
     if rows and not (text.endswith("\n") and is_valid_row(rows[-1])):
         rows.pop()

@@ -22,6 +22,7 @@ start_tensorflow()  # silences its messages, so it comes before the imports that
 
 import tensorflow as tf
 
+from tfgan_zoo.errors import UserError
 from tfgan_zoo.metrics.score import format_scores
 from tfgan_zoo.runs import read_experiment, read_metrics
 from tfgan_zoo.training.prepare import prepare
@@ -31,18 +32,36 @@ from tfgan_zoo.visualize import image_grid
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
 
 _size = "normal"
+_runs = pathlib.Path("runs")
 
 
-def set_up(full=False):
-    """Choose the size of all trainings of a notebook, and silence TensorFlow's warnings.
+def set_up(full=False, drive=False):
+    """Choose the size and the place of all trainings of a notebook; silence TensorFlow's warnings.
 
     Args:
         full: whether to train the real presets instead of short examples. If the environment
             variable TFGAN_ZOO_FAST is 1, as in the tests, trainings take a few steps only.
+        drive: whether to write runs to the user's Google Drive, on Colab. A run that ended with its
+            session is resumed if the notebook is executed again.
     """
-    global _size
+    global _size, _runs
+    _runs = mount_drive() / "tfgan_zoo_runs" if drive else pathlib.Path("runs")
     _size = "full" if full else "fast" if os.environ.get("TFGAN_ZOO_FAST") == "1" else "normal"
     tf.get_logger().setLevel("ERROR")
+
+
+def mount_drive():
+    """Mount the user's Google Drive on Colab, and return its folder.
+
+    Raises:
+        UserError: the notebook does not run on Colab.
+    """
+    try:
+        from google.colab import drive
+    except ImportError:
+        raise UserError("DRIVE must be False outside of Google Colab, got True.") from None
+    drive.mount("/content/drive")
+    return pathlib.Path("/content/drive/MyDrive")
 
 
 def choose(fast, normal, full):
@@ -142,9 +161,9 @@ def train_run(name, preset, *overrides):
         *overrides: strings `section.field=value`.
 
     Returns:
-        The run directory, runs/<name>_<size>, as a path.
+        The run directory, runs/<name>_<size>, as a path. See `set_up` for runs on Google Drive.
     """
-    run = pathlib.Path("runs") / f"{name}_{_size}"
+    run = _runs / f"{name}_{_size}"
     with contextlib.redirect_stderr(sys.stdout):  # notebooks show stderr as an error
         train(preset, *overrides, run_dir=run)
     return run

@@ -244,27 +244,24 @@ class MetricsCSV(keras.callbacks.Callback):
     def __init__(self, path, first_epoch):
         super().__init__()
         self.path = path
-        rows = [row for row in read_metrics(path) if int(row["epoch"]) <= first_epoch]
-        if rows:
-            self.write(rows)
-        else:
-            path.unlink(missing_ok=True)
+        self.rows = [row for row in read_metrics(path) if int(row["epoch"]) <= first_epoch]
+        retry(self.write if self.rows else lambda: path.unlink(missing_ok=True))
 
-    def write(self, rows):
+    def write(self):
         """Write all rows; columns that appear later, such as scores, are empty in earlier rows."""
-        columns = list(dict.fromkeys(name for row in rows for name in row))
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
         with (
             atomic_write(self.path) as partial,
             partial.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.DictWriter(file, fieldnames=columns)
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(self.rows)
 
     def on_epoch_end(self, epoch, logs=None):
         values = {name: f"{float(value):.6g}" for name, value in logs.items()}
-        row = {"epoch": epoch + 1, "step": int(self.model.step.numpy()), **values}
-        retry(lambda: self.write([*read_metrics(self.path), row]))
+        self.rows.append({"epoch": epoch + 1, "step": int(self.model.step.numpy()), **values})
+        retry(self.write)
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -287,9 +284,8 @@ class KeepBest(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if self.score not in logs:
             return
-        best, evaluations_since = best_epoch(
-            read_metrics(self.run / METRICS), self.score, self.lower
-        )
+        rows = read_metrics(self.run / METRICS)
+        best, evaluations_since = best_epoch(rows, self.score, self.lower)
         if best == epoch + 1:
             self.checkpoint.epoch.assign(epoch + 1)
             self.folder.save(self.checkpoint, epoch + 1)

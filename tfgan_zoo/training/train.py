@@ -24,7 +24,7 @@ from tfgan_zoo.evaluation import (
     run_metrics,
     stopped_early,
 )
-from tfgan_zoo.files import LEFTOVER, atomic_write, remove_leftovers, write_text
+from tfgan_zoo.files import LEFTOVER, atomic_write, remove_leftovers, retry, write_text
 from tfgan_zoo.runs import (
     ANIMATION,
     BEST,
@@ -229,9 +229,9 @@ def set_steps_per_execution(model, steps):
 
 
 def clean_up(run):
-    """Delete temporary files that a killed training left in the run directory."""
+    """Delete temporary files that a failed or killed training left in the run directory."""
     for folder in (run, run / SAMPLES, run / CHECKPOINTS, run / BEST, run / BEST / CHECKPOINTS):
-        remove_leftovers(folder)
+        retry(lambda folder=folder: remove_leftovers(folder))
 
 
 def data_record(prepared):
@@ -310,7 +310,8 @@ def chief_callbacks(prepared, run, checkpoint, first_epoch, callbacks):
     end of an epoch each one may use what those before it wrote:
     `Progress` adds seconds and images_per_second to the logs, `Evaluation` adds eval_..., the
     user's callbacks may add more, and `MetricsCSV` writes all of them as the epoch's row.
-    `KeepBest` reads the file with that row. `Checkpoints` is last, so that a checkpoint exists only for epochs whose files are complete.
+    `KeepBest` reads the file with that row. `Checkpoints` is last, so that a checkpoint exists only
+    for epochs whose files are complete.
 
     Args:
         prepared: a `Prepared`.
@@ -373,9 +374,9 @@ def begin_run(prepared, run, first_epoch):
     if first_epoch:
         for name, (new, old) in experiment.differences(read_experiment(run)).items():
             log(f"{name} changed from {old!r} to {new!r}")
-    write_text(run / DATA, json.dumps(data_record(prepared), indent=2))
-    write_text(run / EXPERIMENT, experiment.to_json())
-    (run / SAMPLES).mkdir(exist_ok=True)
+    retry(lambda: write_text(run / DATA, json.dumps(data_record(prepared), indent=2)))
+    retry(lambda: write_text(run / EXPERIMENT, experiment.to_json()))
+    retry(lambda: (run / SAMPLES).mkdir(exist_ok=True))
     changed = {}
     if experiment.preset in presets.PRESETS:
         changed = experiment.differences(presets.experiment(experiment.preset))
@@ -435,10 +436,10 @@ def finish(prepared, run):
     begin = time.time()
     experiment, model = prepared.experiment, prepared.model
     rows = read_metrics(run / METRICS)
-    with atomic_write(run / KERAS_MODEL) as partial:
-        model.save(partial)
-    save_curves(rows, run / CURVES, experiment.preset)
-    save_animation(sorted((run / SAMPLES).glob("epoch_*.png")), run / ANIMATION)
+    samples = sorted((run / SAMPLES).glob("epoch_*.png"))
+    retry(lambda: save_keras_model(model, run / KERAS_MODEL))
+    retry(lambda: save_curves(rows, run / CURVES, experiment.preset))
+    retry(lambda: save_animation(samples, run / ANIMATION))
     last = rows[-1]
     result = {
         "run_dir": str(run),
@@ -458,13 +459,20 @@ def finish(prepared, run):
         "data": prepared.data.description,
         "machine": distribute.describe_machine(),
     }
-    write_text(run / RESULT, json.dumps(result, indent=2))
-    export(run, run / SAVED_MODEL, overwrite=True)
+    retry(lambda: write_text(run / RESULT, json.dumps(result, indent=2)))
+    retry(lambda: export(run, run / SAVED_MODEL, overwrite=True))
+    clean_up(run)
     log(
         f"trained {result['epochs']} epochs in {format_duration(result['seconds'])}, "
         f"wrote the results in {time.time() - begin:.0f} s"
     )
     return result
+
+
+def save_keras_model(model, path):
+    """Write a model as a Keras file."""
+    with atomic_write(path) as partial:
+        model.save(partial)
 
 
 def worker_result(prepared, run):
