@@ -1,8 +1,12 @@
 """Helpers of many tests: compiled tiny models, data to train them on, the installed command."""
 
+import builtins
+import errno
 import importlib.util
+import io
 import os
 import pathlib
+import random
 import subprocess
 import sys
 
@@ -93,3 +97,35 @@ def module_of(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+class FlakyDirectory:
+    """Makes a share of the file operations in a folder fail, as on a mounted network disk.
+
+    Args:
+        folder: the folder.
+        share: probability that an operation fails, from a fixed seed.
+        patch: function (module, name, function) that replaces an operation.
+    """
+
+    OPERATIONS = [(builtins, "open"), (io, "open")] + [
+        (os, name) for name in ("open", "replace", "rename", "mkdir", "unlink")
+    ]
+
+    def __init__(self, folder, share, patch=setattr):
+        self.folder, self.share = str(folder), share
+        self.random, self.failures = random.Random(0), 0
+        for module, name in self.OPERATIONS:
+            patch(module, name, self.unreliable(getattr(module, name)))
+
+    def unreliable(self, function):
+        """Return a function that sometimes raises an error instead of calling `function`."""
+
+        def call(path, *args, **kwargs):
+            inside = isinstance(path, str | os.PathLike) and str(path).startswith(self.folder)
+            if inside and self.random.random() < self.share:
+                self.failures += 1
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+            return function(path, *args, **kwargs)
+
+        return call

@@ -108,10 +108,32 @@ def versions(run):
     return {row["name"].lower().replace("_", "-"): row["version"] for row in packages}
 
 
+# Trains in a folder whose operations fail now and then, killed in the second epoch, or to the end.
+FLAKY = """
+import os, signal, sys
+sys.path.append(sys.argv[1])
+import keras, tfgan_zoo
+from helpers import FlakyDirectory
+from tfgan_zoo import files
+
+class Kill(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.step == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+files.RETRY_DELAYS = (0,) * 40
+flaky = FlakyDirectory(os.path.abspath("flaky"), 0.03)
+options = ["train.epochs=3", "train.steps_per_epoch=4"]
+callbacks = [Kill()] if sys.argv[2] == "kill" else []
+tfgan_zoo.train("dcgan_tiny", *options, run_dir=os.path.abspath("flaky"), callbacks=callbacks)
+print(flaky.failures, "failures")
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("colab", ["tpu", "gpu"], indirect=True)
-def test_installation_on_colab(colab):
-    """As a notebook does it: install, train, resume, export, load; TFDS and libtpu work."""
+def test_installation_on_colab(colab, tmp_path):
+    """As a notebook does it: install, train, resume on a flaky disk, export, load, use TFDS."""
     image, run = colab
     pinned = versions(run)
     on_tpu = {"TPU_NAME": "local"} if image == "tpu" else {}
@@ -129,6 +151,15 @@ def test_installation_on_colab(colab):
     run("tfgan-zoo", "train", "run", "train.epochs=2")
     for preset in ("pix2pix_tiny", "cyclegan_tiny"):
         run("tfgan-zoo", "train", preset, "train.epochs=1", "train.steps_per_epoch=1")
+    run("python", "-c", FLAKY, ROOT / "tests", "kill", fails=True)
+    assert "resuming after epoch 1" in run("python", "-c", FLAKY, ROOT / "tests", "resume")
+    short = ("train.epochs=3", "train.steps_per_epoch=4")
+    run("tfgan-zoo", "train", "dcgan_tiny", *short, "--run-dir", "steady")
+    flaky, steady = (
+        json.loads((tmp_path / "work" / name / "result.json").read_text())["weights_sha256"]
+        for name in ("flaky", "steady")
+    )
+    assert flaky == steady
     run("tfgan-zoo", "export", "run", "-o", "exported")
     run("tfgan-zoo", "sample", "exported", "-n", "4", "-o", "four.png")
     run("python", "-c", "import tensorflow_datasets; tensorflow_datasets.builder('mnist')")

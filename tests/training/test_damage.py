@@ -1,11 +1,8 @@
 """Runs that were damaged, killed or started twice: nothing is lost, nothing starts over."""
 
-import builtins
 import dataclasses
 import errno
-import io
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -14,6 +11,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from helpers import FlakyDirectory
 
 from tfgan_zoo import files, presets
 from tfgan_zoo.errors import UserError
@@ -204,41 +202,13 @@ def test_killed_or_with_a_full_disk_it_ends_with_the_same_bits(run, finished, nu
     assert not [file for file in run.rglob(".*.partial*")]
 
 
-class FlakyDirectory:
-    """Make a share of the file operations in a folder fail, as on a mounted network disk."""
-
-    def __init__(self, monkeypatch, folder, share):
-        self.folder, self.share = str(folder), share
-        self.random, self.failures = random.Random(0), 0
-        for module, name in (
-            (builtins, "open"),
-            (io, "open"),
-            (os, "open"),
-            (os, "replace"),
-            (os, "rename"),
-            (os, "mkdir"),
-            (os, "unlink"),
-        ):
-            monkeypatch.setattr(module, name, self.unreliable(getattr(module, name)))
-
-    def unreliable(self, function):
-        def call(path, *args, **kwargs):
-            inside = isinstance(path, str | os.PathLike) and str(path).startswith(self.folder)
-            if inside and self.random.random() < self.share:
-                self.failures += 1
-                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
-            return function(path, *args, **kwargs)
-
-        return call
-
-
 def test_a_disk_that_fails_now_and_then_delays_the_run_only(
     finished, tmp_path, monkeypatch, capsys
 ):
     run = tmp_path / "run"
     run.mkdir()
     monkeypatch.setattr(files, "RETRY_DELAYS", (0,) * 40)
-    flaky = FlakyDirectory(monkeypatch, run, share=0.03)
+    flaky = FlakyDirectory(run, 0.03, monkeypatch.setattr)
     options = [*SHORT, "train.epochs=3"]
     result = train("gan_tiny", *options, run_dir=run)
     assert flaky.failures > 5, flaky.failures
