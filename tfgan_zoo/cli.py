@@ -40,9 +40,9 @@ def main(arguments=None):
     Returns:
         The exit code: 0 for success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
     """
-    options = build_parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
+        options = build_parser().parse_args(arguments)
         options.run(options)
     except UserError as error:
         return print_error(error, 2)
@@ -88,10 +88,30 @@ def add_subcommands(parser, commands):
 
 
 class OneLineErrorParser(argparse.ArgumentParser):
-    """ArgumentParser that reports an error in one line and names the help option."""
+    """ArgumentParser that reports an error in one line, and takes arguments after options.
+
+    A list of arguments (`nargs="*"` or `"+"`) usually ends at the next option. Here the arguments
+    after the option are appended to it. `parse_intermixed_args` does not support subcommands.
+    """
+
+    list_name = None  # destination of the list of arguments
+
+    def add_argument(self, *names, **options):
+        action = super().add_argument(*names, **options)
+        if action.nargs in ("*", "+") and not action.option_strings:
+            self.list_name = action.dest
+        return action
+
+    def parse_known_args(self, args=None, namespace=None):
+        options, extras = super().parse_known_args(args, namespace)
+        unknown = [extra for extra in extras if extra.startswith("-")]
+        if unknown or not self.list_name:
+            return options, unknown or extras
+        setattr(options, self.list_name, [*getattr(options, self.list_name), *extras])
+        return options, []
 
     def error(self, message):
-        self.exit(2, f"tfgan-zoo: error: {message} (see {self.prog} --help)\n")
+        self.exit(print_error(f"{message} (see {self.prog} --help)", 2))
 
 
 # --- list ---
@@ -295,6 +315,7 @@ def add_reconstruct_arguments(parser):
     parser.add_argument(
         "images",
         nargs="*",
+        default=[],
         metavar="IMAGE",
         help="image files (default: images of the training dataset)",
     )
@@ -494,7 +515,8 @@ MISSING_STYLE = "a style is needed: add --style and an image file, or mosaic, st
 def add_stylize_arguments(parser):
     parser.add_argument(
         "contents",
-        nargs="+",
+        nargs="*",
+        default=[],
         metavar="CONTENT",
         help=f"{IMAGES_HELP}, or a built-in photograph: china, flower",
     )
@@ -502,7 +524,8 @@ def add_stylize_arguments(parser):
         "--style",
         nargs="+",
         default=[],
-        help="image files, or built-in styles: mosaic, strokes, hatching",
+        help="image files, or built-in styles: mosaic, strokes, hatching. If no CONTENT is given, "
+        "the last of several files is the CONTENT",
     )
     parser.add_argument(
         "--preset",
@@ -595,6 +618,13 @@ def add_stylize_arguments(parser):
 
 def run_stylize(options):
     optimizes = presets.PRESETS.get(options.preset, {}).get("kind") == "StyleTransfer"
+    if not options.contents and len(options.style) > 1:  # --style has taken it
+        options.contents = [options.style.pop()]
+    if not options.contents:
+        raise UserError(
+            f"a CONTENT image is needed, got --style {' '.join(options.style) or 'without files'}. "
+            "Put it before the options: tfgan-zoo stylize CONTENT --style STYLE"
+        )
     if optimizes and not options.style:
         raise UserError(MISSING_STYLE)
     start_tensorflow()
@@ -714,6 +744,7 @@ def add_benchmark_arguments(parser):
     parser.add_argument(
         "words",
         nargs="*",
+        default=[],
         metavar="PRESET",
         help="presets, and section.field=value for all of them (default: one preset per model)",
     )
@@ -955,7 +986,7 @@ def run_check(options):
 
 
 def add_overrides_argument(parser, metavar, help):
-    parser.add_argument("overrides", nargs="*", metavar=metavar, help=help)
+    parser.add_argument("overrides", nargs="*", default=[], metavar=metavar, help=help)
 
 
 def add_json_argument(parser, help="print one JSON object on stdout"):
