@@ -228,7 +228,7 @@ def test_dry_run_writes_nothing(tmp_path):
             ["sample", "no/such/thing"],
             "SavedModel",
         ),
-        (["sample", "dcgan_tiny", "-n", "0"], "at least 1"),
+        (["sample", "dcgan_tiny", "-n", "0"], "must be an integer between 1 and 10000, got '0'"),
         (["sample", "dcgan_tiny", "-o", "out.txt"], "must be an image file"),
         (["export", "no/such/run"], "experiment.json"),
         (["data", "prepare", "minst", "--from", "."], "mnist"),

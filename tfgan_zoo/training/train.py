@@ -14,12 +14,11 @@ from tfgan_zoo import presets
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.config import Experiment
 from tfgan_zoo.data.datasets import load_evaluation_images
-from tfgan_zoo.errors import UserError, check_choice
+from tfgan_zoo.errors import UserError
 from tfgan_zoo.evaluation import (
     best_score,
     check_evaluation,
-    evaluator_for,
-    run_metrics,
+    run_evaluator,
     stopped_early,
 )
 from tfgan_zoo.files import LEFTOVER, atomic_write, remove_leftovers, write_text
@@ -46,7 +45,7 @@ from tfgan_zoo.runs import (
 )
 from tfgan_zoo.saving.saved_model import export
 from tfgan_zoo.training import callbacks, distribute
-from tfgan_zoo.training.prepare import prepare, resolve_experiment
+from tfgan_zoo.training.prepare import check_tensorboard, prepare, resolve_experiment
 from tfgan_zoo.visualize import save_animation, save_curves
 
 
@@ -159,18 +158,6 @@ def is_own_leftover(file):
     return file.name == LOCK or LEFTOVER.fullmatch(file.name)
 
 
-def check_tensorboard(experiment):
-    """Raise `UserError` if TensorBoard logs are requested and TensorBoard is not installed."""
-    if not experiment.train.tensorboard:
-        return
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        raise UserError(
-            'train.tensorboard needs an extra: pip install "tfgan_zoo[tensorboard]"'
-        ) from None
-
-
 # --- 2. prepare
 
 
@@ -281,20 +268,9 @@ def evaluation_callbacks(experiment, model):
         UserError: a metric that does not apply to the model or the data.
     """
     settings = experiment.train
-    if not settings.evaluate_every:
+    evaluator, names = run_evaluator(experiment, model)
+    if not evaluator:
         return []
-    evaluator = evaluator_for(
-        experiment,
-        model,
-        samples=settings.evaluate_samples,
-        seed=settings.seed,
-        features=settings.evaluate_features,
-        validate=True,
-    )
-    names = evaluator.names(model, run_metrics(experiment))
-    if settings.best:
-        scores = evaluator.score_names(model, names)
-        check_choice("train.best (of train.evaluate_metrics)", settings.best, scores)
     return [callbacks.Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
 
 
