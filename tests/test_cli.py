@@ -1,5 +1,6 @@
 """The installed command tfgan-zoo, run as a subprocess."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -227,7 +228,7 @@ def test_dry_run_writes_nothing(tmp_path):
             ["sample", "no/such/thing"],
             "SavedModel",
         ),
-        (["sample", "dcgan_tiny", "-n", "0"], "at least 1"),
+        (["sample", "dcgan_tiny", "-n", "0"], "must be an integer between 1 and 10000, got '0'"),
         (["sample", "dcgan_tiny", "-o", "out.txt"], "must be an image file"),
         (["export", "no/such/run"], "experiment.json"),
         (["data", "prepare", "minst", "--from", "."], "mnist"),
@@ -261,6 +262,52 @@ def test_failures_are_one_line_and_exit_code_1(tmp_path):
         "became" in process.stderr.splitlines()[-1] and "at step" in process.stderr.splitlines()[-1]
     )
     assert "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize(
+    "command, name, values",
+    [
+        ("train P --run-dir R train.epochs=3", "overrides", ["train.epochs=3"]),
+        ("train P a=1 --dry-run b=2 --json c=3", "overrides", ["a=1", "b=2", "c=3"]),
+        ("train --dry-run P a=1", "overrides", ["a=1"]),
+        ("train P", "overrides", []),
+        ("show P a=1", "overrides", ["a=1"]),
+        ("evaluate P --samples 10 data.limit=4", "overrides", ["data.limit=4"]),
+        ("import-torch F --preset P -o r model.width=8", "overrides", ["model.width=8"]),
+        ("benchmark --seconds 2 P --json a=1", "words", ["P", "a=1"]),
+        ("translate P a.png -o out b.png --compare c.png", "images", ["a.png", "b.png", "c.png"]),
+        ("reconstruct P --seed 1 a.png", "images", ["a.png"]),
+        ("stylize a.png --style b.png --json c.png", "contents", ["a.png", "c.png"]),
+    ],
+)
+def test_arguments_may_follow_options(command, name, values):
+    assert getattr(cli.build_parser().parse_args(command.split()), name) == values
+
+
+@pytest.mark.parametrize(
+    "command, message",
+    [
+        ("train P --epochs 3", "unrecognized arguments: --epochs (see"),
+        ("sample P --seed 1 extra", "unrecognized arguments: extra (see"),
+        ("train", "required: PRESET (see"),
+        ("train --run-dir r", "required: PRESET (see"),
+        ("benchmark --fast", "unrecognized arguments: --fast (see"),
+        ("translate P -o out", "required: IMAGE (see"),
+        ("stylize --style mosaic -o o.png", "a CONTENT image is needed, got --style mosaic."),
+    ],
+)
+def test_wrong_arguments_are_named(command, message, capsys):
+    with contextlib.suppress(SystemExit):
+        assert cli.main(command.split()) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_last_style_is_the_content_if_there_is_no_other(tmp_path, capsys):
+    output = tmp_path / "o.png"
+    command = "stylize --preset gatys_tiny --iterations 1 --size 64 --json --style mosaic china -o"
+    assert cli.main([*command.split(), str(output)]) == 0
+    (record,) = json.loads(capsys.readouterr().out)["stylized"]
+    assert record["input"] == "china" and output.exists()
 
 
 @pytest.mark.parametrize("name", [*cli.COMMANDS, *(f"data {name}" for name in cli.DATA_COMMANDS)])

@@ -120,7 +120,7 @@ def test_unsuitable_layers_raise_an_error():
     ):
         with pytest.raises(UserError, match="spectral normalization needs|data_format must be"):
             SpectralNormalization(layer)
-    with pytest.raises(UserError, match="iterations must be at least 1"):
+    with pytest.raises(UserError, match="iterations must be between 1 and"):
         normalized("dense", iterations=0)
     with pytest.raises(UserError, match=r"dropout rate must be in \[0, 1\), got 1.0"):
         Dropout(1.0, seed=0)

@@ -14,13 +14,22 @@ import dataclasses
 import functools
 import json
 import logging
+import math
 import os
 import pathlib
 import sys
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import LATENT_PATHS
-from tfgan_zoo.errors import FailureError, UserError, check_choice, first_line, printable
+from tfgan_zoo.errors import (
+    MAX_FLOAT,
+    MAX_SEED,
+    FailureError,
+    UserError,
+    check_choice,
+    first_line,
+    printable,
+)
 from tfgan_zoo.files import check_output_files
 from tfgan_zoo.quiet import start_tensorflow
 from tfgan_zoo.saving import hub
@@ -40,9 +49,9 @@ def main(arguments=None):
     Returns:
         The exit code: 0 for success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
     """
-    options = build_parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
+        options = build_parser().parse_args(arguments)
         options.run(options)
     except UserError as error:
         return print_error(error, 2)
@@ -88,10 +97,30 @@ def add_subcommands(parser, commands):
 
 
 class OneLineErrorParser(argparse.ArgumentParser):
-    """ArgumentParser that reports an error in one line and names the help option."""
+    """ArgumentParser that reports an error in one line, and takes arguments after options.
+
+    A list of arguments (`nargs="*"` or `"+"`) usually ends at the next option. Here the arguments
+    after the option are appended to it. `parse_intermixed_args` does not support subcommands.
+    """
+
+    list_name = None  # destination of the list of arguments
+
+    def add_argument(self, *names, **options):
+        action = super().add_argument(*names, **options)
+        if action.nargs in ("*", "+") and not action.option_strings:
+            self.list_name = action.dest
+        return action
+
+    def parse_known_args(self, args=None, namespace=None):
+        options, extras = super().parse_known_args(args, namespace)
+        unknown = [extra for extra in extras if extra.startswith("-")]
+        if unknown or not self.list_name:
+            return options, unknown or extras
+        setattr(options, self.list_name, [*getattr(options, self.list_name), *extras])
+        return options, []
 
     def error(self, message):
-        self.exit(2, f"tfgan-zoo: error: {message} (see {self.prog} --help)\n")
+        self.exit(print_error(f"{message} (see {self.prog} --help)", 2))
 
 
 # --- list ---
@@ -208,7 +237,7 @@ def add_sample_arguments(parser):
     parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     parser.add_argument(
         "-n",
-        type=at_least(1),
+        type=number(1, 10_000),
         metavar="COUNT",
         help="number of images (default: 64; with --labels 8 per label)",
     )
@@ -260,10 +289,10 @@ def add_interpolate_arguments(parser):
         help="one class of a conditional model, or two to interpolate between",
     )
     parser.add_argument(
-        "--rows", type=at_least(1), default=8, help="number of interpolations (default: 8)"
+        "--rows", type=number(1, 100), default=8, help="number of interpolations (default: 8)"
     )
     parser.add_argument(
-        "--steps", type=at_least(1), default=10, help="images per interpolation (default: 10)"
+        "--steps", type=number(1, 1000), default=10, help="images per interpolation (default: 10)"
     )
     add_seed_argument(parser)
     add_image_output_argument(parser, "interpolation.png", "; .gif writes an animation")
@@ -295,12 +324,13 @@ def add_reconstruct_arguments(parser):
     parser.add_argument(
         "images",
         nargs="*",
+        default=[],
         metavar="IMAGE",
         help="image files (default: images of the training dataset)",
     )
     parser.add_argument(
         "-n",
-        type=at_least(1),
+        type=number(1, 10_000),
         metavar="COUNT",
         default=32,
         help="number of images from the dataset (default: 32)",
@@ -367,7 +397,7 @@ def add_evaluate_arguments(parser):
     )
     parser.add_argument(
         "--samples",
-        type=at_least(1),
+        type=number(1, 10**6),
         default=10_000,
         help="number of generated images; for translation and stylization, the maximum number "
         "of test images (default: 10000)",
@@ -381,7 +411,7 @@ def add_evaluate_arguments(parser):
     )
     parser.add_argument(
         "--importance-samples",
-        type=at_least(1),
+        type=number(1, 10**6),
         default=200,
         help="importance samples per image for the likelihood (default: 200)",
     )
@@ -444,7 +474,7 @@ def add_translate_arguments(parser):
     add_tile_argument(parser)
     parser.add_argument(
         "--overlap",
-        type=at_least(0),
+        type=number(0, 2**16),
         help="pixels over which adjacent tiles are blended (default: an eighth of a tile)",
     )
     parser.add_argument("--compare", action="store_true", help="write input and output in one file")
@@ -494,7 +524,8 @@ MISSING_STYLE = "a style is needed: add --style and an image file, or mosaic, st
 def add_stylize_arguments(parser):
     parser.add_argument(
         "contents",
-        nargs="+",
+        nargs="*",
+        default=[],
         metavar="CONTENT",
         help=f"{IMAGES_HELP}, or a built-in photograph: china, flower",
     )
@@ -502,7 +533,8 @@ def add_stylize_arguments(parser):
         "--style",
         nargs="+",
         default=[],
-        help="image files, or built-in styles: mosaic, strokes, hatching",
+        help="image files, or built-in styles: mosaic, strokes, hatching. If no CONTENT is given, "
+        "the last of several files is the CONTENT",
     )
     parser.add_argument(
         "--preset",
@@ -519,7 +551,7 @@ def add_stylize_arguments(parser):
     )
     parser.add_argument(
         "--size",
-        type=at_least(1),
+        type=number(1, 2**14),
         default=0,
         help="longer side of the result in pixels (default: that of the content image)",
     )
@@ -540,7 +572,7 @@ def add_stylize_arguments(parser):
     add_json_argument(parser)
     parser.add_argument(
         "--alpha",
-        type=float,
+        type=number(0, 1, float),
         help="AdaIN: style strength from 0 (content) to 1 (full style) (default: 1)",
     )
     parser.add_argument(
@@ -555,16 +587,17 @@ def add_stylize_arguments(parser):
         help="feature extractor: random, small, imagenet, or the path of a network "
         "(default: small)",
     )
-    gatys.add_argument("--content-weight", type=float, help="weight >= 0 (default: 0.5)")
-    gatys.add_argument("--style-weight", type=float, help="weight >= 0 (default: 10)")
+    weight = number(0, MAX_FLOAT, float)
+    gatys.add_argument("--content-weight", type=weight, help="weight >= 0 (default: 0.5)")
+    gatys.add_argument("--style-weight", type=weight, help="weight >= 0 (default: 10)")
     gatys.add_argument(
         "--variation-weight",
-        type=float,
+        type=weight,
         help="weight >= 0 of the total variation; larger is smoother (default: 0.5)",
     )
     gatys.add_argument(
         "--iterations",
-        type=at_least(1),
+        type=number(1, 10**6),
         help="iterations at each size; sizes grow by sqrt(2) from 128 pixels (default: 60)",
     )
     gatys.add_argument("--optimizer", choices=("lbfgs", "adam"), help="optimizer (default: lbfgs)")
@@ -576,7 +609,7 @@ def add_stylize_arguments(parser):
     )
     gatys.add_argument(
         "--style-scale",
-        type=float,
+        type=number(0.05, 20, float),
         help="relative size of the style image; below 1 gives finer strokes (default: 1)",
     )
     gatys.add_argument(
@@ -595,6 +628,13 @@ def add_stylize_arguments(parser):
 
 def run_stylize(options):
     optimizes = presets.PRESETS.get(options.preset, {}).get("kind") == "StyleTransfer"
+    if not options.contents and len(options.style) > 1:  # --style has taken it
+        options.contents = [options.style.pop()]
+    if not options.contents:
+        raise UserError(
+            f"a CONTENT image is needed, got --style {' '.join(options.style) or 'without files'}. "
+            "Put it before the options: tfgan-zoo stylize CONTENT --style STYLE"
+        )
     if optimizes and not options.style:
         raise UserError(MISSING_STYLE)
     start_tensorflow()
@@ -714,12 +754,13 @@ def add_benchmark_arguments(parser):
     parser.add_argument(
         "words",
         nargs="*",
+        default=[],
         metavar="PRESET",
         help="presets, and section.field=value for all of them (default: one preset per model)",
     )
     parser.add_argument(
         "--seconds",
-        type=at_least(1),
+        type=number(1, 86_400),
         default=20,
         help="measuring time per preset, after building the model (default: 20)",
     )
@@ -753,7 +794,7 @@ def add_demo_arguments(parser):
         help="address to listen on; 0.0.0.0: all interfaces (default: 127.0.0.1)",
     )
     parser.add_argument(
-        "--port", type=at_least(1), default=7860, help="port to listen on (default: 7860)"
+        "--port", type=number(1, 65_535), default=7860, help="port to listen on (default: 7860)"
     )
 
 
@@ -955,7 +996,7 @@ def run_check(options):
 
 
 def add_overrides_argument(parser, metavar, help):
-    parser.add_argument("overrides", nargs="*", metavar=metavar, help=help)
+    parser.add_argument("overrides", nargs="*", default=[], metavar=metavar, help=help)
 
 
 def add_json_argument(parser, help="print one JSON object on stdout"):
@@ -964,7 +1005,7 @@ def add_json_argument(parser, help="print one JSON object on stdout"):
 
 def add_seed_argument(parser, help="random seed"):
     parser.add_argument(
-        "--seed", type=at_least(0), default=0, help=f"{help}, an integer >= 0 (default: 0)"
+        "--seed", type=number(0, MAX_SEED), default=0, help=f"{help}, an integer >= 0 (default: 0)"
     )
 
 
@@ -981,7 +1022,7 @@ def add_image_output_argument(parser, default, more=""):
 
 def add_tile_argument(parser):
     parser.add_argument(
-        "--tile", type=at_least(0), default=1024, help=f"{TILE_HELP} (default: 1024)"
+        "--tile", type=number(0, 2**16), default=1024, help=f"{TILE_HELP} (default: 1024)"
     )
 
 
@@ -996,6 +1037,8 @@ def class_labels(text):
         first, dash, last = part.partition("-")
         if not first.isdigit() or (dash and not (last.isdigit() and int(first) <= int(last))):
             raise argparse.ArgumentTypeError(f"must be classes such as 0-9 or 3,8, got {text!r}")
+        if len(last or first) > 5:
+            raise argparse.ArgumentTypeError(f"must be classes below 100000, got {text!r}")
         labels.extend(range(int(first), int(last or first) + 1))
     return labels
 
@@ -1010,21 +1053,30 @@ def float_list(text):
 
 def height_and_width(text):
     """Parse `128x256` into (128, 256), height first."""
-    height, x, width = text.partition("x")
-    if not (x and height.isdigit() and width.isdigit() and int(height) and int(width)):
-        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH such as 128x256, got {text!r}")
-    return int(height), int(width)
+    height, _, width = text.partition("x")
+    side = number(1, 2**14)
+    try:
+        return side(height), side(width)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(
+            f"must be HEIGHTxWIDTH such as 128x256, got {text!r} (each {error})"
+        ) from None
 
 
-def at_least(minimum):
-    """Return a function that parses an integer of at least `minimum`."""
+def number(lower, upper, kind=int):
+    """Return a function that parses an int, or a float, between two bounds."""
 
     def parse(text):
-        if not text.isdigit() or int(text) < minimum:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not lower <= value <= upper:
+            name = "an integer" if kind is int else "a number"
             raise argparse.ArgumentTypeError(
-                f"must be an integer of at least {minimum}, got {text!r}"
+                f"must be {name} between {lower} and {upper}, got {text!r}"
             )
-        return int(text)
+        return value
 
     return parse
 

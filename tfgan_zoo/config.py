@@ -8,17 +8,29 @@ import pathlib
 import types
 import typing
 
-from tfgan_zoo.errors import UserError, check_at_least, check_choice, suggestion
+from tfgan_zoo.errors import (
+    MAX_COUNT,
+    MAX_FLOAT,
+    UserError,
+    check_choice,
+    check_range,
+    shortened,
+    suggestion,
+)
 
 # data.preprocess
 PREPROCESS = ("resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none")
 # tfgan-zoo interpolate --path, here because the command line needs it before TensorFlow starts
 LATENT_PATHS = ("spherical", "linear", "traversal", "manifold")
-
-
 # Fields that may name a folder or a file.
 FOLDERS = ("data.path", "data.path_y")
 FILES = ("model.style", "model.features", "train.evaluate_features")
+
+
+def check_features(name, value, names):
+    """Raise `UserError` unless a feature network is one of `names` or the path of a Keras file."""
+    if not value.endswith((".keras", ".h5", ".hdf5")):
+        check_choice(name, value, (*names, "FILE.keras", "FILE.h5"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +80,13 @@ class DataConfig:
         check_choice("data.derive", self.derive, ("", "gray", "edges", "lowres"))
         check_choice("data.resize", self.resize, ("bicubic", "nearest"))
         check_choice("data.preprocess", self.preprocess, PREPROCESS)
-        check_at_least(1, batch_size=self.batch_size)
-        check_at_least(0, load_size=self.load_size, binarize_seed=self.binarize_seed)
-        check_at_least(0, limit=self.limit, rotate=self.rotate, zoom=self.zoom)
-        check_at_least(0, cache_gb=self.cache_gb)
+        check_range(1, 2**16, batch_size=self.batch_size)
+        check_range(0, 2**13, load_size=self.load_size)
+        check_range(0, 2**32 - 1, binarize_seed=self.binarize_seed)
+        check_range(0, MAX_COUNT, limit=self.limit)
+        check_range(0, 360, rotate=self.rotate)
+        check_range(0, 100, zoom=self.zoom)
+        check_range(0, MAX_FLOAT, cache_gb=self.cache_gb)
         if not 0 <= self.holdout < 1:
             raise UserError(f"data.holdout must be in [0, 1), got {self.holdout!r}.")
         if self.binarize == "static" and (self.rotate or self.zoom):
@@ -108,14 +123,23 @@ class TrainConfig:
         check_choice("train.xla", self.xla, ("auto", "on", "off"))
         strategies = ("auto", "cpu", "mirrored", "multiworker", "tpu")
         check_choice("train.strategy", self.strategy, strategies)
+        names = ("auto", "digits", "inception", "random", "small", "imagenet")
+        check_features("train.evaluate_features", self.evaluate_features, names)
+        if self.replicas and self.strategy not in ("auto", "mirrored"):
+            raise UserError(
+                "train.replicas needs train.strategy=mirrored, "
+                f"got replicas={self.replicas} with strategy={self.strategy}."
+            )
         policies = ("float32", "mixed_bfloat16", "mixed_float16")
         check_choice("train.precision", self.precision, policies)
-        check_at_least(0, steps_per_epoch=self.steps_per_epoch)
-        check_at_least(0, replicas=self.replicas, seed=self.seed)
-        check_at_least(1, epochs=self.epochs, steps_per_execution=self.steps_per_execution)
-        check_at_least(0, evaluate_every=self.evaluate_every, patience=self.patience)
-        check_at_least(50, evaluate_samples=self.evaluate_samples)
-        check_at_least(1, sample_every=self.sample_every, sample_count=self.sample_count)
+        check_range(1, MAX_COUNT, epochs=self.epochs, sample_every=self.sample_every)
+        check_range(0, MAX_COUNT, steps_per_epoch=self.steps_per_epoch)
+        check_range(0, MAX_COUNT, evaluate_every=self.evaluate_every, patience=self.patience)
+        check_range(0, 2**32 - 1, seed=self.seed)
+        check_range(0, 64, replicas=self.replicas)
+        check_range(1, 10_000, steps_per_execution=self.steps_per_execution)
+        check_range(1, 10_000, sample_count=self.sample_count)
+        check_range(50, 10**6, evaluate_samples=self.evaluate_samples)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,14 +198,14 @@ class Experiment:
             section, dot, field = target.partition(".")
             if not (equals and dot):
                 raise UserError(
-                    f"an override has the form section.field=value, got {assignment!r}."
+                    f"an override has the form section.field=value, got {shortened(assignment)}."
                 )
             check_choice("section", section, changes)
             config = getattr(self, section)
             hints = field_types(type(config))
             if field not in hints:
                 raise UserError(
-                    f"{section} has no field {field!r}{suggestion(field, hints)}; "
+                    f"{section} has no field {shortened(field)}{suggestion(field, hints)}; "
                     f"it has {', '.join(hints)}."
                 )
             changes[section][field] = parse_value(text, hints[field], assignment)
@@ -250,13 +274,14 @@ def from_dict(config_class, values):
     unknown = [name for name in values if name not in hints]
     if unknown:
         raise UserError(
-            f"{config_class.__name__} has no field {unknown[0]!r}{suggestion(unknown[0], hints)}; "
-            f"it has {', '.join(hints)}."
+            f"{config_class.__name__} has no field {shortened(unknown[0])}"
+            f"{suggestion(unknown[0], hints)}; it has {', '.join(hints)}."
         )
     for name, value in values.items():
         if not matches_type(value, hints[name]):
             raise UserError(
-                f"{config_class.__name__}.{name} must be {type_name(hints[name])}, got {value!r}."
+                f"{config_class.__name__}.{name} must be {type_name(hints[name])}, "
+                f"got {shortened(value)}."
             )
     tuples = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return config_class(**{**values, **tuples})
@@ -287,15 +312,15 @@ def parse_value(text, expected, source):
         return words[text.lower()]
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also for integers of thousands of digits
         value = text
     if isinstance(value, list):
         value = tuple(value)
     if not matches_type(value, expected):
         field = source.partition("=")[0]
         advice = " Images are cropped to squares." if field.endswith("image_size") else ""
-        raise UserError(f"{field} must be {type_name(expected)}, got {text!r}.{advice}")
-    return float(value) if expected is float else value
+        raise UserError(f"{field} must be {type_name(expected)}, got {shortened(text)}.{advice}")
+    return float(text) if expected is float else value
 
 
 def matches_type(value, expected):

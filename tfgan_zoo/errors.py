@@ -1,7 +1,12 @@
 """Errors that the user can correct, and argument checks that raise them."""
 
 import difflib
+import re
 import unicodedata
+
+MAX_COUNT = 10**9  # of epochs, steps and images: more than any training needs
+MAX_FLOAT = 1e38  # below the largest float32
+MAX_SEED = 2**31 - 1  # the signatures of exported models take int32
 
 
 class UserError(ValueError):
@@ -23,11 +28,22 @@ class FailureError(RuntimeError):
 
 
 def printable(text):
-    """Return a text with escapes for control characters, which could change the terminal."""
+    """Return a text for one line of a terminal.
+
+    Control characters, which could change the terminal, are escaped. Words of more than 500
+    characters, such as a mistyped name, are cut in the middle.
+    """
+    text = re.sub(r"\S{500,}", lambda word: f"{word[0][:100]}...{word[0][-100:]}", str(text))
     return "".join(
         repr(character)[1:-1] if unicodedata.category(character)[0] == "C" else character
-        for character in str(text)
+        for character in text
     )
+
+
+def shortened(value):
+    """Return the repr of a value, cut to 200 characters."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:100]}...{text[-20:]}"
 
 
 def first_line(error):
@@ -41,15 +57,19 @@ def check_choice(name, value, choices):
     if value not in choices:
         names = ", ".join(map(str, choices))
         raise UserError(
-            f"{name} must be one of {names}{suggestion(value, choices)}, got {value!r}."
+            f"{name} must be one of {names}{suggestion(value, choices)}, got {shortened(value)}."
         )
 
 
-def check_at_least(minimum, **fields):
-    """Raise `UserError` unless every named number is at least `minimum`."""
+def check_range(lower, upper, **fields):
+    """Raise `UserError` unless every named number is between `lower` and `upper`.
+
+    NaN is refused. The upper bounds of sizes are those up to which a network can be built. Those of
+    other numbers are `MAX_COUNT`, `MAX_FLOAT` and `MAX_SEED`.
+    """
     for name, value in fields.items():
-        if not value >= minimum:
-            raise UserError(f"{name} must be at least {minimum}, got {value!r}.")
+        if not lower <= value <= upper:
+            raise UserError(f"{name} must be between {lower} and {upper}, got {shortened(value)}.")
 
 
 def suggestion(word, choices):

@@ -20,7 +20,7 @@ import contextvars
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.errors import MAX_SEED, UserError, check_choice, check_range
 
 
 def replica_state(name, shape, dtype, initializer="zeros"):
@@ -71,7 +71,7 @@ class Dropout(keras.layers.Layer):
         super().__init__(**kwargs)
         if not 0.0 <= rate < 1.0:
             raise UserError(f"dropout rate must be in [0, 1), got {rate!r}.")
-        check_at_least(0, seed=seed)
+        check_range(0, MAX_SEED, seed=seed)
         self.rate, self.seed = rate, seed
         self.supports_masking = True
 
@@ -155,7 +155,7 @@ class SpectralNormalization(keras.layers.Wrapper):
             )
         if not isinstance(layer, keras.layers.Dense):
             check_choice("data_format", layer.data_format, ("channels_last",))
-        check_at_least(1, iterations=iterations)
+        check_range(1, 1000, iterations=iterations)
         self.iterations, self.use_bias = iterations, use_bias
 
     def build(self, input_shape):

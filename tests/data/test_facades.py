@@ -153,9 +153,9 @@ def test_photographs_distinguish_the_classes_and_differ_from_the_labels(town, ph
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((-1, 64), "index must be at least 0, .*-1"),
-        ((0, 64, -2), "seed must be at least 0, .*-2"),
-        ((0, 15), "size must be at least 16, .*15"),
+        ((-1, 64), "index must be between 0 and .*-1"),
+        ((0, 64, -2), "seed must be between 0 and .*-2"),
+        ((0, 15), "size must be between 16 and .*15"),
     ],
 )
 def test_invalid_arguments_are_errors(arguments, message):

@@ -391,7 +391,7 @@ def test_evaluate_command(run, tmp_path):
     assert "frechet_distance" in shown.stdout and "features: digits" in shown.stdout
     for arguments, reason in [
         (["--metrics", "kernel"], "did you mean kernel_distance"),
-        (["--samples", "5"], "samples must be at least 50"),
+        (["--samples", "5"], "samples must be between 50 and"),
         (["model.width=3"], "overrides of the data alone"),
         (["--features", "nothing"], "features must be"),
     ]:

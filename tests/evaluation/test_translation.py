@@ -319,7 +319,7 @@ def test_samples_and_limits():
     assert count("data.limit=0") == 100  # although samples allows 10,000
     assert count("data.limit=0", samples=10) == 10
     assert count("data.limit=16", samples=50) == 16
-    with pytest.raises(UserError, match="samples must be at least 1, got 0"):
+    with pytest.raises(UserError, match="samples must be between 1 and 1000000, got 0"):
         count(samples=0)
     with pytest.raises(UserError, match="data.split must be train.*got 'test'"):
         count("data.split=test")

@@ -361,8 +361,9 @@ def test_wrong_files_raise_an_error_before_any_translation(
     [
         ({"direction": "yx"}, "direction must be one of xy, got 'yx'"),
         ({"tile": 64, "overlap": 64}, "larger than overlap, got tile=64 and overlap=64"),
-        ({"tile": -1}, "tile must be at least 0, got -1"),
-        ({"seed": 2**31}, "seed must be below 2\\^31, got 2147483648"),
+        ({"tile": -1}, "tile must be between 0 and .*, got -1"),
+        ({"tile": 1}, "tile must be at least 32 pixels or 0, got 1"),
+        ({"seed": 2**31}, "seed must be between 0 and 2147483647, got 2147483648"),
     ],
 )
 def test_wrong_options_raise_an_error(photos, tmp_path, options, message):

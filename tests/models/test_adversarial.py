@@ -343,8 +343,8 @@ def test_diagnose_a_discriminator_that_has_won_and_mode_collapse():
             "label_smoothing must be 0 with objective=hinge",
         ),
         ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), got 1.0"),
-        ({"width": 0}, "width must be at least 1"),
-        ({"discriminator_steps": 0}, "discriminator_steps must be at least 1"),
+        ({"width": 0}, "width must be between 1 and"),
+        ({"discriminator_steps": 0}, "discriminator_steps must be between 1 and"),
     ],
 )
 def test_invalid_configurations_raise_an_error(change, message):

@@ -101,7 +101,7 @@ def check_compile(model):
         model.compile(optimizer="adm")
     with refuses("optimizer must be one of.*got 'critic_optimizer'"):
         model.compile(critic_optimizer="adam")
-    with refuses("steps_per_execution must be at least 1, got 0"):
+    with refuses("steps_per_execution must be between 1 and 10000, got 0"):
         model.compile(steps_per_execution=0)
 
 

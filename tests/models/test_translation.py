@@ -539,7 +539,7 @@ def test_files_with_the_retired_field_latent_dim_load_if_it_is_0():
     ("make_config", "message"),
     [
         (lambda: Pix2PixConfig(image_size=100), "multiple of 256, got 100"),
-        (lambda: Pix2PixConfig(downs=4), "downs must be at least 5"),
+        (lambda: Pix2PixConfig(downs=4), "downs must be between 5 and 12, got 4"),
         (lambda: CycleGANConfig(image_size=30), "multiple of 4"),
         (
             lambda: CycleGANConfig(receptive_field=71),
@@ -552,7 +552,7 @@ def test_files_with_the_retired_field_latent_dim_load_if_it_is_0():
         (lambda: CycleGANConfig(norm="layer"), "norm must be one of"),
         (lambda: Pix2PixConfig(upsampling="bilinear"), "upsampling must be one of"),
         (lambda: Pix2PixConfig(test_norm="batch"), "test_norm must be one of"),
-        (lambda: CycleGANConfig(pool_size=-1), "pool_size must be at least 0"),
+        (lambda: CycleGANConfig(pool_size=-1), "pool_size must be between 0 and 1000, got -1"),
     ],
 )
 def test_wrong_configurations_raise_an_error(make_config, message):

@@ -250,7 +250,7 @@ def test_wrong_path_raises(tmp_path):
             ["dcgan_tiny", "data.batch_size=4000", "train.steps_per_epoch=0"],
             "data.batch_size must be at most the number of images",
         ),
-        (["dcgan_tiny", "--seconds", "0"], "at least 1"),
+        (["dcgan_tiny", "--seconds", "0"], "between 1 and 86400"),
     ],
 )
 def test_invalid_arguments_print_one_line_and_exit_with_2(arguments, message, tmp_path):

@@ -42,6 +42,28 @@ def test_dry_run_describes_what_train_would_do(tmp_path):
     assert description["experiment"]["train"]["steps_per_epoch"] == 0
     with pytest.raises(UserError, match="needs train.evaluate_every"):
         prepare.describe("dcgan_tiny", "train.best=frechet_distance")
+    with pytest.raises(UserError, match="multiple of the 3 replicas, got 16"):
+        prepare.describe("dcgan_tiny", "train.replicas=3")
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "message"),
+    [
+        ("dcgan_tiny", ["model.diff_augment=colour"], "diff_augment must be one of.*got 'colour'"),
+        ("adain_tiny", ["model.features=nope"], "features must be one of random.*got 'nope'"),
+        ("vae_tiny", ["train.evaluate_features=nope"], "train.evaluate_features.*got 'nope'"),
+        ("gan_tiny", ["train.replicas=2", "train.strategy=cpu"], "needs train.strategy=mirrored"),
+        (
+            "vae_tiny",
+            ["train.evaluate_every=1", "train.evaluate_features=nope.keras"],
+            "features must be.*got 'nope.keras'",
+        ),
+    ],
+)
+def test_dry_run_refuses_what_train_refuses(preset, overrides, message):
+    for function in (prepare.describe, train.train):
+        with pytest.raises(UserError, match=message):
+            function(preset, *overrides)
 
 
 def test_too_few_epochs_for_the_learning_rate_schedule_give_a_warning(tmp_path, capsys):

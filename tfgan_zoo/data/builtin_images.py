@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from tfgan_zoo.data import image_file
 from tfgan_zoo.data.transforms import resize_longer_side
-from tfgan_zoo.errors import UserError, check_at_least, check_choice, first_line
+from tfgan_zoo.errors import UserError, check_choice, check_range, first_line
 
 PHOTOGRAPHS = ("china", "flower")  # 640x427
 STYLES = ("mosaic", "strokes", "hatching")
@@ -48,7 +48,7 @@ def style_image(name, size=512, seed=0):
         uint8 (size, size, 3).
     """
     check_choice("a style", name, STYLES)
-    check_at_least(32, size=size)
+    check_range(32, 2**12, size=size)
     random = np.random.default_rng([*np.atleast_1d(seed), STYLES.index(name)])
     draw = {"mosaic": draw_mosaic, "strokes": draw_strokes, "hatching": draw_hatching}[name]
     return draw(size, random)

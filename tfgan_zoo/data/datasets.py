@@ -15,7 +15,7 @@ from tfgan_zoo.data import (
     tfds,
     transforms,
 )
-from tfgan_zoo.errors import UserError, check_choice
+from tfgan_zoo.errors import UserError, check_choice, check_range
 
 NUM_PHOTOGRAPH_CROPS = 400  # images of photographs unless data.limit is set
 
@@ -161,6 +161,7 @@ def load_photographs(config, image_size, channels):
         raise UserError(
             f"photographs has no test split: set data.split=train, got {config.split!r}."
         )
+    check_range(0, domains.MAX_SYNTHETIC, **{"data.limit": config.limit})
     count = config.limit or NUM_PHOTOGRAPH_CROPS
     images = np.stack([builtin_images.photograph_crop(i, image_size) for i in range(count)])
     return ImageData("photographs", images, None, [], shape=images.shape[1:])

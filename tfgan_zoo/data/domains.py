@@ -20,7 +20,7 @@ from PIL import Image, ImageFilter
 from tfgan_zoo.data import builtin_images, facades, image_file, image_folder, tfds
 from tfgan_zoo.data.pipeline import LoadedData
 from tfgan_zoo.data.transforms import crop_center, resize, to_float_array
-from tfgan_zoo.errors import UserError, first_line
+from tfgan_zoo.errors import UserError, check_range, first_line
 
 NUM_FACADES = 400  # default number of training pairs of facades_synthetic, that of CMP facades
 NUM_CROPS = 120  # default number of training images of photographs, and of styles
@@ -28,6 +28,7 @@ NUM_TEST_FACADES = 100  # test pairs of facades_synthetic
 LOAD_SCALE = 286 / 256  # size before the crop, relative to it (Isola et al. 2016, section 6.2)
 MAX_CROPS = 16  # the longest side that an image is enlarged to, in sides of a crop
 TEST_FOLDERS = ("test", "val", "valid")  # names of folders with test images
+MAX_SYNTHETIC = 100_000  # images that are drawn
 SPLIT_SEEDS = {"train": 0, "test": 1, "val": 2}  # of synthetic images
 
 
@@ -321,6 +322,7 @@ def facade_items(config, resizer, channels, kind):
             "facades_synthetic has 3 channels, "
             f"got x_channels={channels[0]} and y_channels={channels[1]}."
         )
+    check_range(0, MAX_SYNTHETIC, **{"data.limit": config.limit})
     train, seed = config.split == "train", SPLIT_SEEDS[config.split]
     count = config.limit or (NUM_FACADES if train else NUM_TEST_FACADES)
     count = count if train else min(count, NUM_TEST_FACADES)
@@ -345,6 +347,7 @@ def photograph_items(config, resizer, channels, kind):
             "photographs are unpaired RGB images, "
             f"got x_channels={channels[0]}, y_channels={channels[1]} for {kind}."
         )
+    check_range(0, MAX_SYNTHETIC, **{"data.limit": config.limit})
     seed, count = SPLIT_SEEDS[config.split], config.limit or NUM_CROPS
     size = resizer.target_size(resizer.load_size, resizer.load_size)[0]
     return [

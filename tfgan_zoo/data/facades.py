@@ -12,7 +12,7 @@ because training mirrors and crops pairs.
 
 import numpy as np
 
-from tfgan_zoo.errors import check_at_least
+from tfgan_zoo.errors import MAX_COUNT, MAX_SEED, check_range
 
 # For each class: its color in label maps, its color in photographs, and the color of its detail in
 # photographs, which the comment names. Label colors are saturated, at least 127 apart and unlike
@@ -83,8 +83,9 @@ def layout(index, size, seed=0):
     Raises:
         UserError: `index` or `seed` is negative, or `size` is below 16.
     """
-    check_at_least(0, index=index, seed=seed)
-    check_at_least(16, size=size)
+    check_range(0, MAX_COUNT, index=index)
+    check_range(0, MAX_SEED, seed=seed)
+    check_range(16, 2**14, size=size)
     street = np.full((size, size), SKY, np.uint8)
     random = np.random.default_rng((seed, index)).random
     material = int(3 * random())

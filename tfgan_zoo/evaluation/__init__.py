@@ -197,6 +197,31 @@ def check_evaluation(experiment):
         )
 
 
+def run_evaluator(experiment, model):
+    """Return the evaluator of a run during training, and its metrics; (None, []) without one.
+
+    Raises:
+        UserError: a metric or a feature network that does not apply to the model or the data.
+    """
+    settings = experiment.train
+    if not settings.evaluate_every:
+        return None, []
+    evaluator = evaluator_for(
+        experiment,
+        model,
+        samples=settings.evaluate_samples,
+        seed=settings.seed,
+        features=settings.evaluate_features,
+        validate=True,
+    )
+    names = evaluator.names(model, run_metrics(experiment))
+    evaluator.settings(names)  # raises now, and not at the first evaluation, for missing features
+    if settings.best:
+        scores = evaluator.score_names(model, names)
+        check_choice("train.best (of train.evaluate_metrics)", settings.best, scores)
+    return evaluator, names
+
+
 def stopped_early(run, experiment):
     """Return True if early stopping has ended the run."""
     patience = experiment.train.patience

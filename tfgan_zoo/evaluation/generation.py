@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfgan_zoo.data import transforms
 from tfgan_zoo.data.datasets import WITH_TEST_SPLIT, load_images
-from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.errors import MAX_SEED, UserError, check_choice, check_range
 from tfgan_zoo.evaluation.evaluator import Evaluator, images_sha256
 from tfgan_zoo.features.metric_networks import load_metric_network
 from tfgan_zoo.metrics import (
@@ -390,9 +390,9 @@ class GenerationEvaluator(Evaluator):
         features="auto",
         importance_samples=200,
     ):
-        check_at_least(50, samples=samples)
-        check_at_least(0, seed=seed)
-        check_at_least(1, importance_samples=importance_samples)
+        check_range(50, 10**6, samples=samples)
+        check_range(0, MAX_SEED, seed=seed)
+        check_range(1, 10**6, importance_samples=importance_samples)
         if config.split != "train":
             raise UserError(
                 "data.split must be train, because evaluation uses the test split, "

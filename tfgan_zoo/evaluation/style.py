@@ -13,7 +13,7 @@ import numpy as np
 from tfgan_zoo.data import transforms
 from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.data.transforms import resize, resize_longer_side
-from tfgan_zoo.errors import check_at_least, check_choice
+from tfgan_zoo.errors import check_choice, check_range
 from tfgan_zoo.evaluation.evaluator import Evaluator, images_sha256
 from tfgan_zoo.features.vgg import load_perceptual_network
 from tfgan_zoo.losses import gram_matrix, relative_error
@@ -131,7 +131,7 @@ class StylizationEvaluator(Evaluator):
         return cls(experiment, options.samples, options.seed, options.features, options.validate)
 
     def __init__(self, experiment, samples=10_000, seed=0, extract_features="auto", validate=False):
-        check_at_least(1, samples=samples)
+        check_range(1, 10**6, samples=samples)
         self.experiment, self.seed, config = experiment, seed, experiment.model
         split = "val" if validate else "test"
         self.images = load_evaluation_images(experiment, split, min(samples, 100))

@@ -22,6 +22,11 @@ from tfgan_zoo.layers import ReflectionPadding
 
 # Convolutions in each block (Simonyan & Zisserman 2014, arXiv 1409.1556, column E).
 VGG19_BLOCKS = (2, 2, 4, 4, 4)
+VGG19_LAYERS = tuple(
+    f"block{block}_conv{i}"
+    for block, count in enumerate(VGG19_BLOCKS, 1)
+    for i in range(1, count + 1)
+)
 # Mean of ImageNet's red, green and blue in 0 ... 255, which VGG-19's images were shifted by.
 CAFFE_MEAN = (123.68, 116.779, 103.939)
 # Trained by python -m tfgan_zoo.features.distill_vgg.
@@ -122,13 +127,8 @@ def build_vgg19(layers, pooling, width):
     Returns:
         A `keras.Model` from preprocessed images (n, h, w, 3) to the features of the layers.
     """
-    names = [
-        f"block{block}_conv{i}"
-        for block, count in enumerate(VGG19_BLOCKS, 1)
-        for i in range(1, count + 1)
-    ]
     for layer in layers:
-        check_choice("a layer", layer, names)
+        check_choice("a layer", layer, VGG19_LAYERS)
     pool = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}[pooling]
     image = x = keras.Input((None, None, 3))
     outputs = {}

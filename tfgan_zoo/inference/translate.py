@@ -11,7 +11,7 @@ import functools
 import numpy as np
 
 from tfgan_zoo.data import image_file
-from tfgan_zoo.errors import UserError, check_at_least
+from tfgan_zoo.errors import MAX_SEED, UserError, check_range
 from tfgan_zoo.inference import image_files
 from tfgan_zoo.inference.tiled_network import TiledNetwork
 from tfgan_zoo.models.tiled_gram import needs_tiles
@@ -58,9 +58,9 @@ def translate(
             not have the direction.
     """
     channels = model.channels(direction)  # also checks the direction
-    check_at_least(0, seed=seed, tile=tile, overlap=overlap)
-    if seed >= 2**31:
-        raise UserError(f"seed must be below 2^31, got {seed}.")
+    check_range(0, MAX_SEED, seed=seed, tile=tile, overlap=overlap)
+    if 0 < tile < 32:
+        raise UserError(f"tile must be at least 32 pixels or 0, got {tile}.")
     if tile and tile <= overlap:
         raise UserError(f"tile must be larger than overlap, got tile={tile} and overlap={overlap}.")
     keep_16_bits = not isinstance(model, ExportedTranslator)  # exported models take uint8 only

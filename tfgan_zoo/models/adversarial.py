@@ -17,10 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.config import ModelConfig
-from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.errors import MAX_COUNT, MAX_FLOAT, UserError, check_choice, check_range
 from tfgan_zoo.losses import OBJECTIVES, gradient_penalty, r1_penalty
 from tfgan_zoo.models.base import batch_size_of, cosine_decay, update_ema
-from tfgan_zoo.models.diff_augment import diff_augment
+from tfgan_zoo.models.diff_augment import diff_augment, policy_names
 from tfgan_zoo.models.latent import LatentModel, network_inputs
 from tfgan_zoo.models.replicated import dtype_policy_scope
 from tfgan_zoo.optimizers import Adam
@@ -51,12 +51,18 @@ class AdversarialConfig(ModelConfig):
     task = "generate"
 
     def __post_init__(self):
-        check_at_least(1, image_size=self.image_size, channels=self.channels)
-        check_at_least(1, latent_dim=self.latent_dim, discriminator_steps=self.discriminator_steps)
-        check_at_least(0, penalty_weight=self.penalty_weight, learning_rate=self.learning_rate)
-        check_at_least(0, discriminator_learning_rate=self.discriminator_learning_rate)
-        check_at_least(0, decay_steps=self.decay_steps, frozen_layers=self.frozen_layers)
+        check_range(1, 256, image_size=self.image_size)
+        check_range(1, 64, channels=self.channels)
+        check_range(1, 10_000, latent_dim=self.latent_dim)
+        check_range(1, 1000, discriminator_steps=self.discriminator_steps)
+        check_range(0, MAX_FLOAT, penalty_weight=self.penalty_weight)
+        check_range(0, MAX_FLOAT, learning_rate=self.learning_rate)
+        check_range(0, MAX_FLOAT, discriminator_learning_rate=self.discriminator_learning_rate)
+        check_range(0, MAX_COUNT, decay_steps=self.decay_steps)
+        check_range(0, 64, frozen_layers=self.frozen_layers)
         check_choice("objective", self.objective, OBJECTIVES)
+        check_choice("discriminator_norm", self.discriminator_norm, ("none", "batch", "spectral"))
+        policy_names(self.diff_augment)  # raises for an unknown name
         check_choice("penalty", self.penalty, ("none", "gradient", "r1"))
         for name in ("label_smoothing", "ema_decay", "beta_1", "beta_2"):
             if not 0 <= getattr(self, name) < 1:

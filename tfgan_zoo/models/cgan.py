@@ -32,7 +32,7 @@ import dataclasses
 
 import keras
 
-from tfgan_zoo.errors import check_at_least, check_choice
+from tfgan_zoo.errors import check_choice, check_range
 from tfgan_zoo.models.adversarial import AdversarialConfig, AdversarialModel
 from tfgan_zoo.models.base import batch_size_of
 from tfgan_zoo.models.blocks import (
@@ -59,8 +59,9 @@ class CGANConfig(ConditionConfig, AdversarialConfig):
     def __post_init__(self):
         super().__post_init__()
         self.check_condition()
-        check_at_least(1, width=self.width, kernel_size=self.kernel_size)
-        check_at_least(1, embedding_dim=self.embedding_dim, classes=self.classes)
+        check_range(1, 1024, width=self.width)
+        check_range(1, 31, kernel_size=self.kernel_size)
+        check_range(1, 10_000, embedding_dim=self.embedding_dim, classes=self.classes)
         check_choice(
             "discriminator_condition", self.discriminator_condition, ("plane", "projection")
         )

@@ -29,7 +29,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.errors import UserError, check_at_least
+from tfgan_zoo.errors import MAX_FLOAT, UserError, check_range
 from tfgan_zoo.layers import replica_state
 from tfgan_zoo.losses import CRITERIA, absolute_error
 from tfgan_zoo.models.base import batch_size_of
@@ -51,16 +51,17 @@ class CycleGANConfig(TranslationConfig):
     smallest = 8  # feature maps are 4 times smaller and are padded by reflection of 1 pixel
 
     def __post_init__(self):
-        check_at_least(1, blocks=self.blocks)
-        check_at_least(0, cycle_weight=self.cycle_weight, identity_weight=self.identity_weight)
-        check_at_least(0, pool_size=self.pool_size)
+        super().__post_init__()
+        check_range(1, 100, blocks=self.blocks)
+        check_range(0, MAX_FLOAT, cycle_weight=self.cycle_weight)
+        check_range(0, MAX_FLOAT, identity_weight=self.identity_weight)
+        check_range(0, 1000, pool_size=self.pool_size)
         if self.identity_weight and self.x_channels != self.y_channels:
             raise UserError(
                 "the identity loss needs domains with equal channels, got "
                 f"x_channels={self.x_channels} and y_channels={self.y_channels}. "
                 "Set model.identity_weight=0."
             )
-        super().__post_init__()
 
 
 class ImagePool(keras.layers.Layer):

@@ -34,7 +34,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.errors import check_at_least, check_choice
+from tfgan_zoo.errors import MAX_FLOAT, check_choice, check_range
 from tfgan_zoo.models.adversarial import AdversarialConfig, AdversarialModel
 from tfgan_zoo.models.base import batch_size_of
 from tfgan_zoo.models.blocks import batch_norm, crop, dcgan_init, feature_map_sizes, project
@@ -51,8 +51,9 @@ class DCGANConfig(AdversarialConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        check_at_least(1, width=self.width, kernel_size=self.kernel_size)
-        check_at_least(0, min_latent_length=self.min_latent_length)
+        check_range(1, 1024, width=self.width)
+        check_range(1, 31, kernel_size=self.kernel_size)
+        check_range(0, MAX_FLOAT, min_latent_length=self.min_latent_length)
         check_choice("discriminator_norm", self.discriminator_norm, ("batch", "none", "spectral"))
         feature_map_sizes(self.image_size, self.width)  # raises for an unsuitable size
 

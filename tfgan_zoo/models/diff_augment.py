@@ -37,10 +37,7 @@ def diff_augment(images, policy, seed, fill=-1.0):
         UserError: the policy has an unknown name, or the images are not of rank 4 with static h,
             w and c.
     """
-    if isinstance(policy, str):
-        policy = [name.strip() for name in policy.split(",") if name.strip()]
-    for name in policy:
-        check_choice("policy", name, tuple(POLICIES))
+    policy = policy_names(policy)
     if images.shape.rank != 4 or None in images.shape[1:]:
         raise UserError(f"images must be (n, h, w, c) with static h, w, c, got {images.shape}.")
     x = tf.cast(images, tf.float32)
@@ -50,6 +47,19 @@ def diff_augment(images, policy, seed, fill=-1.0):
     for name in policy:
         x = POLICIES[name](x, draws[name], fill)
     return tf.ensure_shape(tf.cast(x, images.dtype), images.shape)
+
+
+def policy_names(policy):
+    """Return the names in a policy, a tuple or a comma-separated string.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    if isinstance(policy, str):
+        policy = [name.strip() for name in policy.split(",") if name.strip()]
+    for name in policy:
+        check_choice("diff_augment", name, tuple(POLICIES))
+    return policy
 
 
 def color(x, draws, fill):

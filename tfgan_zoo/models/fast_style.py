@@ -32,7 +32,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.data.transforms import to_float
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import UserError, check_range
 from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
 from tfgan_zoo.models.base import check_float_images
@@ -58,6 +58,9 @@ class FastStyleConfig(StylizationConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        check_range(32, 2**12, style_size=self.style_size)
+        check_range(1, 1024, width=self.width)
+        check_range(0, 100, blocks=self.blocks)
         if self.image_size % 4:
             raise UserError(f"image_size must be a multiple of 4, got {self.image_size}.")
 

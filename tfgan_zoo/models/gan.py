@@ -31,7 +31,7 @@ import math
 
 import keras
 
-from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.errors import UserError, check_choice, check_range
 from tfgan_zoo.layers import Dropout, SpectralNormalization
 from tfgan_zoo.models.adversarial import AdversarialConfig, AdversarialModel
 from tfgan_zoo.models.base import batch_size_of
@@ -51,9 +51,8 @@ class GANConfig(AdversarialConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        check_at_least(
-            1, width=self.width, maxout_units=self.maxout_units, maxout_pieces=self.maxout_pieces
-        )
+        check_range(1, 10_000, width=self.width, maxout_units=self.maxout_units)
+        check_range(1, 100, maxout_pieces=self.maxout_pieces)
         check_choice("discriminator_norm", self.discriminator_norm, ("none", "spectral"))
         if not 0 <= self.dropout < 1:
             raise UserError(f"dropout must be in [0, 1), got {self.dropout!r}.")

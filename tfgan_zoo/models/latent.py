@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfgan_zoo.config import ModelConfig
 from tfgan_zoo.data.transforms import to_uint8
-from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.errors import UserError, check_choice, check_range
 from tfgan_zoo.models.base import ZooModel, check_float_images
 
 
@@ -26,7 +26,7 @@ class ConditionConfig(ModelConfig):
     condition: str = "label"  # integers (n,); or vector: float32 (n, classes), any numbers
 
     def check_condition(self):
-        check_at_least(0, classes=self.classes)
+        check_range(0, 10_000, classes=self.classes)
         check_choice("condition", self.condition, ("label", "vector"))
 
 

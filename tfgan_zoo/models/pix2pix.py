@@ -32,7 +32,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from tfgan_zoo.errors import check_at_least
+from tfgan_zoo.errors import MAX_FLOAT, UserError, check_range
 from tfgan_zoo.layers import Dropout
 from tfgan_zoo.losses import CRITERIA, absolute_error
 from tfgan_zoo.models.blocks import downsample, norm_layer, patch_discriminator, upsample
@@ -61,9 +61,11 @@ class Pix2PixConfig(TranslationConfig):
         return 2**self.downs
 
     def __post_init__(self):
-        check_at_least(5, downs=self.downs)
-        check_at_least(0, l1_weight=self.l1_weight)
-        check_at_least(0, discriminator_weight=self.discriminator_weight, slope=self.slope)
+        check_range(5, 12, downs=self.downs)
+        check_range(0, MAX_FLOAT, l1_weight=self.l1_weight, slope=self.slope)
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout must be in [0, 1), got {self.dropout!r}.")
+        check_range(0, MAX_FLOAT, discriminator_weight=self.discriminator_weight)
         super().__post_init__()
 
 

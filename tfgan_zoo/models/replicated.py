@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.config import from_dict
-from tfgan_zoo.errors import UnhealthyError, UserError, check_at_least, check_choice
+from tfgan_zoo.errors import UnhealthyError, UserError, check_choice, check_range
 
 UNEVEN_BATCH = (
     "every replica needs an equal part of each batch, but the last batch cannot be divided: use "
@@ -81,7 +81,7 @@ class ReplicatedModel(keras.Model):
             xla = jit_compile
         xla = {True: "on", False: "off"}.get(xla, xla)
         check_choice("xla", xla, ("auto", "on", "off"))
-        check_at_least(1, steps_per_execution=steps_per_execution)
+        check_range(1, 10_000, steps_per_execution=steps_per_execution)
         self.check_losses(loss, loss_weights, metrics, weighted_metrics)
         optimizers = self.optimizers_of(optimizer, optimizers)
         super().compile(

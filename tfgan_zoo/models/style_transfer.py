@@ -41,7 +41,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.data.transforms import resize, resize_longer_side, to_float, to_uint8
-from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.errors import UserError, check_choice, check_range
+from tfgan_zoo.features.vgg import VGG19_LAYERS
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
 from tfgan_zoo.models.base import batch_size_of
 from tfgan_zoo.models.stylization import (
@@ -87,13 +88,16 @@ class StyleTransferConfig(StylizationConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        check_at_least(32, smallest=self.smallest)
-        check_at_least(1, iterations=self.iterations)
+        check_range(32, 2**16, smallest=self.smallest)
+        check_range(1, 10**6, iterations=self.iterations)
         check_choice("optimizer", self.optimizer, ("lbfgs", "adam"))
         check_choice("init", self.init, ("content", "noise", "style"))
         for name in ("content_layers", "style_layers"):
             if not getattr(self, name):
                 raise UserError(f"{name} must name at least one layer, got ().")
+            if not self.features.endswith(".keras"):  # which has layers of any names
+                for layer in getattr(self, name):
+                    check_choice(f"a layer of {name}", layer, VGG19_LAYERS)
 
     @property
     def feature_layers(self):

@@ -6,10 +6,10 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.config import ModelConfig
+from tfgan_zoo.config import ModelConfig, check_features, field_types
 from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.transforms import apply_at_any_size, resize_longer_side, to_float, to_uint8
-from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.errors import MAX_FLOAT, UserError, check_choice, check_range
 from tfgan_zoo.features.vgg import load_perceptual_network
 from tfgan_zoo.models.base import ZooModel, check_float_images
 from tfgan_zoo.visualize import pad_to_common_size
@@ -40,15 +40,12 @@ class StylizationConfig(ModelConfig):
     takes_styles = False  # the model learns one style, that of the fields style and style_size
 
     def __post_init__(self):
-        check_at_least(32, image_size=self.image_size)
-        check_at_least(1, features_width=self.features_width)
+        check_range(32, 2**13, image_size=self.image_size)
+        check_range(1, 256, features_width=self.features_width)
+        check_features("features", self.features, ("random", "small", "imagenet"))
         check_choice("pooling", self.pooling, ("max", "average"))
-        numbers = {
-            name: value
-            for name, value in dataclasses.asdict(self).items()
-            if isinstance(value, (int, float))
-        }
-        check_at_least(0, **numbers)
+        floats = [name for name, kind in field_types(type(self)).items() if kind is float]
+        check_range(0, MAX_FLOAT, **{name: getattr(self, name) for name in floats})
 
     def feature_network(self, layers):
         """Load the feature network: a `features.vgg.PerceptualNetwork` with these layers."""

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from tfgan_zoo.config import ModelConfig
 from tfgan_zoo.data.transforms import apply_at_any_size, to_float, to_integers, to_uint8
-from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.errors import MAX_COUNT, MAX_FLOAT, UserError, check_choice, check_range
 from tfgan_zoo.layers import dropout_at_inference
 from tfgan_zoo.losses import CRITERIA
 from tfgan_zoo.models.base import ZooModel
@@ -54,10 +54,13 @@ class TranslationConfig(ModelConfig):
     smallest = 0  # and at least this, in pixels
 
     def __post_init__(self):
-        check_at_least(1, image_size=self.image_size, width=self.width)
-        check_at_least(1, x_channels=self.x_channels, y_channels=self.y_channels)
-        check_at_least(0, learning_rate=self.learning_rate, frozen_layers=self.frozen_layers)
-        check_at_least(0, constant_epochs=self.constant_epochs, decay_epochs=self.decay_epochs)
+        check_range(1, 2**13, image_size=self.image_size)
+        check_range(1, 1024, width=self.width)
+        check_range(1, 64, x_channels=self.x_channels, y_channels=self.y_channels)
+        check_range(0, MAX_FLOAT, learning_rate=self.learning_rate)
+        check_range(0, MAX_COUNT, constant_epochs=self.constant_epochs)
+        check_range(0, MAX_COUNT, decay_epochs=self.decay_epochs)
+        check_range(0, 64, frozen_layers=self.frozen_layers)
         check_choice("norm", self.norm, ("instance", "batch"))
         check_choice("upsampling", self.upsampling, ("transposed", "resize"))
         check_choice("receptive_field", self.receptive_field, RECEPTIVE_FIELDS)

@@ -38,7 +38,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.data.transforms import to_float
-from tfgan_zoo.errors import UserError, check_at_least, check_choice
+from tfgan_zoo.errors import MAX_COUNT, MAX_FLOAT, UserError, check_choice, check_range
 from tfgan_zoo.layers import LearnedScalar
 from tfgan_zoo.losses import bernoulli_log_likelihood, gaussian_kl, gaussian_log_likelihood
 from tfgan_zoo.models.base import batch_size_of, cosine_decay
@@ -77,12 +77,14 @@ class VAEConfig(ConditionConfig):
 
     def __post_init__(self):
         self.check_condition()
-        check_at_least(1, image_size=self.image_size, channels=self.channels)
-        check_at_least(1, latent_dim=self.latent_dim, hidden=self.hidden)
-        check_at_least(1, width=self.width, kernel_size=self.kernel_size)
-        check_at_least(0, sigma=self.sigma, kl_weight=self.kl_weight, kl_warmup=self.kl_warmup)
-        check_at_least(0, free_bits=self.free_bits)
-        check_at_least(0, learning_rate=self.learning_rate, decay_steps=self.decay_steps)
+        check_range(1, 256, image_size=self.image_size)
+        check_range(1, 64, channels=self.channels)
+        check_range(1, 10_000, latent_dim=self.latent_dim, hidden=self.hidden)
+        check_range(1, 1024, width=self.width)
+        check_range(1, 31, kernel_size=self.kernel_size)
+        check_range(0, MAX_FLOAT, sigma=self.sigma, kl_weight=self.kl_weight)
+        check_range(0, MAX_FLOAT, free_bits=self.free_bits, learning_rate=self.learning_rate)
+        check_range(0, MAX_COUNT, kl_warmup=self.kl_warmup, decay_steps=self.decay_steps)
         check_choice("network", self.network, ("convolutional", "perceptron"))
         check_choice("likelihood", self.likelihood, ("bernoulli", "gaussian"))
         if self.sigma and self.likelihood == "bernoulli":

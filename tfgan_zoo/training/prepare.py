@@ -14,7 +14,7 @@ from tfgan_zoo.config import Experiment
 from tfgan_zoo.data import pipeline
 from tfgan_zoo.data.datasets import load_for_experiment
 from tfgan_zoo.errors import UserError
-from tfgan_zoo.evaluation import check_evaluation
+from tfgan_zoo.evaluation import check_evaluation, run_evaluator
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.runs import build_model, is_run_directory, read_experiment
 from tfgan_zoo.training import distribute
@@ -78,7 +78,7 @@ def prepare(
         UserError: the data, the model, the batch size and the epochs do not fit together.
     """
     strategy = strategy or tf.distribute.get_strategy()
-    replicas = strategy.num_replicas_in_sync
+    replicas = max(strategy.num_replicas_in_sync, experiment.train.replicas)
     if experiment.data.batch_size % replicas:
         raise UserError(
             f"data.batch_size must be a multiple of the {replicas} replicas, "
@@ -106,9 +106,11 @@ def describe(source, *overrides):
     """
     experiment = resolve_experiment(source, *overrides)
     check_evaluation(experiment)
+    check_tensorboard(experiment)
     prepared = prepare(experiment)
     if experiment.train.start:
         start_from(prepared.model, experiment.train.start)
+    run_evaluator(experiment, prepared.model)  # raises for features that do not exist, for example
     parameters = {
         name: sum(math.prod(variable.shape) for variable in variables)
         for name, variables in prepared.model.player_variables().items()
@@ -135,6 +137,18 @@ def resolve_experiment(source, *overrides):
         experiment = presets.experiment(str(source))
     experiment.check_trains()
     return experiment.override(*overrides).with_absolute_paths()
+
+
+def check_tensorboard(experiment):
+    """Raise `UserError` if TensorBoard logs are requested and TensorBoard is not installed."""
+    if not experiment.train.tensorboard:
+        return
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        raise UserError(
+            'train.tensorboard needs an extra: pip install "tfgan_zoo[tensorboard]"'
+        ) from None
 
 
 def check_labels(data, model):

@@ -16,12 +16,11 @@ from tfgan_zoo import presets
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.config import FILES, FOLDERS, Experiment, flatten
 from tfgan_zoo.data.datasets import load_evaluation_images
-from tfgan_zoo.errors import UserError, check_choice
+from tfgan_zoo.errors import UserError
 from tfgan_zoo.evaluation import (
     best_score,
     check_evaluation,
-    evaluator_for,
-    run_metrics,
+    run_evaluator,
     stopped_early,
 )
 from tfgan_zoo.files import LEFTOVER, atomic_write, remove_leftovers, retry, write_text
@@ -61,7 +60,7 @@ from tfgan_zoo.training.callbacks import (
     StopOnInterrupt,
     UnhealthyError,
 )
-from tfgan_zoo.training.prepare import prepare, resolve_experiment
+from tfgan_zoo.training.prepare import check_tensorboard, prepare, resolve_experiment
 from tfgan_zoo.training.start import start_from
 from tfgan_zoo.visualize import save_animation, save_curves
 
@@ -197,18 +196,6 @@ def check_same_experiment(run, experiment):
 def is_own_leftover(file):
     """Return True for a file that a run killed before its first epoch may have left."""
     return file.name == LOCK or LEFTOVER.fullmatch(file.name)
-
-
-def check_tensorboard(experiment):
-    """Raise `UserError` if TensorBoard logs are requested and TensorBoard is not installed."""
-    if not experiment.train.tensorboard:
-        return
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        raise UserError(
-            'train.tensorboard needs an extra: pip install "tfgan_zoo[tensorboard]"'
-        ) from None
 
 
 # --- 2. prepare
@@ -351,20 +338,9 @@ def evaluation_callbacks(experiment, model):
         UserError: a metric that does not apply to the model or the data.
     """
     settings = experiment.train
-    if not settings.evaluate_every:
+    evaluator, names = run_evaluator(experiment, model)
+    if not evaluator:
         return []
-    evaluator = evaluator_for(
-        experiment,
-        model,
-        samples=settings.evaluate_samples,
-        seed=settings.seed,
-        features=settings.evaluate_features,
-        validate=True,
-    )
-    names = evaluator.names(model, run_metrics(experiment))
-    if settings.best:
-        scores = evaluator.score_names(model, names)
-        check_choice("train.best (of train.evaluate_metrics)", settings.best, scores)
     return [Evaluation(evaluator, names, settings.evaluate_every, settings.epochs)]
 
 
