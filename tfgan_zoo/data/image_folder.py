@@ -12,16 +12,41 @@ from tfgan_zoo.data import image_file
 from tfgan_zoo.data.image_file import SUFFIXES
 from tfgan_zoo.errors import UserError, first_line
 
+# Files and folders that operating systems and programs add, in lower case.
+SYSTEM_NAMES = ("__macosx", "@eadir", "thumbs.db", "desktop.ini")
+
 folders_with_other_files = set()  # those that `warn_left_out` has named
 
 
+def list_files(folder):
+    """List the files in a folder and its subfolders, sorted by name.
+
+    Hidden files and folders, such as .ipynb_checkpoints, and those of operating systems, such as
+    __MACOSX, are not data. Everything that reads a folder of images uses this list.
+
+    Returns:
+        (files of the user, other files).
+    """
+    root = pathlib.Path(folder)
+    files, others = [], []
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            (others if is_system_path(path.relative_to(root)) else files).append(path)
+    return files, others
+
+
+def is_system_path(path):
+    """Return True if a part of a relative path is hidden or was added by an operating system."""
+    return any(part.startswith(".") or part.lower() in SYSTEM_NAMES for part in path.parts)
+
+
 def list_images(folder, suffixes=(*SUFFIXES, ".npy")):
-    """List the image files in a folder and its subfolders, sorted by name.
+    """List the image files in a folder and its subfolders, sorted by name; see `list_files`.
 
     Raises:
         UserError: The folder has no image file.
     """
-    files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+    files, _ = list_files(folder)
     paths = [path for path in files if path.suffix.lower() in suffixes]
     warn_left_out(folder, sorted({*files} - {*paths}))
     if not paths:
@@ -33,9 +58,8 @@ def list_images(folder, suffixes=(*SUFFIXES, ".npy")):
 
 def warn_left_out(folder, files):
     """Log the number of files of each suffix that are not read, once for each folder."""
-    names = [path.name for path in files if not path.name.startswith(".")]
     suffixes = collections.Counter(
-        pathlib.PurePath(name).suffix.lower() or name for name in names if name != "labels.csv"
+        path.suffix.lower() or path.name for path in files if path.name != "labels.csv"
     )
     key = pathlib.Path(folder).resolve()
     if suffixes and key not in folders_with_other_files:
