@@ -265,7 +265,7 @@ def split_of(path):
 def label_of(path):
     """Return the folder of the class or domain, with the folder of the split above it, if any."""
     parts = path.split("/")[:-1]
-    return "/".join(parts[: 2 if parts and parts[0] in SPLITS else 1]) or "."
+    return "/".join(parts[: 2 if parts and image_folder.split_of(parts[0]) else 1]) or "."
 
 
 def pair_key(path):

@@ -276,8 +276,8 @@ def match_pattern(root, pattern):
 
     If none does, brackets in the pattern are those of a name, such as "photo [1]*.jpg".
     """
-    for pattern in (pattern, pattern.replace("[", "[[]")):
-        matches = map(pathlib.Path, sorted(glob.glob(pattern, root_dir=root, recursive=True)))
+    for form in (pattern, pattern.replace("[", "[[]")):
+        matches = map(pathlib.Path, sorted(glob.glob(form, root_dir=root, recursive=True)))
         files = [
             root / path
             for path in matches
