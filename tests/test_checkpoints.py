@@ -43,6 +43,13 @@ def test_the_newest_are_kept_and_tensorflow_finds_them(saved, variable):
     assert variable.numpy().min() == variable.numpy().max() == 3
 
 
+def test_a_folder_whose_path_looks_like_a_pattern(saved, variable, tmp_path):
+    folder, checkpoint = saved
+    moved = CheckpointFolder(folder.folder.rename(tmp_path / "run [1]*"))
+    assert moved.restore(checkpoint, pytest.fail) == 3
+    assert variable.numpy().min() == 3
+
+
 def damage(data, kind):
     middle = len(data) // 2
     return {

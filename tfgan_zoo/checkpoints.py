@@ -7,7 +7,7 @@ import shutil
 import tempfile
 
 from tfgan_zoo.errors import UserError, first_line
-from tfgan_zoo.files import atomic_write, retry, write_text
+from tfgan_zoo.files import atomic_write, retry, without_wildcards, write_text
 
 INDEX_FILE = re.compile(r"(.*)-(\d+)\.index")
 DATA_FILE = re.compile(r"\.data-(\d{5})-of-(\d{5})")
@@ -99,7 +99,8 @@ class CheckpointFolder:
         problems = []
         for epoch, path in epochs.items():
             try:
-                status = checkpoint.read(str(path))
+                with without_wildcards(path.parent) as folder:
+                    status = checkpoint.read(str(folder / path.name))
                 status.assert_existing_objects_matched().expect_partial()
             except Exception as error:  # a damaged file leads to many types of errors
                 problems.append(f"{path} is not readable ({first_line(error)})")

@@ -56,7 +56,7 @@ class DataConfig:
 
     dataset: str = "digits"  # name of a dataset, or folder; translation: also facades_synthetic
     path: str = ""  # folder of images, or of tensorflow-datasets (empty: its default)
-    split: str = "train"  # train or test; translation: also val (the test images if missing)
+    split: str = "train"  # train or test; folders and translation: also val (test if missing)
     batch_size: int = 128  # images per step, over all replicas
     limit: int = 0  # maximum number of images; 0: all
     flip: bool = False  # mirror horizontally with probability 1/2

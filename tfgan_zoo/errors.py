@@ -72,6 +72,12 @@ def check_range(lower, upper, **fields):
             raise UserError(f"{name} must be between {lower} and {upper}, got {shortened(value)}.")
 
 
+def join_names(names, limit=10):
+    """Return names separated by commas: "cats, dogs and 3 more"."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return printable(", ".join(map(str, names[:limit])) + more)
+
+
 def suggestion(word, choices):
     """Return ` (did you mean ...?)` for a misspelled or abbreviated word, or an empty string."""
     word, names = str(word), [str(choice) for choice in choices]

@@ -151,6 +151,19 @@ def flush_to_disk(path):
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def without_wildcards(folder):
+    """Yield the path of a folder, or of a temporary copy if the path looks like a pattern.
+
+    TensorFlow expands wildcards in the path of a checkpoint, so it does not find "runs [1]/ckpt-1".
+    """
+    if set(str(folder)).isdisjoint("*?["):
+        yield pathlib.Path(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="tfgan-zoo-") as temporary:
+        yield pathlib.Path(shutil.copytree(folder, pathlib.Path(temporary, "copy")))
+
+
 def check_overwrite(paths, overwrite):
     """Raise `UserError` if any of the outputs exists and may not be replaced."""
     existing = [path for path in paths if os.path.lexists(path)]

@@ -444,7 +444,7 @@ def test_a_run_conditional_on_vectors_from_a_folder(labeled, tmp_path):
     assert result["metrics"]["step"] == 2
     for overrides, message in [
         (["model.classes=2"], "model.condition must be vector"),
-        (["model.condition=vector"], "model.classes must be 2 for folder, got 10"),
+        (["model.condition=vector"], r"must be 2 for folder \(gray, extra\), got 10"),
     ]:
         with pytest.raises(UserError, match=message):
             train("cgan_tiny", *folder, *overrides, run_dir=tmp_path / "wrong")

@@ -413,7 +413,6 @@ ODD_NAMES = [
     "x[1]*?.png",
     "two\nlines.png",
     os.fsdecode(b"\xff\xfe.png"),
-    ".hidden.png",
     "n" * 251 + ".png",
     "UP.PNG",
 ]
@@ -431,6 +430,15 @@ def test_odd_names_are_kept(tmp_path):
         NegativeModel(), [tmp_path / "in" / "x[1]*?.png"], tmp_path / "one.png"
     )  # a file name that looks like a pattern
     assert one["translated"][0]["output"] == str(tmp_path / "one.png")
+
+
+def test_hidden_files_are_translated_if_they_are_named(tmp_path):
+    save(tmp_path / "in" / ".hidden.png", noise(3, 4))
+    save(tmp_path / "in" / "a.png", noise(3, 4))
+    translate(NegativeModel(), [tmp_path / "in"], tmp_path / "out")
+    assert os.listdir(tmp_path / "out") == ["a.png"]
+    translate(NegativeModel(), [tmp_path / "in" / ".hidden.png"], tmp_path / "one.png")
+    assert (tmp_path / "one.png").is_file()
 
 
 def test_links_are_read_and_broken_links_are_left_out(photos, tmp_path):

@@ -9,7 +9,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from tfgan_zoo.data import image_file
+from tfgan_zoo.data import image_file, image_folder
 from tfgan_zoo.errors import UserError, first_line
 
 # A fingerprint has one bit for each cell of an 8x8 gray version: is the next cell lighter, to the
@@ -50,7 +50,7 @@ def check_folder(folder):
         unreadable: [{path, error}].
         wrong_suffix: Paths.
         rotated: Number of images that EXIF rotates.
-        ignored: Paths of other files.
+        ignored: Paths of other files, and of hidden files and those of operating systems.
         exact_duplicates: [[path, ...]] with the same pixels.
         near_duplicates: [[path, path, distance]]: the nearest earlier image of an image.
         train_test_duplicates: [[train path, test path]], exact or near: the nearest training image
@@ -63,7 +63,7 @@ def check_folder(folder):
     root = pathlib.Path(folder)
     if not root.is_dir():
         raise UserError(f"FOLDER must be a folder of images, got {str(folder)!r}.")
-    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    files, system_files = image_folder.list_files(root)
     images = [path for path in files if path.suffix.lower() in image_file.SUFFIXES]
     if not images:
         suffixes = ", ".join(image_file.SUFFIXES)
@@ -82,7 +82,9 @@ def check_folder(folder):
     near_duplicates, train_test_duplicates = find_near_duplicates(readable, copies)
 
     groups = collections.Counter(pathlib.PurePosixPath(name).parent.as_posix() for name in names)
-    ignored = [path.relative_to(root).as_posix() for path in sorted({*files} - {*images})]
+    ignored = [
+        path.relative_to(root).as_posix() for path in sorted({*files, *system_files} - {*images})
+    ]
     result = {
         "folder": str(folder),
         "files": len(images),
@@ -263,7 +265,7 @@ def split_of(path):
 def label_of(path):
     """Return the folder of the class or domain, with the folder of the split above it, if any."""
     parts = path.split("/")[:-1]
-    return "/".join(parts[: 2 if parts and parts[0] in SPLITS else 1]) or "."
+    return "/".join(parts[: 2 if parts and image_folder.split_of(parts[0]) else 1]) or "."
 
 
 def pair_key(path):

@@ -15,7 +15,7 @@ from tfgan_zoo.data import (
     tfds,
     transforms,
 )
-from tfgan_zoo.errors import UserError, check_choice, check_range
+from tfgan_zoo.errors import UserError, check_choice, check_range, join_names
 
 NUM_PHOTOGRAPH_CROPS = 400  # images of photographs unless data.limit is set
 
@@ -30,6 +30,7 @@ class ImageData(pipeline.LoadedData):
     classes: list  # names of the classes, or of the vectors' entries
     files: list | None = None
     shape: tuple = ()  # (s, s, c)
+    label_advice: str = ""  # why a folder has no labels, and what to do
 
     @property
     def sizes(self):
@@ -139,15 +140,26 @@ def load_folder(config, image_size, channels):
     """Load the images in the folder data.path.
 
     Labels come from labels.csv or from the subfolders, see `image_folder.list_labeled_images`.
+
+    Raises:
+        UserError: There are no images, or no image of a class can be read.
     """
-    paths, labels, classes = image_folder.list_labeled_images(config.path)
+    paths, labels, classes, advice = image_folder.list_labeled_images(config.path, config.split)
     paths = paths[: config.limit or None]
     shape = (image_size, image_size, channels)
     in_memory = len(paths) * np.prod(shape) <= config.cache_gb * 2**30
     images, readable = image_folder.decode_all(paths, image_size, channels, keep=in_memory)
+    if labels is not None and labels.ndim == 1:
+        unreadable = sorted({*labels[: len(paths)]} - {*labels[readable]})
+        if unreadable:
+            names = join_names([classes[i] for i in unreadable])
+            raise UserError(
+                f"the images of some classes in {config.path} cannot be read: {names}. Replace "
+                "the images, or delete these folders."
+            )
     labels = None if labels is None else labels[readable]
     files = [str(paths[i]) for i in readable]
-    return ImageData("folder", images, labels, classes, files, shape)
+    return ImageData("folder", images, labels, classes, files, shape, advice)
 
 
 def load_photographs(config, image_size, channels):
@@ -210,7 +222,8 @@ def load_images(config, image_size, channels):
             f"model.channels must be 1 (gray) or 3 (RGB) for datasets, got {channels}. "
             "Transparent images are composited on white."
         )
-    check_choice("data.split", config.split, ("train", "test"))
+    splits = ("train", "test", "val") if config.dataset == "folder" else ("train", "test")
+    check_choice("data.split", config.split, splits)
     data = DATASETS[config.dataset](config, image_size, channels)
     if config.binarize == "static":
         if data.images is None:

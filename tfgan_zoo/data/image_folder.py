@@ -10,18 +10,52 @@ import numpy as np
 
 from tfgan_zoo.data import image_file
 from tfgan_zoo.data.image_file import SUFFIXES
-from tfgan_zoo.errors import UserError, first_line
+from tfgan_zoo.errors import UserError, first_line, join_names
+
+# Files and folders that operating systems and programs add, in lower case.
+SYSTEM_NAMES = ("__macosx", "@eadir", "thumbs.db", "desktop.ini")
+
+# Names of the folders of each split, in lower case.
+SPLIT_FOLDERS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+# For each data.split the splits to search, since many datasets have only one besides train.
+ALTERNATIVES = {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}
 
 folders_with_other_files = set()  # those that `warn_left_out` has named
 
 
+def list_files(folder):
+    """List the files in a folder and its subfolders, sorted by name.
+
+    Hidden files and folders, such as .ipynb_checkpoints, and those of operating systems, such as
+    __MACOSX, are not data. Everything that reads a folder of images uses this list.
+
+    Returns:
+        (files of the user, other files).
+    """
+    root = pathlib.Path(folder)
+    files, others = [], []
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            (others if is_system_path(path.relative_to(root)) else files).append(path)
+    return files, others
+
+
+def is_system_path(path):
+    """Return True if a part of a relative path is hidden or was added by an operating system."""
+    return any(part.startswith(".") or part.lower() in SYSTEM_NAMES for part in path.parts)
+
+
 def list_images(folder, suffixes=(*SUFFIXES, ".npy")):
-    """List the image files in a folder and its subfolders, sorted by name.
+    """List the image files in a folder and its subfolders, sorted by name; see `list_files`.
 
     Raises:
         UserError: The folder has no image file.
     """
-    files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+    files, _ = list_files(folder)
     paths = [path for path in files if path.suffix.lower() in suffixes]
     warn_left_out(folder, sorted({*files} - {*paths}))
     if not paths:
@@ -33,9 +67,8 @@ def list_images(folder, suffixes=(*SUFFIXES, ".npy")):
 
 def warn_left_out(folder, files):
     """Log the number of files of each suffix that are not read, once for each folder."""
-    names = [path.name for path in files if not path.name.startswith(".")]
     suffixes = collections.Counter(
-        pathlib.PurePath(name).suffix.lower() or name for name in names if name != "labels.csv"
+        path.suffix.lower() or path.name for path in files if path.name != "labels.csv"
     )
     key = pathlib.Path(folder).resolve()
     if suffixes and key not in folders_with_other_files:
@@ -50,32 +83,112 @@ def warn_left_out(folder, files):
         )
 
 
-def list_labeled_images(folder):
-    """List the image files of a folder sorted by name, with their labels.
+def list_labeled_images(folder, split="train"):
+    """List the image files of a split of a folder sorted by name, with their labels.
 
     Args:
-        folder: A directory. Images in subfolders of any depth are labeled by the first subfolder.
-            A file labels.csv instead gives every image a vector of numbers: its first column is the
-            path within the folder, the other columns are the numbers.
+        folder: A directory. Images in its subfolders of any depth are labeled by the first
+            subfolder. Above these class folders there may be folders of splits, see
+            `find_splits`. A file labels.csv instead gives every image a vector of numbers: its
+            first column is the path within the folder, the other columns are the numbers.
+        split: "train", "val" or "test". A folder without splits has only "train". Of val and
+            test, one stands for the other if it is missing.
 
     Returns:
-        (paths, labels, names). Labels are int64 (n,) with the names of the classes, or float32
-        (n, k) with the names of the columns, or None with no names.
+        (paths, labels, names, problem). Labels are int64 (n,) with the names of the classes, or
+        float32 (n, k) with the names of the columns, or None with no names and a sentence that says
+        why there are none.
 
     Raises:
-        UserError: The folder does not exist or has no images, or labels.csv does not match them.
+        UserError: The folder or the split does not exist or has no images, or labels.csv does not
+            match them.
     """
     root = pathlib.Path(folder)
     if not folder or not root.is_dir():
         raise UserError(f"data.path must be a folder of images, got {str(folder)!r}.")
     paths = list_images(root, SUFFIXES)
-    if (root / "labels.csv").is_file():
-        return paths, *read_label_vectors(root, paths)
-    classes = sorted({path.relative_to(root).parts[0] for path in paths if path.parent != root})
-    if not classes or any(path.parent == root for path in paths):
-        return paths, None, []
-    labels = np.array([classes.index(path.relative_to(root).parts[0]) for path in paths], np.int64)
-    return paths, labels, classes
+    splits = find_splits(root, paths)
+    # All splits together have the classes, so that a class has the same number in each.
+    depth = 1 if splits else 0
+    parts = [path.relative_to(root).parts for path in paths]
+    classes = sorted({names[depth] for names in parts if len(names) > depth + 1})
+    place = choose_split(root, splits, split)
+    if splits:
+        paths = [path for path in paths if place in path.parents]
+    for labels_folder in dict.fromkeys((place, root)):
+        if (labels_folder / "labels.csv").is_file():
+            return paths, *read_label_vectors(labels_folder, paths), ""
+    if not classes:
+        problem = "Put the images of each class into a subfolder of its own, or add a labels.csv."
+        return paths, None, [], problem
+    loose = [path for path in paths if path.parent == place]
+    if loose:
+        more = f" (and {len(loose) - 1} more)" if len(loose) > 1 else ""
+        problem = (
+            f"{loose[0]}{more} is not in a class folder ({join_names(classes)}): move it into one, "
+            "or delete it."
+        )
+        return paths, None, [], problem
+    labels = [classes.index(path.relative_to(place).parts[0]) for path in paths]
+    return paths, np.array(labels, np.int64), classes, ""
+
+
+def split_of(name):
+    """Return "train", "val" or "test" for the name of a split's folder in any case, else ""."""
+    return next((split for split, names in SPLIT_FOLDERS.items() if name.lower() in names), "")
+
+
+def find_splits(root, paths):
+    """Find the subfolders that are splits: no subfolder with images has another name.
+
+    A folder that has train, bus and car has three classes.
+
+    Args:
+        root: The folder.
+        paths: Paths of its images.
+
+    Returns:
+        {split: name of its folder}, empty if the subfolders are not splits.
+
+    Raises:
+        UserError: There are several splits and other subfolders.
+    """
+    names = sorted({path.relative_to(root).parts[0] for path in paths if path.parent != root})
+    splits = {split_of(name): name for name in reversed(names) if split_of(name)}
+    others = [name for name in names if not split_of(name)]
+    if splits and others:
+        if "train" in splits and len(splits) > 1:
+            raise UserError(
+                f"{root} has the splits {join_names(sorted(splits.values()))} and other folders "
+                f"with images: {join_names(others)}. Move these elsewhere, or set data.path to "
+                f"{root / splits['train']}."
+            )
+        return {}
+    loose = [path for path in paths if path.parent == root]
+    if splits and loose:
+        logging.getLogger("tfgan_zoo").warning(
+            "%s: left out %d images that are in no split (%s), the first being %s",
+            *(root, len(loose), ", ".join(sorted(splits.values())), loose[0].name),
+        )
+    return splits
+
+
+def choose_split(root, splits, split):
+    """Return the folder of a split: one of `find_splits`, or the root for "train" without splits.
+
+    Raises:
+        UserError: There is no such split.
+    """
+    if split == "train" and not splits:
+        return root
+    for name in ALTERNATIVES[split]:
+        if name in splits:
+            return root / splits[name]
+    expected = " or ".join(ALTERNATIVES[split])
+    raise UserError(
+        f"data.split={split} needs a folder {expected} in data.path, got {str(root)!r} with "
+        f"{join_names(sorted(splits.values())) or 'no folders of splits'}."
+    )
 
 
 def read_label_vectors(root, paths):

@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import glob
-import itertools
 import os
 import pathlib
 
@@ -243,8 +242,9 @@ def check_output_folder(output, num_images, suffixes):
 def find_files(source, output):
     """List the files that a source names, each with its name in the output.
 
-    The name is relative to the folder, or to the part of a pattern before the first wildcard.
-    Files inside of the output are left out, so that results are not inputs of the next call.
+    The name is relative to the folder, or to the part of a pattern that is an existing folder,
+    whose name may have brackets. Hidden files and those of operating systems are left out, and
+    files inside of the output, so that results are not inputs of the next call.
 
     Returns:
         A list of (path, relative path).
@@ -258,12 +258,8 @@ def find_files(source, output):
     if path.is_dir():
         root, files = path, image_folder.list_images(path)
     else:
-        fixed = itertools.takewhile(lambda part: not set(part) & set("*?["), path.parts)
-        root = pathlib.Path(*fixed)
-        matches = map(pathlib.Path, sorted(glob.glob(source, recursive=True)))
-        files = [
-            file for file in matches if file.is_file() and file.suffix.lower() in READABLE_SUFFIXES
-        ]
+        root = next(parent for parent in path.parents if parent.is_dir())
+        files = match_pattern(root, str(path.relative_to(root)))
     output = output.resolve()
     if root.resolve() in output.parents:
         files = [file for file in files if not is_inside(file, output)]
@@ -273,6 +269,25 @@ def find_files(source, output):
             f"output), got {source!r}."
         )
     return [(file, file.relative_to(root)) for file in files]
+
+
+def match_pattern(root, pattern):
+    """List the image files in a folder that match a pattern, sorted by name.
+
+    If none does, brackets in the pattern are those of a name, such as "photo [1]*.jpg".
+    """
+    for form in (pattern, pattern.replace("[", "[[]")):
+        matches = map(pathlib.Path, sorted(glob.glob(form, root_dir=root, recursive=True)))
+        files = [
+            root / path
+            for path in matches
+            if path.suffix.lower() in READABLE_SUFFIXES
+            and (root / path).is_file()
+            and not image_folder.is_system_path(path)
+        ]
+        if files:
+            break
+    return files
 
 
 def is_inside(file, output):

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfgan_zoo import presets
 from tfgan_zoo.errors import UserError, check_choice, suggestion
+from tfgan_zoo.files import without_wildcards
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.models.latent import (
@@ -281,7 +282,8 @@ def load_exported(path):
     Raises:
         UserError: The SavedModel was not exported by this package.
     """
-    module = tf.saved_model.load(str(path))
+    with without_wildcards(path) as folder:
+        module = tf.saved_model.load(str(folder))
     for exported in EXPORTED.values():
         signature, name = exported.identified_by
         if signature in module.signatures and name in input_specs(module.signatures[signature]):

@@ -218,14 +218,14 @@ def evaluation(run, path, task, result):
     last = ", the last of the run" if sha256 == result.get("weights_sha256") else ""
     head, scores = score_table(stored, task)
     settings = flatten(stored["settings"])
-    images = path.parent.glob(f"{path.stem}_nearest.png")
+    nearest = path.with_name(f"{path.stem}_nearest.png")
     return {
         "path": str(path.relative_to(run)),
         "weights": f"step {format_number(stored['step'])}, weights {sha256[:12]}{last}",
         "warnings": stored["warnings"],
         "head": head,
         "scores": scores,
-        "images": [embedded_image(image, NEAREST_CAPTION) for image in images],
+        "images": [embedded_image(nearest, NEAREST_CAPTION)] if nearest.is_file() else [],
         "settings": [table_row(name, format_value(value)) for name, value in settings.items()],
     }
 

@@ -13,7 +13,7 @@ from tfgan_zoo import presets
 from tfgan_zoo.config import Experiment
 from tfgan_zoo.data import pipeline
 from tfgan_zoo.data.datasets import load_for_experiment
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import UserError, join_names
 from tfgan_zoo.evaluation import check_evaluation, run_evaluator
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.runs import build_model, is_run_directory, read_experiment
@@ -158,7 +158,7 @@ def check_labels(data, model):
     if data.labels is None:
         raise UserError(
             f"{type(model).__name__} needs labels, got {data.name} without labels. "
-            "Put the images of each class into a subfolder of its own, or add a labels.csv."
+            f"{data.label_advice or 'Choose a dataset with classes.'}"
         )
     vectors, condition = data.labels.ndim == 2, model.config.condition
     if vectors != (condition == "vector"):
@@ -170,6 +170,6 @@ def check_labels(data, model):
     count = len(data.classes)
     if count > model.classes or (vectors and count < model.classes):
         raise UserError(
-            f"model.classes must be {'' if vectors else 'at least '}{count} for {data.name}, "
-            f"got {model.classes}."
+            f"model.classes must be {'' if vectors else 'at least '}{count} for {data.name} "
+            f"({join_names(data.classes)}), got {model.classes}."
         )
