@@ -42,7 +42,6 @@ from tfgan_zoo.models.stylization import (
     check_image,
     reference_stylizations,
     stylize_with_statistics,
-    unpack_content_and_style,
 )
 from tfgan_zoo.optimizers import Adam
 
@@ -177,7 +176,7 @@ class AdaIN(StylizationModel):
         return Adam(rate)
 
     def unpack_batch(self, data):
-        return unpack_content_and_style(data)
+        return self.content_and_style(data)
 
     def compute_losses(self, batch, training=True):
         x, y = batch

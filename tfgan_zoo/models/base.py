@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.layers import SpectralNormalization, replica_id
+from tfgan_zoo.models.inputs import check_image_range, check_on_host, parts_of
 from tfgan_zoo.models.replicated import ReplicatedModel, dtype_policy_scope, spread_overflow
 
 if keras.backend.backend() != "tensorflow":
@@ -36,7 +37,8 @@ class ZooModel(ReplicatedModel):
     - `players()`: `{name: [networks]}`, where a player is a set of networks with an optimizer of
       its own;
     - `make_optimizer(player)`: return a Keras optimizer;
-    - `unpack_batch(data)`: check a batch of the data set, and return what `compute_losses` takes;
+    - `unpack_batch(data)`: check the shapes and dtypes of a batch of the dataset, and return what
+      `compute_losses` takes;
     - `compute_losses(batch, training=True)`: return `{name: scalar}`, with one loss for every
       player. With `training=False` it must not change any state;
     - `call(inputs, training=False)`: return images in [-1, 1].
@@ -179,6 +181,22 @@ class ZooModel(ReplicatedModel):
 
     # --- What a model may override.
 
+    def check_values(self, data):
+        """Check the values of a batch on the host, for the first batch of every epoch.
+
+        Args:
+            data: a batch of the dataset.
+
+        Returns:
+            A list of tensors to depend on. They raise `UserError` for wrong values.
+        """
+        images = parts_of(data)[: 1 if self.config.data_kind == "images" else 2]
+        return [
+            check_on_host(check_image_range, batch)
+            for batch in images
+            if isinstance(batch, tf.Tensor)
+        ]
+
     def train_step(self, data):
         """Take one optimizer step for every player, and return the losses of the batch."""
         return self.report(**self.descend(lambda: self.compute_losses(self.unpack_batch(data))))
@@ -240,25 +258,6 @@ class ZooModel(ReplicatedModel):
             sha.update(f"{weight.shape}{weight.dtype}".encode())
             sha.update(weight.numpy().tobytes())
         return sha.hexdigest()
-
-
-def check_float_images(data):
-    """Return the images of a batch, without labels.
-
-    Args:
-        data: images, or a tuple or list that begins with images.
-
-    Returns:
-        A floating-point tensor.
-
-    Raises:
-        UserError: the images are not floating point. The models take images in [-1, 1], see
-            `tfgan_zoo.data.transforms.to_float`.
-    """
-    images = data[0] if isinstance(data, (tuple, list)) else data
-    if not images.dtype.is_floating:
-        raise UserError(f"images must be float32 in [-1, 1], got {images.dtype.name}.")
-    return images
 
 
 def freeze_first_layers(network, count):

@@ -159,6 +159,11 @@ class CycleGAN(TranslationModel):
         self.pool_x = ImagePool(c.pool_size, (size, size, x))
         self.pool_y = ImagePool(c.pool_size, (size, size, y))
 
+    @property
+    def training_size(self):
+        """Side of the images in the history, in pixels."""
+        return self.config.image_size if self.config.pool_size else None
+
     def players(self):
         return {"generator": [self.g, self.f], "discriminator": [self.d_x, self.d_y]}
 

@@ -35,7 +35,7 @@ from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import UserError, check_range
 from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
-from tfgan_zoo.models.base import check_float_images
+from tfgan_zoo.models.inputs import check_images, parts_of
 from tfgan_zoo.models.stylization import (
     StylizationConfig,
     StylizationModel,
@@ -122,7 +122,7 @@ class FastStyle(StylizationModel):
         return self.generator(x, training=training)
 
     def unpack_batch(self, data):
-        return check_float_images(data)
+        return check_images(parts_of(data)[0], (None, None, 3), multiple=self.multiple)
 
     def make_optimizer(self, player):
         return Adam(self.config.learning_rate)

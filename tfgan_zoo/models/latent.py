@@ -15,7 +15,8 @@ import tensorflow as tf
 from tfgan_zoo.config import ModelConfig
 from tfgan_zoo.data.transforms import to_uint8
 from tfgan_zoo.errors import UserError, check_choice, check_range
-from tfgan_zoo.models.base import ZooModel, check_float_images
+from tfgan_zoo.models.base import ZooModel
+from tfgan_zoo.models.inputs import check_images, check_label_range, check_labels, check_on_host
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,10 @@ class LatentModel(ZooModel):
     """A model that generates images from codes.
 
     `call(z)`, or `call((z, condition))` if the model is conditional, returns images in [-1, 1].
+
+    A batch of `fit` has images, float (n, s, s, c) in [-1, 1]. That of a conditional model is
+    (images, labels) with integers (n,) or (n, 1), or with `condition="vector"` numbers
+    (n, classes). An unconditional model ignores labels.
     """
 
     @property
@@ -55,24 +60,34 @@ class LatentModel(ZooModel):
         """Return a training batch as (images,), or as (images, condition) if conditional.
 
         Raises:
-            UserError: the images are not floating point, or a conditional model gets no labels.
+            UserError: the images or labels have another shape or dtype, or labels are missing.
         """
+        parts = data if isinstance(data, (tuple, list)) else [data]
+        images = check_images(parts[0], self.image_shape)
         if not self.classes:
-            return (check_float_images(data),)
-        if not isinstance(data, (tuple, list)) or len(data) < 2:
+            return (images,)
+        if len(parts) < 2:
             raise UserError(
                 f"{type(self).__name__} needs batches (images, labels), got images without labels."
             )
-        return check_float_images(data), self.condition_tensor(data[1])
+        return images, self.condition_tensor(parts[1])
+
+    def check_values(self, data):
+        checks = super().check_values(data)
+        if self.needs_labels and self.config.condition == "label":
+            check = functools.partial(check_label_range, classes=self.classes)
+            checks.append(check_on_host(check, data[1]))
+        return checks
 
     def condition_tensor(self, labels):
         """Convert the labels of a batch to the networks' input.
 
         A label outside 0 ... classes - 1 becomes NaN, which stops training at once. A graph cannot
-        raise an error for it.
+        raise an error for it. The labels of the first batch are checked, see `check_values`.
 
         Args:
-            labels: integers (n,), or with `config.condition="vector"` numbers (n, classes).
+            labels: integers (n,) or (n, 1), or with `config.condition="vector"` numbers
+                (n, classes).
 
         Returns:
             float32 tensor (n, classes).
@@ -80,19 +95,9 @@ class LatentModel(ZooModel):
         Raises:
             UserError: the dtype or shape of the labels does not fit `config.condition`.
         """
-        shape = tuple(labels.shape)
+        labels = check_labels(labels, self.classes, self.config.condition)
         if self.config.condition == "vector":
-            if len(shape) != 2 or shape[1] != self.classes:
-                raise UserError(
-                    f"labels must be of shape (n, {self.classes}) with condition=vector, "
-                    f"got shape {shape}."
-                )
-            return tf.cast(labels, tf.float32)
-        if not labels.dtype.is_integer or len(shape) != 1:
-            raise UserError(
-                "labels must be integers of shape (n,) with condition=label, "
-                f"got {labels.dtype.name} of shape {shape}."
-            )
+            return labels
         in_range = tf.logical_and(labels >= 0, labels < self.classes)
         return tf.where(in_range[:, None], tf.one_hot(labels, self.classes), float("nan"))
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfgan_zoo.config import from_dict
 from tfgan_zoo.errors import UnhealthyError, UserError, check_choice, check_range
+from tfgan_zoo.models.inputs import user_error
 
 UNEVEN_BATCH = (
     "every replica needs an equal part of each batch, but the last batch cannot be divided: use "
@@ -28,7 +29,7 @@ class ReplicatedModel(keras.Model):
     """A `keras.Model` that trains with several optimizers, under XLA and on several replicas.
 
     A subclass has a class attribute `Config` and the instance attribute `config`. It defines
-    `players`, `player_variables`, `make_optimizer` and `train_step`.
+    `players`, `player_variables`, `make_optimizer`, `check_values` and `train_step`.
     """
 
     def __init__(self, **kwargs):
@@ -209,8 +210,10 @@ class ReplicatedModel(keras.Model):
 
         Raises:
             UnhealthyError: a loss became NaN or infinite.
-            UserError: an argument that these models do not support (`class_weight`,
-                `sample_weight`), or a callback that does not fit.
+            UserError: images or labels of another shape, dtype or range than the model's (the
+                range is checked in the first batch of every epoch, before the training step), an
+                argument that these models do not support (`class_weight`, `sample_weight`), or a
+                callback that does not fit.
         """
         arguments = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         del arguments["self"]
@@ -235,7 +238,7 @@ class ReplicatedModel(keras.Model):
         measure the quality of a model's images, use `tfgan_zoo.evaluate`.
 
         Raises:
-            UserError: `sample_weight` is given.
+            UserError: `sample_weight` is given, or the data does not fit the model, see `fit`.
         """
         arguments = inspect.signature(keras.Model.evaluate).bind(self, *args, **kwargs).arguments
         self.check_no_sample_weights(sample_weight=arguments.get("sample_weight"))
@@ -355,17 +358,32 @@ class ReplicatedModel(keras.Model):
             with tf.control_dependencies([index, *tf.nest.flatten(data)]):
                 return replica_step(data, index)
 
-        # Define a step on all replicas.
-        def step(data, index):
+        # Define a step on all replicas. No step uses a first batch whose values are wrong. On a TPU
+        # the values are not checked: the batch is on the device, and Python is not.
+        def check_first(data, index, first):
+            if isinstance(strategy, tf.distribute.TPUStrategy):
+                return index
+            part = tf.nest.map_structure(
+                lambda value: strategy.experimental_local_results(value)[0], data
+            )
+
+            def check():
+                with tf.control_dependencies(self.check_values(part)):
+                    return tf.identity(index)
+
+            return tf.cond(first, check, lambda: index)
+
+        def step(data, index, first):
             data = self.without_sample_weights(data)
             index = check_parts(strategy, data, index, equal_parts)
+            index = check_first(data, index, first)
             results = strategy.run(replica_step_on_batch, args=(data, index))
             return tf.nest.map_structure(
                 lambda value: strategy.experimental_local_results(value)[0], results
             )
 
         def one_step(iterator, index):
-            return step(next(iterator), index)
+            return step(next(iterator), index, tf.equal(index, 0))
 
         # Define several steps, as a loop in the graph that stops when the dataset ends.
         def several_steps(iterator, index):
@@ -373,7 +391,7 @@ class ReplicatedModel(keras.Model):
                 batch = iterator.get_next_as_optional()
 
                 def add():
-                    results = step(batch.get_value(), index + i)
+                    results = step(batch.get_value(), index + i, tf.constant(False))
                     return i + 1, tf.nest.map_structure(tf.add, sums, results), True
 
                 return tf.cond(batch.has_value(), add, lambda: (i, sums, False))
@@ -396,13 +414,17 @@ class ReplicatedModel(keras.Model):
                 if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
                     return run_steps(iterator, index)
                 # `train_on_batch` and `test_on_batch` pass a generator of one batch.
-                return step(split_over_replicas(strategy, batch_of_arrays(next(iterator))), index)
+                batch = split_over_replicas(strategy, batch_of_arrays(next(iterator)))
+                return step(batch, index, tf.constant(True))
             except tf.errors.OutOfRangeError:
                 raise StopIteration from None
             except tf.errors.InvalidArgumentError as error:
                 if UNEVEN_BATCH in str(error):
                     raise UserError(UNEVEN_BATCH) from None
-                raise
+                mistake = user_error(error)
+                if mistake is None:
+                    raise
+                raise mistake from None
 
         return function
 

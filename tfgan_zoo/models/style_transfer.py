@@ -52,7 +52,6 @@ from tfgan_zoo.models.stylization import (
     StylizationModel,
     check_image,
     normalized_weights,
-    unpack_content_and_style,
 )
 from tfgan_zoo.models.tiled_gram import (
     AnySizeFunction,
@@ -213,7 +212,7 @@ class StyleTransfer(StylizationModel):
 
     def call(self, batch, training=False):
         """Return the image, once for each (content, style) pair: float32 (n, h, w, 3)."""
-        content, _ = unpack_content_and_style(batch)
+        content, _ = self.content_and_style(batch)
         return tf.repeat(self.image.pixels, batch_size_of(content), axis=0)
 
     # --- the objective
@@ -343,8 +342,8 @@ class StyleTransfer(StylizationModel):
         """Return the `Targets` of a batch (content, style); `Targets` are returned unchanged."""
         if isinstance(data, Targets):
             return data
-        content, style = unpack_content_and_style(data)
-        return self.targets(tf.cast(content, tf.float32), [tf.cast(style, tf.float32)])
+        content, style = self.content_and_style(data, self.config.image_size)
+        return self.targets(content, [style])
 
     def compute_losses(self, targets, training=True):
         """Compute the losses of the current image; `targets` have one tile."""

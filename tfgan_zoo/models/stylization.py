@@ -11,7 +11,8 @@ from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.transforms import apply_at_any_size, resize_longer_side, to_float, to_uint8
 from tfgan_zoo.errors import MAX_FLOAT, UserError, check_choice, check_range
 from tfgan_zoo.features.vgg import load_perceptual_network
-from tfgan_zoo.models.base import ZooModel, check_float_images
+from tfgan_zoo.models.base import ZooModel
+from tfgan_zoo.models.inputs import check_pair
 from tfgan_zoo.visualize import pad_to_common_size
 
 STYLE_LAYERS = (  # Gatys et al. 2016, section 3
@@ -69,6 +70,19 @@ class StylizationModel(ZooModel):
     multiple = 4
     smallest = 32  # sides of the network's images in pixels, at least
 
+    def content_and_style(self, data, content_size=None):
+        """Return the (content, style) images of a batch, float32 (n, h, w, 3) each.
+
+        Args:
+            data: a pair (content, style).
+            content_size: side of square contents in pixels. None: any height and width.
+
+        Raises:
+            UserError: a batch that is not a pair, or images of another dtype or shape.
+        """
+        shapes = [(content_size, content_size, 3), (None, None, 3)]
+        return check_pair(data, type(self).__name__, ("content", "style"), shapes)
+
     @property
     def takes_styles(self):
         """True if `stylize` takes style images, False if the model has learned one style."""
@@ -98,19 +112,6 @@ class StylizationModel(ZooModel):
             columns.append([content, *styles, result])
         images = [image for row in zip(*columns, strict=True) for image in row]
         return pad_to_common_size(images), len(columns)
-
-
-def unpack_content_and_style(data):
-    """Return the (content, style) images of a training batch.
-
-    Raises:
-        UserError: a batch that is not a pair, or images that are not floating point.
-    """
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise UserError(
-            f"Batches must be pairs (content, style) of images, got {type(data).__name__}."
-        )
-    return tuple(check_float_images(images) for images in data)
 
 
 def check_image(image, name="The image", least=8):

@@ -23,6 +23,7 @@ from tfgan_zoo.layers import dropout_at_inference
 from tfgan_zoo.losses import CRITERIA
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.models.blocks import RECEPTIVE_FIELDS
+from tfgan_zoo.models.inputs import check_pair, format_shape
 from tfgan_zoo.optimizers import Adam
 from tfgan_zoo.visualize import pad_to_common_size
 
@@ -92,6 +93,7 @@ class TranslationModel(ZooModel):
     """
 
     directions = ("xy",)
+    training_size = None  # side of square training images in pixels; None: any height and width
     stochastic = False  # True: a translation also depends on a seed
 
     def make_optimizer(self, player):
@@ -133,25 +135,18 @@ class TranslationModel(ZooModel):
         """Return a training batch as a tuple (x, y).
 
         Raises:
-            UserError: if `data` is not a pair of floating-point images with the configured
-                channels.
+            UserError: if `data` is not a pair of floating-point images of equal size with the
+                configured channels.
         """
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
+        size = self.training_size
+        shapes = [(size, size, c) for c in (self.config.x_channels, self.config.y_channels)]
+        x, y = check_pair(data, type(self).__name__, "xy", shapes, self.config.multiple)
+        if not x.shape[1:3].is_compatible_with(y.shape[1:3]):
             raise UserError(
-                f"{type(self).__name__} needs batches (x, y) of images, got {type(data).__name__}."
+                f"x and y must have the same height and width, got {format_shape(x.shape)} and "
+                f"{format_shape(y.shape)}: resize or crop them."
             )
-        sizes = (self.config.x_channels, self.config.y_channels)
-        for name, images, channels in zip("xy", data, sizes, strict=True):
-            if not images.dtype.is_floating:
-                raise UserError(
-                    f"images must be float32 in [-1, 1], got {name} of dtype={images.dtype.name}."
-                )
-            if images.shape[-1] != channels:
-                raise UserError(
-                    f"{name} must have model.{name}_channels={channels}, "
-                    f"got {name} of shape {tuple(images.shape)}."
-                )
-        return tuple(data)
+        return x, y
 
     def channels(self, direction):
         """Return the number of input and of output channels of a direction.
