@@ -1,5 +1,7 @@
 """Test the preparation of an experiment: data, model, steps and batches."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,10 @@ def test_too_few_epochs_for_the_learning_rate_schedule_give_a_warning(tmp_path, 
     overrides = ["train.epochs=1", "train.steps_per_epoch=1"]
     train.train("pix2pix_tiny", *overrides, run_dir=tmp_path)
     assert "warning: the learning rate will not have decayed to 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["runs/gone", "./gan_tiny", pathlib.Path("a/b")])
+def test_a_missing_run_directory_raises_an_error_without_the_list_of_presets(source):
+    with pytest.raises(UserError) as error:
+        prepare.resolve_experiment(source)
+    assert str(error.value) == f"a preset or a run directory is needed, got {str(source)!r}."

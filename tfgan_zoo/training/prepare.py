@@ -5,6 +5,7 @@ Training, `tfgan-zoo train --dry-run`, the benchmark and the notebooks all use `
 
 import dataclasses
 import math
+import pathlib
 import typing
 
 import tensorflow as tf
@@ -133,6 +134,8 @@ def resolve_experiment(source, *overrides):
         experiment = source
     elif is_run_directory(source):
         experiment = read_experiment(source)
+    elif pathlib.Path(source).name != str(source):
+        raise UserError(f"a preset or a run directory is needed, got {str(source)!r}.")
     else:
         experiment = presets.experiment(str(source))
     experiment.check_trains()
