@@ -24,6 +24,7 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
 )
 README = (ROOT / "README.md").read_text()
+PAGES = "".join(page.read_text() for page in sorted((ROOT / "docs").glob("*.md")))
 
 
 def test_imports_follow_the_contracts_of_pyproject():
@@ -94,7 +95,8 @@ def test_readme_commands_are_valid(line):
 
 
 OVERRIDES = re.findall(
-    r"`(?:tfgan-zoo train \w+ )?((?:(?:model|data|train)\.\w+=[^\s`]* ?)+)`", README
+    r"`(?:tfgan-zoo train \w+ )?((?:(?:model|data|train)\.\w+=[^\s`]* ?)+)`",
+    README + (ROOT / "docs" / "training.md").read_text(),
 )
 
 
@@ -115,16 +117,22 @@ MAIN_PRESETS = (
 )
 
 
-def test_readme_overrides_are_valid_for_some_preset():
+def test_overrides_of_documents_are_valid_for_some_preset():
     assert len(OVERRIDES) > 10
     for overrides in map(str.split, OVERRIDES):
         assert any(is_valid(preset, overrides) for preset in MAIN_PRESETS), overrides
 
 
-def test_readme_python_examples_compile_and_their_imports_exist():
-    blocks = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
-    assert blocks
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 150
+
+
+def test_python_examples_compile_and_their_imports_exist():
+    blocks = re.findall(r"^```python\n(.*?)^```", README + PAGES, re.M | re.S)
+    assert len(blocks) > 3
     for block in blocks:
+        if "\n!" in block or block.startswith("!"):  # shell commands of a notebook
+            continue
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("tfgan_zoo"):
                 for alias in node.names:
