@@ -11,6 +11,7 @@ seconds to import, so a subcommand first checks what it can without it, and impo
 import argparse
 import contextlib
 import dataclasses
+import errno
 import functools
 import json
 import logging
@@ -70,6 +71,8 @@ def main(arguments=None):
             return print_error(error, 1)
         if isinstance(error, OSError) and error.filename and error.strerror:
             return print_error(f"{error.filename} cannot be used: {error.strerror}", 1)
+        if os.strerror(errno.ENOSPC) in str(error):  # also errors of TensorFlow
+            return print_error(f"the disk is full ({first_line(error)})", 1)
         hint = "set TFGAN_ZOO_TRACEBACK=1 to see the traceback"
         return print_error(f"{type(error).__name__}: {error} ({hint})", 1)
     return 0

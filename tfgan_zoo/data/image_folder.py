@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import csv
 import logging
+import os
 import pathlib
 
 import numpy as np
@@ -37,7 +38,7 @@ def warn_left_out(folder, files):
     suffixes = collections.Counter(
         pathlib.PurePath(name).suffix.lower() or name for name in names if name != "labels.csv"
     )
-    key = pathlib.Path(folder).resolve()
+    key = pathlib.Path(os.path.realpath(folder))
     if suffixes and key not in folders_with_other_files:
         folders_with_other_files.add(key)
         counts = [f"{count} {suffix}" for suffix, count in suffixes.most_common(5)]

@@ -264,8 +264,8 @@ def find_files(source, output):
         files = [
             file for file in matches if file.is_file() and file.suffix.lower() in READABLE_SUFFIXES
         ]
-    output = output.resolve()
-    if root.resolve() in output.parents:
+    output = pathlib.Path(os.path.realpath(output))
+    if pathlib.Path(os.path.realpath(root)) in output.parents:
         files = [file for file in files if not is_inside(file, output)]
     if not files:
         raise UserError(

@@ -6,7 +6,7 @@ The page is one file and loads nothing else: images and curves are embedded.
 import base64
 import dataclasses
 import io
-import json
+import os
 import pathlib
 import re
 import statistics
@@ -18,7 +18,7 @@ from PIL import Image
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import flatten
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import FailureError, UserError, first_line
 from tfgan_zoo.evaluation import best_score, stopped_early
 from tfgan_zoo.files import check_output_files, write_text
 from tfgan_zoo.metrics.score import VALUE_COLUMNS
@@ -26,13 +26,14 @@ from tfgan_zoo.runs import (
     BEST,
     EVALUATION,
     METRICS,
-    RESULT,
     SAMPLES,
     best_epoch,
     format_duration,
     is_run_directory,
+    open_evaluation,
     read_experiment,
     read_metrics,
+    read_result,
 )
 from tfgan_zoo.saving.model_card import changed_fields, format_value, train_command
 from tfgan_zoo.visualize import curve_panels, curves_svg
@@ -89,7 +90,8 @@ def render(run, experiment, rows):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = dict.fromkeys((experiment.preset or experiment.kind, run.resolve().name))
+    folder = os.path.basename(os.path.realpath(run))
+    names = dict.fromkeys((experiment.preset or experiment.kind, folder))
     state = training_state(experiment, rows, result)
     return environment.get_template(TEMPLATE).render(
         title=" · ".join(names),
@@ -108,10 +110,7 @@ def render(run, experiment, rows):
 
 def current_result(run, experiment, rows):
     """Return result.json; empty if training has not finished, or was continued after it."""
-    path = run / RESULT
-    if not path.is_file():
-        return {}
-    result = json.loads(path.read_text())
+    result = read_result(run)
     last = int(rows[-1]["epoch"])
     finished = last >= experiment.train.epochs or stopped_early(run, experiment)
     return result if result.get("epochs") == last and finished else {}
@@ -168,8 +167,13 @@ def sample_images(run):
 
 def embedded_image(path, text):
     """Return an image file for an `img` element: its data URL, width, height and text."""
-    with Image.open(path) as file:
-        image = file.convert("RGB")
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+    except Exception as error:  # damaged files cause many types of errors
+        raise FailureError(
+            f"{path} is damaged ({first_line(error)}). Delete it and write the report again."
+        ) from error
     image.thumbnail(MAX_IMAGE_SIZE, Image.Resampling.LANCZOS)
     for options in ({"lossless": True}, {"quality": 80}):
         content = io.BytesIO()
@@ -213,21 +217,21 @@ def evaluations(run, task, result):
 
 def evaluation(run, path, task, result):
     """Return one stored evaluation for the page."""
-    stored = json.loads(path.read_text())
-    sha256 = stored["weights_sha256"]
-    last = ", the last of the run" if sha256 == result.get("weights_sha256") else ""
-    head, scores = score_table(stored, task)
-    settings = flatten(stored["settings"])
-    images = path.parent.glob(f"{path.stem}_nearest.png")
-    return {
-        "path": str(path.relative_to(run)),
-        "weights": f"step {format_number(stored['step'])}, weights {sha256[:12]}{last}",
-        "warnings": stored["warnings"],
-        "head": head,
-        "scores": scores,
-        "images": [embedded_image(image, NEAREST_CAPTION) for image in images],
-        "settings": [table_row(name, format_value(value)) for name, value in settings.items()],
-    }
+    with open_evaluation(path) as stored:
+        sha256 = stored["weights_sha256"]
+        last = ", the last of the run" if sha256 == result.get("weights_sha256") else ""
+        head, scores = score_table(stored, task)
+        settings = flatten(stored["settings"])
+        images = path.parent.glob(f"{path.stem}_nearest.png")
+        return {
+            "path": str(path.relative_to(run)),
+            "weights": f"step {format_number(stored['step'])}, weights {sha256[:12]}{last}",
+            "warnings": list(stored["warnings"]),
+            "head": head,
+            "scores": scores,
+            "images": [embedded_image(image, NEAREST_CAPTION) for image in images],
+            "settings": [table_row(name, format_value(value)) for name, value in settings.items()],
+        }
 
 
 def score_table(stored, task):

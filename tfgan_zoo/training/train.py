@@ -21,7 +21,13 @@ from tfgan_zoo.evaluation import (
     run_evaluator,
     stopped_early,
 )
-from tfgan_zoo.files import LEFTOVER, atomic_write, remove_leftovers, write_text
+from tfgan_zoo.files import (
+    LEFTOVER,
+    atomic_write,
+    check_output_folder,
+    remove_leftovers,
+    write_text,
+)
 from tfgan_zoo.runs import (
     ANIMATION,
     BEST,
@@ -79,6 +85,7 @@ def train(
     experiment = resolve_experiment(source, *overrides)
     run = run_directory(source, experiment, run_dir)
     check_same_experiment(run, experiment)
+    check_output_folder(run)
     check_evaluation(experiment)
     check_tensorboard(experiment)
 
@@ -114,7 +121,7 @@ def train(
 
         # 5. Fit and finish.
         if first_epoch < settings.epochs and not stopped_early(run, experiment):
-            fit(prepared, run, run_callbacks, first_epoch, checkpoint)
+            fit(prepared, run, run_callbacks, first_epoch)
         return finish(prepared, run) if chief else worker_result(prepared, run)
 
 
@@ -303,8 +310,8 @@ def begin_run(prepared, run, first_epoch):
 # --- 5. fit and finish
 
 
-def fit(prepared, run, run_callbacks, first_epoch, checkpoint):
-    """Train from `first_epoch` on. If interrupted, log which epochs are saved."""
+def fit(prepared, run, run_callbacks, first_epoch):
+    """Train from `first_epoch` on. After Ctrl-C or with a full disk, log which epochs are saved."""
     epochs = prepared.experiment.train.epochs
     interrupt = callbacks.StopOnInterrupt()
     try:
@@ -317,8 +324,8 @@ def fit(prepared, run, run_callbacks, first_epoch, checkpoint):
             shuffle=False,
             verbose=0,
         )
-    except KeyboardInterrupt:
-        saved = int(checkpoint.epoch.numpy())
+    except (KeyboardInterrupt, OSError):
+        saved = max(CheckpointFolder(run / CHECKPOINTS).epochs(), default=0)
         log(f"\nstopped; {saved} of {epochs} epochs are saved. To resume: tfgan-zoo train {run}")
         raise
     except callbacks.UnhealthyError as error:
