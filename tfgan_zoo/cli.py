@@ -19,6 +19,7 @@ import math
 import os
 import pathlib
 import sys
+import warnings
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import LATENT_PATHS
@@ -51,6 +52,7 @@ def main(arguments=None):
         The exit code: 0 for success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, with lines of source
     try:
         options = build_parser().parse_args(arguments)
         options.run(options)
@@ -167,10 +169,11 @@ def run_list(options):
 
 
 def format_channels(model):
-    """Return the number of channels, or for translation a text such as "3 to 1"."""
+    """Return the number of channels, or if input and output differ a text such as "3to1"."""
     if "channels" in model:
         return model["channels"]
-    return f"{model.get('x_channels', 3)} to {model.get('y_channels', 3)}"
+    x, y = model.get("x_channels", 3), model.get("y_channels", 3)
+    return x if x == y else f"{x}to{y}"
 
 
 # --- show ---

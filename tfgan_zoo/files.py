@@ -172,7 +172,9 @@ def explain_damage(path, advice):
     except (FailureError, MemoryError, OSError):
         raise
     except Exception as error:
-        raise FailureError(f"{path} is damaged ({first_line(error)}). {advice}") from error
+        is_internal = isinstance(error, (AttributeError, LookupError, TypeError))
+        reason = "values are missing or of a wrong type" if is_internal else first_line(error)
+        raise FailureError(f"{path} is damaged ({reason}). {advice}") from error
 
 
 def read_json(path, advice):
@@ -180,7 +182,7 @@ def read_json(path, advice):
     with explain_damage(path, advice):
         values = json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
         if not isinstance(values, dict):
-            raise TypeError(f"it must be a JSON object, got {shortened(values)}")
+            raise ValueError(f"it must be a JSON object, got {shortened(values)}")
         return values
 
 

@@ -68,7 +68,7 @@ def read_experiment(run):
         FailureError: experiment.json is damaged.
     """
     path = pathlib.Path(run) / EXPERIMENT
-    advice = "Copy it from a backup or from the exported SavedModel."
+    advice = "Copy it from a backup. The run directory and its SavedModel have the same one."
     with explain_damage(path, advice):
         return experiment_from_dict(read_json(path, advice))
 

@@ -103,7 +103,7 @@ def precision_recall_metric(evaluator, inputs):
         )
         for activations in (inputs.activations, evaluator.real_reference_activations)
     )
-    details = {"k": NUM_NEIGHBORS, "inside": "<="}
+    details = {"k": NUM_NEIGHBORS}
     return {name: Score(values[name], references[name], details=details) for name in values}
 
 

@@ -21,7 +21,7 @@ from tfgan_zoo.config import flatten
 from tfgan_zoo.errors import FailureError, UserError, first_line
 from tfgan_zoo.evaluation import best_score, stopped_early
 from tfgan_zoo.files import check_output_files, write_text
-from tfgan_zoo.metrics.score import VALUE_COLUMNS
+from tfgan_zoo.metrics.score import VALUE_COLUMNS, format_details
 from tfgan_zoo.runs import (
     BEST,
     EVALUATION,
@@ -72,7 +72,9 @@ def write_report(run, output=None, overwrite: bool = False) -> pathlib.Path:
     check_output_files([output], overwrite)
     rows = read_metrics(run / METRICS)
     if not rows:
-        raise UserError(f"{run} has no finished epoch: continue with: tfgan-zoo train {run}")
+        raise UserError(
+            f"{run / METRICS} has no finished epoch: continue with: tfgan-zoo train {run}"
+        )
     page = render(run, read_experiment(run), rows)
     # ASCII, so that the page does not depend on the machine's encoding.
     write_text(output, page.encode("ascii", "xmlcharrefreplace").decode())
@@ -253,15 +255,6 @@ def score_table(stored, task):
         rows.append(table_row(name, *map(format_number, values), format_details(details[name])))
     reference = ["real images"] if has_reference else []
     return ("metric", VALUE_COLUMNS[task], *reference, *columns, ""), rows
-
-
-def format_details(details):
-    """Return the details of a score that are single values, as text."""
-    return ", ".join(
-        f"{name} {format_number(value) if isinstance(value, (int, float)) else value}"
-        for name, value in details.items()
-        if not isinstance(value, (list, dict))
-    )
 
 
 def configuration(experiment):

@@ -14,7 +14,7 @@ from tfgan_zoo import presets
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.config import Experiment
 from tfgan_zoo.data.datasets import load_evaluation_images
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import FailureError, UserError
 from tfgan_zoo.evaluation import (
     best_score,
     check_evaluation,
@@ -347,6 +347,11 @@ def finish(prepared, run):
     begin = time.time()
     experiment, model = prepared.experiment, prepared.model
     rows = read_metrics(run / METRICS)
+    if not rows:
+        raise FailureError(
+            f"{run / METRICS} is damaged: it has no epoch, but the checkpoints have. Copy it from "
+            "a backup, or train further epochs with train.epochs."
+        )
     with atomic_write(run / KERAS_MODEL) as partial:
         model.save(partial)
     save_curves(rows, run / CURVES, experiment.preset)
