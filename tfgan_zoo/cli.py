@@ -1060,7 +1060,7 @@ def float_list(text):
 def height_and_width(text):
     """Parse `128x256` into (128, 256), height first."""
     height, _, width = text.partition("x")
-    side = number(1, 2**14)
+    side = number(1, 2**12)
     try:
         return side(height), side(width)
     except argparse.ArgumentTypeError as error:

@@ -90,8 +90,14 @@ def read_label_vectors(root, paths):
         float32 (n, k), and the names of the k columns.
     """
     file = root / "labels.csv"
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        (_, *names), *rows = csv.reader(lines)
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            (_, *names), *rows = csv.reader(lines)
+    except (ValueError, csv.Error) as error:
+        raise UserError(
+            f"{file} must be UTF-8 text that begins with a line of column names "
+            f"({first_line(error)})."
+        ) from None
     vectors = {}
     for number, row in enumerate(rows, 2):
         expected = f"line {number} of {file} must be a path and {len(names)} finite numbers"
