@@ -70,3 +70,10 @@ def test_too_few_epochs_for_the_learning_rate_schedule_give_a_warning(tmp_path, 
     overrides = ["train.epochs=1", "train.steps_per_epoch=1"]
     train.train("pix2pix_tiny", *overrides, run_dir=tmp_path)
     assert "warning: the learning rate will not have decayed to 0" in capsys.readouterr().err
+
+
+def test_the_largest_seed_trains_and_evaluates(tmp_path):
+    overrides = ["train.seed=4294967295", "train.epochs=1", "train.steps_per_epoch=1"]
+    overrides += ["data.limit=4", "train.evaluate_every=1", "data.binarize_seed=4294967295"]
+    result = train.train("pix2pix_tiny", *overrides, run_dir=tmp_path / "run")
+    assert result["metrics"]["eval_l1"] > 0
