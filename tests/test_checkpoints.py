@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfgan_zoo import files
 from tfgan_zoo.checkpoints import CheckpointFolder
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import FailureError
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_without_a_readable_checkpoint_an_error_names_all(saved):
     folder, checkpoint = saved
     for file in folder.folder.glob("*.index"):
         file.write_bytes(b"")
-    with pytest.raises(UserError, match=r"ckpt-3 is not readable .*ckpt-2 is not readable"):
+    with pytest.raises(FailureError, match=r"ckpt-3 is not readable .*ckpt-2 is not readable"):
         folder.restore(checkpoint, pytest.fail)
     assert CheckpointFolder(folder.folder / "none").restore(checkpoint, pytest.fail) is None
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -162,6 +163,7 @@ def test_list_prints_one_plain_line_per_preset():
     assert header.split() == ["preset", "model", "dataset", "size", "parameters", "pretrained"]
     assert [line.split()[0] for line in lines] == list(presets.PRESETS)
     assert all(line.split()[-1] in ("yes", "no") for line in lines)
+    assert all(len(line.split()) == 6 and "None" not in line for line in lines)
     assert all(line.isascii() and "\x1b" not in line for line in lines)
 
 
@@ -316,6 +318,15 @@ def test_help_of_every_command(name, capsys):
         cli.main([*name.split(), "--help"])
     assert stop.value.code == 0
     assert f"usage: tfgan-zoo {name} " in capsys.readouterr().out
+
+
+def test_warnings_of_pillow_are_not_printed():
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert cli.main(["list"]) == 0
+        with warnings.catch_warnings(record=True) as records:
+            warnings.warn_explicit("Corrupt EXIF", UserWarning, "a.py", 1, "PIL.TiffImagePlugin")
+    assert not records
 
 
 def test_version(capsys):

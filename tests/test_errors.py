@@ -1,6 +1,10 @@
 """Messages that may contain text of files."""
 
-from tfgan_zoo.errors import first_line, printable
+import math
+
+import pytest
+
+from tfgan_zoo.errors import UserError, check_range, first_line, printable, shortened
 
 
 def test_control_characters_are_escaped_and_letters_are_kept():
@@ -8,3 +12,17 @@ def test_control_characters_are_escaped_and_letters_are_kept():
     assert printable("ärger 絵 \U0001f600 'q'") == "ärger 絵 \U0001f600 'q'"
     assert printable("\udcff") == r"\udcff"
     assert first_line(ValueError("\x1b[31mred\nmore")) == r"\x1b[31mred"
+
+
+def test_long_words_and_values_are_shortened():
+    assert printable(f"a {'x' * 5000} b") == f"a {'x' * 100}...{'x' * 100} b"
+    assert printable("/folder" * 50) == "/folder" * 50
+    assert shortened("a b" * 1000).startswith("'a ba b") and len(shortened("a b" * 1000)) < 130
+    assert shortened([1, 2]) == "[1, 2]"
+
+
+@pytest.mark.parametrize("value", [0, 13, -1, math.nan, math.inf, 10**12])
+def test_range_names_bounds_and_value(value):
+    with pytest.raises(UserError, match=rf"^downs must be between 1 and 12, got {value!r}.$"):
+        check_range(1, 12, downs=value)
+    check_range(1, 12, downs=1, other=12.0)

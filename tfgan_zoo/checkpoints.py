@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 
-from tfgan_zoo.errors import UserError, first_line
+from tfgan_zoo.errors import FailureError, first_line
 from tfgan_zoo.files import atomic_write, retry, without_wildcards, write_text
 
 INDEX_FILE = re.compile(r"(.*)-(\d+)\.index")
@@ -91,7 +91,7 @@ class CheckpointFolder:
             The epoch, or None if there is no checkpoint.
 
         Raises:
-            UserError: no checkpoint is readable.
+            FailureError: no checkpoint is readable.
         """
         epochs = self.epochs()
         if before is not None and any(epoch <= before for epoch in epochs):
@@ -109,7 +109,7 @@ class CheckpointFolder:
                 warn(f"warning: {problem}. Using {path} instead.")
             return epoch
         if problems:
-            raise UserError(
+            raise FailureError(
                 f"no checkpoint can be restored: {'; '.join(problems)}. If you have a copy of "
                 f"{self.folder}, put it back; otherwise train in another run directory."
             )

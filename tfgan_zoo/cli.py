@@ -11,6 +11,7 @@ seconds to import, so a subcommand first checks what it can without it, and impo
 import argparse
 import contextlib
 import dataclasses
+import errno
 import functools
 import json
 import logging
@@ -18,6 +19,7 @@ import math
 import os
 import pathlib
 import sys
+import warnings
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import LATENT_PATHS
@@ -50,6 +52,7 @@ def main(arguments=None):
         The exit code: 0 for success, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, with lines of source
     try:
         options = build_parser().parse_args(arguments)
         options.run(options)
@@ -70,6 +73,8 @@ def main(arguments=None):
             return print_error(error, 1)
         if isinstance(error, OSError) and error.filename and error.strerror:
             return print_error(f"{error.filename} cannot be used: {error.strerror}", 1)
+        if os.strerror(errno.ENOSPC) in str(error):  # also errors of TensorFlow
+            return print_error(f"the disk is full ({first_line(error)})", 1)
         hint = "set TFGAN_ZOO_TRACEBACK=1 to see the traceback"
         return print_error(f"{type(error).__name__}: {error} ({hint})", 1)
     return 0
@@ -164,10 +169,11 @@ def run_list(options):
 
 
 def format_channels(model):
-    """Return the number of channels, or for translation a text such as "3 to 1"."""
+    """Return the number of channels, or if input and output differ a text such as "3to1"."""
     if "channels" in model:
         return model["channels"]
-    return f"{model.get('x_channels', 3)} to {model.get('y_channels', 3)}"
+    x, y = model.get("x_channels", 3), model.get("y_channels", 3)
+    return x if x == y else f"{x}to{y}"
 
 
 # --- show ---
@@ -1054,7 +1060,7 @@ def float_list(text):
 def height_and_width(text):
     """Parse `128x256` into (128, 256), height first."""
     height, _, width = text.partition("x")
-    side = number(1, 2**14)
+    side = number(1, 2**12)
     try:
         return side(height), side(width)
     except argparse.ArgumentTypeError as error:

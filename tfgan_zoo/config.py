@@ -11,6 +11,7 @@ import typing
 from tfgan_zoo.errors import (
     MAX_COUNT,
     MAX_FLOAT,
+    MAX_TRAIN_SEED,
     UserError,
     check_choice,
     check_range,
@@ -82,7 +83,7 @@ class DataConfig:
         check_choice("data.preprocess", self.preprocess, PREPROCESS)
         check_range(1, 2**16, batch_size=self.batch_size)
         check_range(0, 2**13, load_size=self.load_size)
-        check_range(0, 2**32 - 1, binarize_seed=self.binarize_seed)
+        check_range(0, MAX_TRAIN_SEED, binarize_seed=self.binarize_seed)
         check_range(0, MAX_COUNT, limit=self.limit)
         check_range(0, 360, rotate=self.rotate)
         check_range(0, 100, zoom=self.zoom)
@@ -135,7 +136,7 @@ class TrainConfig:
         check_range(1, MAX_COUNT, epochs=self.epochs, sample_every=self.sample_every)
         check_range(0, MAX_COUNT, steps_per_epoch=self.steps_per_epoch)
         check_range(0, MAX_COUNT, evaluate_every=self.evaluate_every, patience=self.patience)
-        check_range(0, 2**32 - 1, seed=self.seed)
+        check_range(0, MAX_TRAIN_SEED, seed=self.seed)
         check_range(0, 64, replicas=self.replicas)
         check_range(1, 10_000, steps_per_execution=self.steps_per_execution)
         check_range(1, 10_000, sample_count=self.sample_count)

@@ -6,7 +6,8 @@ import unicodedata
 
 MAX_COUNT = 10**9  # of epochs, steps and images: more than any training needs
 MAX_FLOAT = 1e38  # below the largest float32
-MAX_SEED = 2**31 - 1  # the signatures of exported models take int32
+MAX_SEED = 2**31 - 1  # of a model's images: the signatures of exported models take int32
+MAX_TRAIN_SEED = 2**32 - 1  # of training and evaluation: a seed of NumPy
 
 
 class UserError(ValueError):

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import FailureError, UserError, first_line, shortened
 
 COUNTER = itertools.count()  # makes temporary names unique within the process
 LEFTOVER = re.compile(r"\.\d+\.\d+\.partial.*")  # temporary names of `atomic_write`
@@ -87,7 +88,7 @@ def atomic_folder(folder, overwrite=False):
     """
     import filelock  # takes a third of the start of the command
 
-    folder = pathlib.Path(folder).resolve()
+    folder = pathlib.Path(os.path.realpath(folder))  # `resolve` raises for a loop of links
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_leftover_folders(folder)
     temporary = pathlib.Path(tempfile.mkdtemp(".partial", f".{folder.name}.", folder.parent))
@@ -164,6 +165,40 @@ def without_wildcards(folder):
         yield pathlib.Path(shutil.copytree(folder, pathlib.Path(temporary, "copy")))
 
 
+@contextlib.contextmanager
+def explain_damage(path, advice):
+    """Name a file, and what to do, in the errors that its content causes in the block.
+
+    Args:
+        path: the file.
+        advice: one sentence.
+
+    Raises:
+        UserError: the error was a `UserError`.
+        FailureError: the error was of another type, which a damaged file may cause.
+        OSError: the file cannot be read.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (FailureError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        is_internal = isinstance(error, (AttributeError, LookupError, TypeError))
+        reason = "values are missing or of a wrong type" if is_internal else first_line(error)
+        raise FailureError(f"{path} is damaged ({reason}). {advice}") from error
+
+
+def read_json(path, advice):
+    """Read a JSON object; the arguments and errors are those of `explain_damage`."""
+    with explain_damage(path, advice):
+        values = json.loads(pathlib.Path(path).read_text(encoding="utf-8-sig"))
+        if not isinstance(values, dict):
+            raise ValueError(f"it must be a JSON object, got {shortened(values)}")
+        return values
+
+
 def check_overwrite(paths, overwrite):
     """Raise `UserError` if any of the outputs exists and may not be replaced."""
     existing = [path for path in paths if os.path.lexists(path)]
@@ -186,10 +221,15 @@ def check_output_files(paths, overwrite):
         if path.is_dir():
             raise UserError(f"{path} is a folder, but must be a file. Choose another output.")
     for folder in {path.parent for path in paths}:
-        parents = (folder, *folder.parents)
-        parent = next(path for path in parents if os.path.lexists(path))
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise UserError(f"the output must be in a writable folder, got {parent}.")
+        check_output_folder(folder)
+
+
+def check_output_folder(folder):
+    """Raise `UserError` if a folder, which may not exist yet, cannot be written to."""
+    folder = pathlib.Path(folder)
+    parent = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(f"the output must be in a writable folder, got {parent}.")
 
 
 def retry(write):

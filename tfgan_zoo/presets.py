@@ -6,7 +6,7 @@ and compares them.
 """
 
 from tfgan_zoo.config import DataConfig, Experiment, TrainConfig, from_dict
-from tfgan_zoo.errors import check_choice
+from tfgan_zoo.errors import UserError, check_choice, shortened
 
 PRESETS = {
     "adain_folder_256": {
@@ -413,11 +413,16 @@ def experiment_from_dict(values: dict) -> Experiment:
     """
     from tfgan_zoo.models import MODELS  # here, because it imports TensorFlow
 
-    check_choice("kind", values.get("kind"), MODELS)
+    values = {"preset": "", "kind": "", "model": {}, "data": {}, "train": {}, **values}
+    for name, value in values.items():
+        expected = str if name in ("preset", "kind") else dict
+        if not isinstance(value, expected):
+            raise UserError(f"{name} must be {expected.__name__}, got {shortened(value)}.")
+    check_choice("kind", values["kind"], MODELS)
     return Experiment(
-        preset=values.get("preset", ""),
+        preset=values["preset"],
         kind=values["kind"],
-        model=from_dict(MODELS[values["kind"]].Config, values.get("model", {})),
-        data=from_dict(DataConfig, values.get("data", {})),
-        train=from_dict(TrainConfig, values.get("train", {})),
+        model=from_dict(MODELS[values["kind"]].Config, values["model"]),
+        data=from_dict(DataConfig, values["data"]),
+        train=from_dict(TrainConfig, values["train"]),
     )

@@ -22,7 +22,6 @@ A finished run also has:
 
 import contextlib
 import csv
-import json
 import math
 import pathlib
 import sys
@@ -32,8 +31,8 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.checkpoints import CheckpointFolder
-from tfgan_zoo.errors import UserError
-from tfgan_zoo.files import retry
+from tfgan_zoo.errors import FailureError, UserError, shortened
+from tfgan_zoo.files import explain_damage, read_json, retry
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.presets import experiment_from_dict
 
@@ -67,13 +66,13 @@ def read_experiment(run):
     """Read the `Experiment` of a run directory or an exported SavedModel.
 
     Raises:
-        UserError: experiment.json is not JSON, or has unknown fields or wrong values.
+        UserError: experiment.json has unknown fields or wrong values.
+        FailureError: experiment.json is damaged.
     """
     path = pathlib.Path(run) / EXPERIMENT
-    try:
-        return experiment_from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON ({error})") from None
+    advice = "Copy it from a backup. The run directory and its SavedModel have the same one."
+    with explain_damage(path, advice):
+        return experiment_from_dict(read_json(path, advice))
 
 
 def read_metrics(path):
@@ -82,19 +81,23 @@ def read_metrics(path):
     A last row that a power cut has cut off is left out.
 
     Raises:
-        UserError: another row is not valid.
+        FailureError: another row is not valid.
     """
     if not pathlib.Path(path).is_file():
         return []
     text = retry(pathlib.Path(path).read_bytes).decode("utf-8", errors="replace")
-    rows = list(csv.DictReader(text.splitlines()))
+    advice = "Copy it from a backup, or delete its damaged rows."
+    with explain_damage(path, advice):
+        reader = csv.DictReader(text.splitlines())
+        rows = list(reader)
+        if reader.fieldnames and "epoch" not in reader.fieldnames:
+            raise ValueError(f"it has no column epoch, got {shortened(reader.fieldnames)}")
     if rows and not (text.endswith("\n") and is_valid_row(rows[-1])):
         rows.pop()
     for row in rows:
         if not is_valid_row(row):
-            raise UserError(
-                f"{path} is damaged, got the row {','.join(map(str, row.values()))!r:.200}"
-            )
+            values = ",".join(map(str, row.values()))
+            raise FailureError(f"{path} is damaged, got the row {shortened(values)}. {advice}")
     return rows
 
 
@@ -192,7 +195,34 @@ def load_model(run):
 def read_imports(run):
     """Return {direction: origin} of the generators that were imported into a run directory."""
     path = run / IMPORTED
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    advice = "Import the generators again, into another run directory."
+    imports = read_json(path, advice)
+    with explain_damage(path, advice):
+        return {
+            direction: {"checkpoint": str(origin["checkpoint"]), "sha256": str(origin["sha256"])}
+            for direction, origin in imports.items()
+        }
+
+
+def read_result(run):
+    """Return the content of result.json, {} without the file."""
+    path = run / RESULT
+    advice = f"Delete it. It is written again by: tfgan-zoo train {run}"
+    return read_json(path, advice) if path.is_file() else {}
+
+
+@contextlib.contextmanager
+def open_evaluation(path):
+    """Yield the content of a file of evaluation/; errors in the block name the file.
+
+    Raises:
+        FailureError: the file is damaged.
+    """
+    advice = "Delete it and evaluate again."
+    with explain_damage(path, advice):
+        yield read_json(path, advice)
 
 
 @contextlib.contextmanager

@@ -430,6 +430,13 @@ def test_a_wrong_labels_csv_is_an_error(labeled, old, new, message):
         load_images(DataConfig(dataset="folder", path=str(labeled)), 16, 1)
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfea\x00", b"\n1,2\n"])
+def test_a_damaged_labels_csv_is_named(labeled, content):
+    (labeled / "labels.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"labels.csv must be UTF-8 text that begins with a line"):
+        load_images(DataConfig(dataset="folder", path=str(labeled)), 16, 1)
+
+
 def test_a_run_conditional_on_vectors_from_a_folder(labeled, tmp_path):
     folder = [
         f"data.path={labeled}",

@@ -20,6 +20,7 @@ from tfgan_zoo.metrics import (
     similarity,
 )
 from tfgan_zoo.metrics.classifier_score import expected_for_perfect
+from tfgan_zoo.metrics.score import format_details
 
 
 def normal(n, d, seed=0, mean=0.0, scale=1.0):
@@ -356,3 +357,13 @@ def test_neighbor_scores_of_many_points_need_little_memory():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 40e6  # all distances at once would take 128 MB
+
+
+def test_details_of_a_score_are_readable():
+    details = {"k": 1000, "error": 2.5e-10, "low": -1e-9, "large": 1234.5, "small": 0.0123}
+    details |= {"missing": None, "each": [1, 2], "baselines": {}, "network": "<b>", "zero": 0.0}
+    assert format_details(details) == (
+        "k 1,000, error below 0.0001, low above -0.0001, large 1,234, small 0.012, network <b>, "
+        "zero 0"
+    )
+    assert format_details(None) == ""

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tfgan_zoo import presets
 from tfgan_zoo.config import flatten
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import FailureError, UserError
 from tfgan_zoo.runs import read_experiment, read_metrics
 from tfgan_zoo.tools.report import format_number, format_value, write_report
 from tfgan_zoo.training import callbacks
@@ -374,7 +374,7 @@ def test_failed_report_leaves_the_previous_one(gan):
     path = write_report(gan)
     before = path.read_bytes()
     (gan / "samples" / "epoch_0002.png").write_bytes(b"not an image")
-    with pytest.raises(OSError):
+    with pytest.raises(FailureError, match=r"epoch_0002.png is damaged .*Delete it"):
         write_report(gan)
     assert path.read_bytes() == before
 

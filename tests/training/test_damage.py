@@ -14,7 +14,7 @@ import pytest
 from helpers import FlakyDirectory
 
 from tfgan_zoo import files, presets
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import FailureError, UserError
 from tfgan_zoo.runs import best_epoch, lock_run, read_metrics
 from tfgan_zoo.saving.exported import load
 from tfgan_zoo.training import callbacks
@@ -83,7 +83,7 @@ def test_another_damaged_row_raises_an_error_that_names_the_file(run):
     metrics = run / "metrics.csv"
     header, first, second = metrics.read_text().splitlines()
     metrics.write_text("\n".join([header, first[:10], second]) + "\n")
-    with pytest.raises(UserError, match=r"metrics.csv is damaged, got the row"):
+    with pytest.raises(FailureError, match=r"metrics.csv is damaged, got the row"):
         train(run)
 
 

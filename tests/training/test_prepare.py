@@ -51,7 +51,7 @@ def test_dry_run_describes_what_train_would_do(tmp_path):
 @pytest.mark.parametrize(
     ("preset", "overrides", "message"),
     [
-        ("dcgan_tiny", ["model.diff_augment=colour"], "diff_augment must be one of.*got 'colour'"),
+        ("dcgan_tiny", ["model.diff_augment=colors"], "diff_augment must be one of.*got 'colors'"),
         ("adain_tiny", ["model.features=nope"], "features must be one of random.*got 'nope'"),
         ("vae_tiny", ["train.evaluate_features=nope"], "train.evaluate_features.*got 'nope'"),
         ("gan_tiny", ["train.replicas=2", "train.strategy=cpu"], "needs train.strategy=mirrored"),
@@ -79,3 +79,10 @@ def test_a_missing_run_directory_raises_an_error_without_the_list_of_presets(sou
     with pytest.raises(UserError) as error:
         prepare.resolve_experiment(source)
     assert str(error.value) == f"a preset or a run directory is needed, got {str(source)!r}."
+
+
+def test_the_largest_seed_trains_and_evaluates(tmp_path):
+    overrides = ["train.seed=4294967295", "train.epochs=1", "train.steps_per_epoch=1"]
+    overrides += ["data.limit=4", "train.evaluate_every=1", "data.binarize_seed=4294967295"]
+    result = train.train("pix2pix_tiny", *overrides, run_dir=tmp_path / "run")
+    assert result["metrics"]["eval_l1"] > 0

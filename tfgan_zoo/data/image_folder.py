@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import csv
 import logging
+import os
 import pathlib
 
 import numpy as np
@@ -70,7 +71,7 @@ def warn_left_out(folder, files):
     suffixes = collections.Counter(
         path.suffix.lower() or path.name for path in files if path.name != "labels.csv"
     )
-    key = pathlib.Path(folder).resolve()
+    key = pathlib.Path(os.path.realpath(folder))
     if suffixes and key not in folders_with_other_files:
         folders_with_other_files.add(key)
         counts = [f"{count} {suffix}" for suffix, count in suffixes.most_common(5)]
@@ -202,8 +203,14 @@ def read_label_vectors(root, paths):
         float32 (n, k), and the names of the k columns.
     """
     file = root / "labels.csv"
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        (_, *names), *rows = csv.reader(lines)
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            (_, *names), *rows = csv.reader(lines)
+    except (ValueError, csv.Error) as error:
+        raise UserError(
+            f"{file} must be UTF-8 text that begins with a line of column names "
+            f"({first_line(error)})."
+        ) from None
     vectors = {}
     for number, row in enumerate(rows, 2):
         expected = f"line {number} of {file} must be a path and {len(names)} finite numbers"

@@ -13,8 +13,15 @@ from tfgan_zoo.evaluation.evaluator import EvaluationOptions
 from tfgan_zoo.evaluation.generation import GenerationEvaluator
 from tfgan_zoo.evaluation.style import StylizationEvaluator
 from tfgan_zoo.evaluation.translation import TranslationEvaluator
-from tfgan_zoo.files import write_text
-from tfgan_zoo.runs import EVALUATION, METRICS, best_epoch, is_run_directory, read_metrics
+from tfgan_zoo.files import check_output_folder, write_text
+from tfgan_zoo.runs import (
+    EVALUATION,
+    METRICS,
+    best_epoch,
+    is_run_directory,
+    open_evaluation,
+    read_metrics,
+)
 from tfgan_zoo.saving.exported import load, load_experiment
 
 EVALUATORS = {  # by task
@@ -72,6 +79,8 @@ def evaluate(
             "evaluate takes overrides of the data alone (data.field=value), "
             f"got {' '.join(overrides)}."
         )
+    folder = results_folder(source, output)
+    check_output_folder(folder)
     model = load(source)
     experiment = load_experiment(source)
     if experiment is None:
@@ -99,7 +108,6 @@ def evaluate(
         "settings": evaluator.settings(names),
         "warnings": evaluator.warnings(names),
     }
-    folder = results_folder(source, output)
     folder.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(json.dumps(record).encode()).hexdigest()
     stem = f"n{samples}_seed{seed}_{digest[:8]}"
@@ -108,7 +116,10 @@ def evaluate(
 
     # Store them with earlier scores of the same settings.
     file = folder / f"{stem}.json"
-    earlier = json.loads(file.read_text(encoding="utf-8"))["scores"] if file.is_file() else {}
+    earlier = {}
+    if file.is_file():
+        with open_evaluation(file) as stored:
+            earlier = dict(stored["scores"])
     record = {"task": model.task, **record}
     stored = {**record, "scores": {**earlier, **scores}}
     write_text(file, json.dumps(stored, indent=2, allow_nan=False))

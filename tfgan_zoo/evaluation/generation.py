@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfgan_zoo.data import transforms
 from tfgan_zoo.data.datasets import WITH_TEST_SPLIT, load_images
-from tfgan_zoo.errors import MAX_SEED, UserError, check_choice, check_range
+from tfgan_zoo.errors import MAX_TRAIN_SEED, UserError, check_choice, check_range
 from tfgan_zoo.evaluation.evaluator import Evaluator, images_sha256
 from tfgan_zoo.features.metric_networks import load_metric_network
 from tfgan_zoo.metrics import (
@@ -103,7 +103,7 @@ def precision_recall_metric(evaluator, inputs):
         )
         for activations in (inputs.activations, evaluator.real_reference_activations)
     )
-    details = {"k": NUM_NEIGHBORS, "inside": "<="}
+    details = {"k": NUM_NEIGHBORS}
     return {name: Score(values[name], references[name], details=details) for name in values}
 
 
@@ -391,7 +391,7 @@ class GenerationEvaluator(Evaluator):
         importance_samples=200,
     ):
         check_range(50, 10**6, samples=samples)
-        check_range(0, MAX_SEED, seed=seed)
+        check_range(0, MAX_TRAIN_SEED, seed=seed)
         check_range(1, 10**6, importance_samples=importance_samples)
         if config.split != "train":
             raise UserError(

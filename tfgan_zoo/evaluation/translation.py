@@ -21,7 +21,7 @@ import numpy as np
 from tfgan_zoo.data import domains, facades, transforms
 from tfgan_zoo.data.color_transfer import histogram_matcher
 from tfgan_zoo.data.datasets import load_evaluation_images
-from tfgan_zoo.errors import MAX_SEED, UserError, check_choice, check_range
+from tfgan_zoo.errors import MAX_TRAIN_SEED, UserError, check_choice, check_range
 from tfgan_zoo.evaluation.evaluator import Evaluator, images_sha256
 from tfgan_zoo.metrics import similarity
 from tfgan_zoo.metrics.score import Score
@@ -98,7 +98,7 @@ class TranslationEvaluator(Evaluator):
 
     def __init__(self, experiment, samples=10_000, seed=0, validate=False):
         check_range(1, 10**6, samples=samples)
-        check_range(0, MAX_SEED, seed=seed)
+        check_range(0, MAX_TRAIN_SEED, seed=seed)
         config = experiment.data
         if config.split != "train":
             raise UserError(

@@ -160,7 +160,7 @@ def load_metric_network_file(path):
         network = load_keras_file(path)
         shape = network.input_shape
         size, channels = shape[1], shape[3]
-    except (ValueError, OSError, TypeError, AttributeError, IndexError) as error:
+    except Exception as error:  # damaged files cause many types of errors
         raise UserError(
             f"features must be the path of a Keras model of images, got {path} "
             f"({first_line(error)})."

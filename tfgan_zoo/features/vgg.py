@@ -189,7 +189,7 @@ def load_weight_file(network, path):
     pretrained = keras.applications.VGG19(include_top=False, weights=None)
     try:
         pretrained.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged files cause many types of errors
         raise UserError(
             "features must be random, small, imagenet, a .keras model or a .h5 file of VGG-19's "
             f"weights without the top, got {str(path)!r} ({first_line(error)})."

@@ -260,8 +260,8 @@ def find_files(source, output):
     else:
         root = next(parent for parent in path.parents if parent.is_dir())
         files = match_pattern(root, str(path.relative_to(root)))
-    output = output.resolve()
-    if root.resolve() in output.parents:
+    output = pathlib.Path(os.path.realpath(output))
+    if pathlib.Path(os.path.realpath(root)) in output.parents:
         files = [file for file in files if not is_inside(file, output)]
     if not files:
         raise UserError(

@@ -20,13 +20,26 @@ def format_scores(result):
     for name, score in result["scores"].items():
         values = score_columns(result["task"], result, score).values()
         cells = "".join(f"{'-' if value is None else f'{value:.4f}':>14}" for value in values)
-        details = ", ".join(
-            f"{key} {value:.2g}" if isinstance(value, float) else f"{key} {value}"
-            for key, value in (score["details"] or {}).items()
-            if not isinstance(value, list)
-        )
-        lines.append(f"{name:<32}{cells}  {details}".rstrip())
+        lines.append(f"{name:<32}{cells}  {format_details(score['details'])}".rstrip())
     return "\n".join([*lines, *describe_settings(result["task"], result["settings"])])
+
+
+def format_details(details):
+    """Return the details of a score that are numbers or texts, such as "k 5, error 0.012"."""
+    return ", ".join(
+        f"{name} {format_detail(value)}"
+        for name, value in (details or {}).items()
+        if isinstance(value, (int, float, str))
+    )
+
+
+def format_detail(value):
+    """Return a detail as text, a float with two digits and without an exponent."""
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else value
+    if 0 < abs(value) < 1e-4:
+        return "below 0.0001" if value > 0 else "above -0.0001"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
 def score_columns(task, result, score=None):

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo import presets
-from tfgan_zoo.errors import UserError, check_choice, suggestion
+from tfgan_zoo.errors import FailureError, UserError, check_choice, first_line, suggestion
 from tfgan_zoo.files import without_wildcards
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.models.base import ZooModel
@@ -281,9 +281,16 @@ def load_exported(path):
 
     Raises:
         UserError: The SavedModel was not exported by this package.
+        FailureError: The SavedModel is damaged.
     """
-    with without_wildcards(path) as folder:
-        module = tf.saved_model.load(str(folder))
+    try:
+        with without_wildcards(path) as folder:
+            module = tf.saved_model.load(str(folder))
+    except Exception as error:  # damaged files cause many types of errors
+        raise FailureError(
+            f"the SavedModel {path} cannot be loaded ({first_line(error)}). Export it again, or "
+            "copy all of its files again."
+        ) from error
     for exported in EXPORTED.values():
         signature, name = exported.identified_by
         if signature in module.signatures and name in input_specs(module.signatures[signature]):

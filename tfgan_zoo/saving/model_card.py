@@ -18,12 +18,13 @@ from tfgan_zoo.metrics.score import describe_settings, score_columns
 from tfgan_zoo.runs import (
     EVALUATION,
     METRICS,
-    RESULT,
     SAMPLES,
     format_duration,
+    open_evaluation,
     read_experiment,
     read_imports,
     read_metrics,
+    read_result,
 )
 
 TEMPLATE = "model_card.md.j2"
@@ -83,7 +84,7 @@ def environment():
 
 def properties(run, experiment, model, rows, compact):
     """Return the properties of a model and its training: {name: value}."""
-    result = read_json(run / RESULT)
+    result = read_result(run)
     parameters = ", ".join(
         f"{player} {sum(math.prod(variable.shape) for variable in variables):,}"
         for player, variables in model.player_variables().items()
@@ -147,24 +148,26 @@ def last_losses(rows):
 
 def evaluation_scores(run, model):
     """Return what `evaluate` stored for this model; of several evaluations the largest."""
-    results = [read_json(path) for path in sorted((run / EVALUATION).glob("*.json"))]
-    results = [result for result in results if result["weights_sha256"] == model.weights_sha256()]
-    if not results:
-        return {"scores": []}
-    result = max(results, key=lambda result: result["settings"]["n_generated"])
+    sha256, largest, texts = model.weights_sha256(), -1, {"scores": []}
+    for path in sorted((run / EVALUATION).glob("*.json")):
+        with open_evaluation(path) as stored:
+            settings = stored["settings"]
+            if stored["weights_sha256"] == sha256 and settings["n_generated"] > largest:
+                largest, texts = settings["n_generated"], score_texts(model.task, stored)
+    return texts
+
+
+def score_texts(task, stored):
+    """Return the scores of a stored evaluation, the columns and the settings, as texts."""
     scores = []
-    for name, score in result["scores"].items():
-        values = score_columns(model.task, result, score).values()
+    for name, score in stored["scores"].items():
+        values = score_columns(task, stored, score).values()
         scores.append((name, *("" if value is None else f"{value:.4g}" for value in values)))
     return {
         "scores": scores,
-        "score_columns": ("metric", *score_columns(model.task, result)),
-        "settings": describe_settings(model.task, result["settings"]),
+        "score_columns": ("metric", *score_columns(task, stored)),
+        "settings": describe_settings(task, stored["settings"]),
     }
-
-
-def read_json(path):
-    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 # --- texts by task

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfgan_zoo.data import builtin_images
 from tfgan_zoo.data.transforms import resize_longer_side
 from tfgan_zoo.errors import UserError
-from tfgan_zoo.files import atomic_folder, check_overwrite, write_text
+from tfgan_zoo.files import atomic_folder, check_output_folder, check_overwrite, write_text
 from tfgan_zoo.runs import (
     EXPERIMENT,
     SAMPLES,
@@ -60,6 +60,8 @@ def export(run, folder=None, overwrite: bool = False, compact: bool = False) -> 
         if not is_own and not (folder / "saved_model.pb").is_file():
             raise UserError(f"{folder} exists and is not a SavedModel: choose another folder.")
         check_overwrite([folder], overwrite)
+
+    check_output_folder(folder.parent)
 
     model = load_model(run)
     with atomic_folder(folder, overwrite) as partial:

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.errors import UserError, check_choice, first_line, printable
-from tfgan_zoo.files import write_text
+from tfgan_zoo.files import check_output_folder, write_text
 from tfgan_zoo.runs import (
     CHECKPOINTS,
     EXPERIMENT,
@@ -59,6 +59,7 @@ def import_torch(checkpoint, experiment, run, direction="xy"):
     check_choice("the preset's model", experiment.kind, NETWORKS)
     check_choice("direction", direction, NETWORKS[experiment.kind])
     imports = check_imports(run, experiment, direction)
+    check_output_folder(run)
     weights = read_checkpoint(checkpoint)
 
     # Build the model, restore the generator of the other direction, and assign the weights.

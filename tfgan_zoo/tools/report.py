@@ -6,7 +6,7 @@ The page is one file and loads nothing else: images and curves are embedded.
 import base64
 import dataclasses
 import io
-import json
+import os
 import pathlib
 import re
 import statistics
@@ -18,21 +18,22 @@ from PIL import Image
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import flatten
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import FailureError, UserError, first_line
 from tfgan_zoo.evaluation import best_score, stopped_early
 from tfgan_zoo.files import check_output_files, write_text
-from tfgan_zoo.metrics.score import VALUE_COLUMNS
+from tfgan_zoo.metrics.score import VALUE_COLUMNS, format_details
 from tfgan_zoo.runs import (
     BEST,
     EVALUATION,
     METRICS,
-    RESULT,
     SAMPLES,
     best_epoch,
     format_duration,
     is_run_directory,
+    open_evaluation,
     read_experiment,
     read_metrics,
+    read_result,
 )
 from tfgan_zoo.saving.model_card import changed_fields, format_value, train_command
 from tfgan_zoo.visualize import curve_panels, curves_svg
@@ -71,7 +72,9 @@ def write_report(run, output=None, overwrite: bool = False) -> pathlib.Path:
     check_output_files([output], overwrite)
     rows = read_metrics(run / METRICS)
     if not rows:
-        raise UserError(f"{run} has no finished epoch: continue with: tfgan-zoo train {run}")
+        raise UserError(
+            f"{run / METRICS} has no finished epoch: continue with: tfgan-zoo train {run}"
+        )
     page = render(run, read_experiment(run), rows)
     # ASCII, so that the page does not depend on the machine's encoding.
     write_text(output, page.encode("ascii", "xmlcharrefreplace").decode())
@@ -89,7 +92,8 @@ def render(run, experiment, rows):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = dict.fromkeys((experiment.preset or experiment.kind, run.resolve().name))
+    folder = os.path.basename(os.path.realpath(run))
+    names = dict.fromkeys((experiment.preset or experiment.kind, folder))
     state = training_state(experiment, rows, result)
     return environment.get_template(TEMPLATE).render(
         title=" · ".join(names),
@@ -108,10 +112,7 @@ def render(run, experiment, rows):
 
 def current_result(run, experiment, rows):
     """Return result.json; empty if training has not finished, or was continued after it."""
-    path = run / RESULT
-    if not path.is_file():
-        return {}
-    result = json.loads(path.read_text())
+    result = read_result(run)
     last = int(rows[-1]["epoch"])
     finished = last >= experiment.train.epochs or stopped_early(run, experiment)
     return result if result.get("epochs") == last and finished else {}
@@ -168,8 +169,13 @@ def sample_images(run):
 
 def embedded_image(path, text):
     """Return an image file for an `img` element: its data URL, width, height and text."""
-    with Image.open(path) as file:
-        image = file.convert("RGB")
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+    except Exception as error:  # damaged files cause many types of errors
+        raise FailureError(
+            f"{path} is damaged ({first_line(error)}). Delete it and write the report again."
+        ) from error
     image.thumbnail(MAX_IMAGE_SIZE, Image.Resampling.LANCZOS)
     for options in ({"lossless": True}, {"quality": 80}):
         content = io.BytesIO()
@@ -213,21 +219,21 @@ def evaluations(run, task, result):
 
 def evaluation(run, path, task, result):
     """Return one stored evaluation for the page."""
-    stored = json.loads(path.read_text())
-    sha256 = stored["weights_sha256"]
-    last = ", the last of the run" if sha256 == result.get("weights_sha256") else ""
-    head, scores = score_table(stored, task)
-    settings = flatten(stored["settings"])
-    nearest = path.with_name(f"{path.stem}_nearest.png")
-    return {
-        "path": str(path.relative_to(run)),
-        "weights": f"step {format_number(stored['step'])}, weights {sha256[:12]}{last}",
-        "warnings": stored["warnings"],
-        "head": head,
-        "scores": scores,
-        "images": [embedded_image(nearest, NEAREST_CAPTION)] if nearest.is_file() else [],
-        "settings": [table_row(name, format_value(value)) for name, value in settings.items()],
-    }
+    with open_evaluation(path) as stored:
+        sha256 = stored["weights_sha256"]
+        last = ", the last of the run" if sha256 == result.get("weights_sha256") else ""
+        head, scores = score_table(stored, task)
+        settings = flatten(stored["settings"])
+        nearest = path.with_name(f"{path.stem}_nearest.png")
+        return {
+            "path": str(path.relative_to(run)),
+            "weights": f"step {format_number(stored['step'])}, weights {sha256[:12]}{last}",
+            "warnings": list(stored["warnings"]),
+            "head": head,
+            "scores": scores,
+            "images": [embedded_image(nearest, NEAREST_CAPTION)] if nearest.is_file() else [],
+            "settings": [table_row(name, format_value(value)) for name, value in settings.items()],
+        }
 
 
 def score_table(stored, task):
@@ -249,15 +255,6 @@ def score_table(stored, task):
         rows.append(table_row(name, *map(format_number, values), format_details(details[name])))
     reference = ["real images"] if has_reference else []
     return ("metric", VALUE_COLUMNS[task], *reference, *columns, ""), rows
-
-
-def format_details(details):
-    """Return the details of a score that are single values, as text."""
-    return ", ".join(
-        f"{name} {format_number(value) if isinstance(value, (int, float)) else value}"
-        for name, value in details.items()
-        if not isinstance(value, (list, dict))
-    )
 
 
 def configuration(experiment):

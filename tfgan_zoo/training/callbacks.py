@@ -66,8 +66,8 @@ class Progress(keras.callbacks.Callback):
             self.speed_start = (now(), self.steps_done)
         if sys.stderr.isatty() and now() - self.last_refresh > REFRESH_INTERVAL:
             self.last_refresh = now()
-            line = f"{CLEAR_LINE}{self.line(logs, batch + 1)}  step {batch + 1}/{self.steps}"
-            print(line, end="", file=sys.stderr, flush=True)
+            line = self.line(logs, batch + 1, f"step {batch + 1}/{self.steps}")
+            print(CLEAR_LINE + line, end="", file=sys.stderr, flush=True)
 
     def on_epoch_end(self, epoch, logs=None):
         logs.pop("loss", None)  # the loss of the only player, which the logs have by its name
@@ -77,22 +77,32 @@ class Progress(keras.callbacks.Callback):
             self.last_log = now()
             log((CLEAR_LINE if sys.stderr.isatty() else "") + self.line(logs, self.steps))
 
-    def line(self, logs, step):
-        """Return the line after `step` steps of the epoch."""
+    def line(self, logs, step, *more):
+        """Return the line after `step` steps of the epoch, which ends with `more`.
+
+        On a terminal that is too narrow, the last losses are left out: a line that wraps cannot be
+        replaced.
+        """
         start, first = self.speed_start
         steps_per_second = (self.steps_done - first) / max(now() - start, 1e-9)
         remaining = (self.epochs - self.epoch) * self.steps - step
-        losses = "  ".join(
+        losses = [
             f"{name} {value:.3f}"
             for name, value in logs.items()
             if name not in ("loss", "seconds", "images_per_second")
-        )
+        ]
         speed = ""
         if steps_per_second:
             images_per_second = steps_per_second * self.batch_size
             left = format_duration(remaining / steps_per_second)
             speed = f"{images_per_second:,.0f} images/s  {left} left"
-        return f"epoch {self.epoch + 1}/{self.epochs}  {losses}  {speed}"
+        epoch = f"epoch {self.epoch + 1}/{self.epochs}"
+        if not sys.stderr.isatty():
+            return "  ".join([epoch, *losses, speed, *more])
+        width = shutil.get_terminal_size().columns - 1  # a full line may wrap
+        while losses and len("  ".join([epoch, *losses, speed, *more])) > width:
+            losses.pop()
+        return "  ".join([epoch, *losses, speed, *more])[:width]
 
 
 class StopOnInterrupt(keras.callbacks.Callback):

@@ -16,14 +16,22 @@ from tfgan_zoo import presets
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.config import FILES, FOLDERS, Experiment, flatten
 from tfgan_zoo.data.datasets import load_evaluation_images
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import FailureError, UserError
 from tfgan_zoo.evaluation import (
     best_score,
     check_evaluation,
     run_evaluator,
     stopped_early,
 )
-from tfgan_zoo.files import LEFTOVER, atomic_write, remove_leftovers, retry, write_text
+from tfgan_zoo.files import (
+    LEFTOVER,
+    atomic_write,
+    check_output_folder,
+    read_json,
+    remove_leftovers,
+    retry,
+    write_text,
+)
 from tfgan_zoo.runs import (
     ANIMATION,
     BEST,
@@ -100,6 +108,7 @@ def train(
     experiment = resolve_experiment(source, *overrides)
     run = run_directory(source, experiment, run_dir)
     check_same_experiment(run, experiment)
+    check_output_folder(run)
     check_evaluation(experiment)
     check_tensorboard(experiment)
 
@@ -143,7 +152,7 @@ def train(
 
         # 5. Fit and finish.
         if first_epoch < settings.epochs and not stopped_early(run, experiment):
-            fit(prepared, run, run_callbacks, first_epoch, checkpoint)
+            fit(prepared, run, run_callbacks, first_epoch)
         return finish(prepared, run) if chief else worker_result(prepared, run)
 
 
@@ -233,7 +242,8 @@ def check_same_data(run, prepared):
     """
     if not (run / DATA).is_file():
         return
-    before, now = json.loads((run / DATA).read_text(encoding="utf-8")), data_record(prepared)
+    before = read_json(run / DATA, "Delete it to resume without the check of the data.")
+    now = data_record(prepared)
     for name in before:
         if before[name] == now.get(name):
             continue
@@ -377,8 +387,8 @@ def begin_run(prepared, run, first_epoch):
 # --- 5. fit and finish
 
 
-def fit(prepared, run, run_callbacks, first_epoch, checkpoint):
-    """Train from `first_epoch` on. If interrupted, log which epochs are saved."""
+def fit(prepared, run, run_callbacks, first_epoch):
+    """Train from `first_epoch` on. After Ctrl-C or with a full disk, log which epochs are saved."""
     epochs = prepared.experiment.train.epochs
     interrupt = StopOnInterrupt()
     try:
@@ -391,8 +401,8 @@ def fit(prepared, run, run_callbacks, first_epoch, checkpoint):
             shuffle=False,
             verbose=0,
         )
-    except KeyboardInterrupt:
-        saved = int(checkpoint.epoch.numpy())
+    except (KeyboardInterrupt, OSError):
+        saved = max(CheckpointFolder(run / CHECKPOINTS).epochs(), default=0)
         log(f"\nstopped; {saved} of {epochs} epochs are saved. To resume: tfgan-zoo train {run}")
         raise
     except UnhealthyError as error:
@@ -412,6 +422,11 @@ def finish(prepared, run):
     begin = time.time()
     experiment, model = prepared.experiment, prepared.model
     rows = read_metrics(run / METRICS)
+    if not rows:
+        raise FailureError(
+            f"{run / METRICS} is damaged: it has no epoch, but the checkpoints have. Copy it from "
+            "a backup, or train further epochs with train.epochs."
+        )
     samples = sorted((run / SAMPLES).glob("epoch_*.png"))
     retry(lambda: save_keras_model(model, run / KERAS_MODEL))
     retry(lambda: save_curves(rows, run / CURVES, experiment.preset))
