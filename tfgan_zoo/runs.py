@@ -1,6 +1,7 @@
 """The run directory: the names of its files, and the experiment, metrics and model in it.
 
-    experiment.json   the complete experiment, also in every exported SavedModel
+    experiment.json   the complete experiment and the names of the classes of a conditional model,
+                      also in every exported SavedModel
     metrics.csv       one row per epoch: means of the losses, scores as eval_...
     samples/          epoch_0001.png ..., sample grids
     checkpoints/      the latest two checkpoints: model, optimizers and epoch
@@ -21,6 +22,7 @@ A finished run also has:
 
 import contextlib
 import csv
+import dataclasses
 import json
 import math
 import pathlib
@@ -32,6 +34,7 @@ import tensorflow as tf
 
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.errors import UserError
+from tfgan_zoo.files import write_text
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.presets import experiment_from_dict
 
@@ -66,11 +69,37 @@ def read_experiment(run):
     Raises:
         UserError: experiment.json is not JSON, or has unknown fields or wrong values.
     """
+    return experiment_from_dict(read_experiment_file(run))
+
+
+def read_experiment_file(run):
+    """Return the dict in experiment.json; raise `UserError` if it is not JSON."""
     path = pathlib.Path(run) / EXPERIMENT
     try:
-        return experiment_from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is not JSON ({error})") from None
+
+
+def write_experiment(folder, experiment, class_names=()):
+    """Write experiment.json.
+
+    Args:
+        folder: a run directory or the folder of a SavedModel, a `pathlib.Path`.
+        experiment: an `Experiment`.
+        class_names: the names of the classes. They are a fact about the data and not a part of the
+            experiment.
+    """
+    values = dataclasses.asdict(experiment)
+    names = {"class_names": list(class_names)} if class_names else {}
+    write_text(folder / EXPERIMENT, json.dumps({**values, **names}, indent=2))
+
+
+def read_class_names(folder):
+    """Return the names of the classes in experiment.json as a tuple; empty if there are none."""
+    if not (pathlib.Path(folder) / EXPERIMENT).is_file():
+        return ()
+    return tuple(map(str, read_experiment_file(folder).get("class_names", [])))
 
 
 def read_metrics(path):
@@ -183,6 +212,8 @@ def load_model(run):
         if not imports:
             raise UserError(f"{run} is not trained yet. Train it with: tfgan-zoo train {run}")
         model.keep_directions(imports, run)
+    if model.needs_labels:
+        model.class_names = read_class_names(run)
     return model
 
 

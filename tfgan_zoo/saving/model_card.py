@@ -14,6 +14,7 @@ import jinja2
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.data.datasets import LICENSES
+from tfgan_zoo.errors import join_names
 from tfgan_zoo.metrics.score import describe_settings, score_columns
 from tfgan_zoo.runs import (
     EVALUATION,
@@ -21,6 +22,7 @@ from tfgan_zoo.runs import (
     RESULT,
     SAMPLES,
     format_duration,
+    read_class_names,
     read_experiment,
     read_imports,
     read_metrics,
@@ -102,6 +104,7 @@ def properties(run, experiment, model, rows, compact):
         duration += " h" if duration.count(":") == 2 else " min"
         values |= {
             "data": result.get("data", experiment.data.dataset),
+            **class_table(run),
             "license of the data": LICENSES.get(experiment.data.dataset, "the owner's"),
             "command": f"`{train_command(experiment)}`",
             "seed": experiment.train.seed,
@@ -115,6 +118,12 @@ def properties(run, experiment, model, rows, compact):
         )
     values["created by"] = f"tfgan_zoo {__version__}"
     return values
+
+
+def class_table(run):
+    """Return {"classes": "0 cats, 1 dogs"} for a model with class names, else {}."""
+    names = [f"{i} {name}" for i, name in enumerate(read_class_names(run))]
+    return {"classes": join_names(names, limit=100)} if names else {}
 
 
 def train_command(experiment):
@@ -182,7 +191,7 @@ SHAPES = {  # of the images, from a model's config
 def generation_texts(run, experiment, model):
     labels, options = "", "-n 64"
     if model.classes and experiment.model.condition == "label":
-        labels, options = f", labels=tf.range({model.classes})", f"--labels 0-{model.classes - 1}"
+        labels, options = f", labels=tf.range({model.classes})", label_option(run, model.classes)
     elif model.classes:
         labels = f", labels=tf.eye({model.classes})"
     return {
@@ -204,6 +213,14 @@ def generation_texts(run, experiment, model):
             "missing from its samples."
         ),
     }
+
+
+def label_option(run, count):
+    """Return the option for one row of samples per class."""
+    names, numbers = list(read_class_names(run)), [str(i) for i in range(count)]
+    if not names or names == numbers or any("," in name for name in names):
+        return f"--labels 0-{count - 1}"
+    return f"--labels {shlex.quote(','.join(names[:10]))}"
 
 
 def translation_texts(run, experiment, model):

@@ -18,7 +18,7 @@ from PIL import Image
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import flatten
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import UserError, join_names
 from tfgan_zoo.evaluation import best_score, stopped_early
 from tfgan_zoo.files import check_output_files, write_text
 from tfgan_zoo.metrics.score import VALUE_COLUMNS
@@ -143,6 +143,7 @@ def facts(run, experiment, rows, result):
         narrow["best epoch"] = epoch and f"{epoch} ({column}{saved})"
     wide = {
         "data": result.get("data"),
+        "classes": join_names(result.get("class_names", []), limit=100) or None,
         "machine": result.get("machine"),
         "weights (SHA-256)": result.get("weights_sha256"),
     }

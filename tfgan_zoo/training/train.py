@@ -14,7 +14,7 @@ from tfgan_zoo import presets
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.config import Experiment
 from tfgan_zoo.data.datasets import load_evaluation_images
-from tfgan_zoo.errors import UserError, check_choice
+from tfgan_zoo.errors import UserError, check_choice, join_names
 from tfgan_zoo.evaluation import (
     best_score,
     check_evaluation,
@@ -43,6 +43,7 @@ from tfgan_zoo.runs import (
     log,
     read_experiment,
     read_metrics,
+    write_experiment,
 )
 from tfgan_zoo.saving.saved_model import export
 from tfgan_zoo.training import callbacks, distribute
@@ -68,8 +69,8 @@ def train(
 
     Returns:
         A dict: run_dir, preset, epochs, seconds (training time), metrics (means over the last
-        epoch), best_epoch (with train.best), weights_sha256, data, machine. In a cluster only the
-        chief returns all of it.
+        epoch), best_epoch (with train.best), class_names (of a conditional model), weights_sha256,
+        data, machine. In a cluster only the chief returns all of it.
 
     Raises:
         UserError: an error that the user can correct.
@@ -301,7 +302,7 @@ def evaluation_callbacks(experiment, model):
 def begin_run(prepared, run, first_epoch):
     """Write experiment.json and log what is about to be trained."""
     experiment, epochs = prepared.experiment, prepared.experiment.train.epochs
-    write_text(run / EXPERIMENT, experiment.to_json())
+    write_experiment(run, experiment, prepared.class_names)
     (run / SAMPLES).mkdir(exist_ok=True)
     changed = {}
     if experiment.preset in presets.PRESETS:
@@ -311,6 +312,10 @@ def begin_run(prepared, run, first_epoch):
         f"{prepared.data.description}; {prepared.steps_per_epoch} steps of {prepared.batch_size} "
         f"images per epoch; {distribute.describe_machine()}"
     )
+    names = prepared.class_names
+    if names:
+        kind = "labels per image" if prepared.data.labels.ndim == 2 else "classes"
+        log(f"{len(names)} {kind}: {join_names(names, limit=100)}")
     warning = prepared.model.epochs_warning(epochs)
     if warning:
         log(f"warning: {warning}")
@@ -382,6 +387,8 @@ def finish(prepared, run):
     }
     if experiment.train.best:
         result["best_epoch"], _ = best_epoch(rows, *best_score(experiment))
+    if prepared.class_names:
+        result["class_names"] = list(prepared.class_names)
     result |= {
         "weights_sha256": model.weights_sha256(),
         "data": prepared.data.description,
