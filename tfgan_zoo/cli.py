@@ -20,7 +20,14 @@ import sys
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import LATENT_PATHS
-from tfgan_zoo.errors import FailureError, UserError, check_choice, first_line, printable
+from tfgan_zoo.errors import (
+    FailureError,
+    UserError,
+    check_choice,
+    first_line,
+    printable,
+    shell_command,
+)
 from tfgan_zoo.files import check_output_files
 from tfgan_zoo.quiet import start_tensorflow
 from tfgan_zoo.saving import hub
@@ -42,6 +49,8 @@ def main(arguments=None):
     """
     options = build_parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    if hasattr(sys.stdout, "reconfigure"):  # a pipe on Windows cannot hold every file name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options.run(options)
     except UserError as error:
@@ -835,11 +844,9 @@ def run_import_torch(options):
     run = torch_weights.import_torch(
         options.checkpoint, experiment, options.output, options.direction
     )
-    option = "" if options.direction == "xy" else " --direction yx"
-    text = (
-        f"imported generator {options.direction} into {run}; "
-        f"to use it: tfgan-zoo translate {run} IMAGE -o OUT{option}"
-    )
+    option = [] if options.direction == "xy" else ["--direction", "yx"]
+    use = shell_command("translate", run, "IMAGE", "-o", "OUT", *option)
+    text = f"imported generator {options.direction} into {run}; to use it: {use}"
     print_result(options, {"run_dir": str(run)}, text)
 
 

@@ -1,6 +1,7 @@
 """Errors that the user can correct, and argument checks that raise them."""
 
 import difflib
+import shlex
 import unicodedata
 
 
@@ -50,6 +51,11 @@ def check_at_least(minimum, **fields):
     for name, value in fields.items():
         if not value >= minimum:
             raise UserError(f"{name} must be at least {minimum}, got {value!r}.")
+
+
+def shell_command(*words):
+    """Return a command of this package that can be pasted into a shell."""
+    return shlex.join(["tfgan-zoo", *map(str, words)])
 
 
 def join_names(names, limit=10):

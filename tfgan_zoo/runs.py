@@ -33,7 +33,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.checkpoints import CheckpointFolder
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import UserError, shell_command
 from tfgan_zoo.files import write_text
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.presets import experiment_from_dict
@@ -197,7 +197,7 @@ def load_model(run):
     if not checkpoints.epochs():
         raise UserError(
             f"{run} has no checkpoint yet, because no epoch was finished. "
-            f"Resume the run with: tfgan-zoo train {run}"
+            f"Resume the run with: {shell_command('train', run)}"
         )
     try:
         model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
@@ -210,7 +210,9 @@ def load_model(run):
     if epoch == 0:  # the checkpoint of an import, before the first epoch
         imports = read_imports(run)
         if not imports:
-            raise UserError(f"{run} is not trained yet. Train it with: tfgan-zoo train {run}")
+            raise UserError(
+                f"{run} is not trained yet. Train it with: {shell_command('train', run)}"
+            )
         model.keep_directions(imports, run)
     if model.needs_labels:
         model.class_names = read_class_names(run)

@@ -186,7 +186,7 @@ def test_a_class_may_have_the_name_of_a_split(tmp_path):
         (
             ["train/a/1.png", "test/a/1.png", "more/a/1.png"],
             "train",
-            "has the splits test, train and other folders with images: more. .*to .*train",
+            "has the splits test, train and other folders with images: more. .*data.path=.*train",
         ),
         (["a/1.png", "b/1.png"], "test", "needs a folder test or val .* with no folders of splits"),
         (["test/a/1.png", "val/a/1.png"], "train", "needs a folder train .* with test, val"),

@@ -5,6 +5,7 @@ import concurrent.futures
 import csv
 import logging
 import pathlib
+import shlex
 
 import numpy as np
 
@@ -160,8 +161,8 @@ def find_splits(root, paths):
         if "train" in splits and len(splits) > 1:
             raise UserError(
                 f"{root} has the splits {join_names(sorted(splits.values()))} and other folders "
-                f"with images: {join_names(others)}. Move these elsewhere, or set data.path to "
-                f"{root / splits['train']}."
+                f"with images: {join_names(others)}. Move these elsewhere, or use "
+                f"{shlex.quote('data.path=' + str(root / splits['train']))}."
             )
         return {}
     loose = [path for path in paths if path.parent == root]

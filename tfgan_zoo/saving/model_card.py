@@ -7,6 +7,7 @@ import inspect
 import json
 import math
 import pathlib
+import re
 import shlex
 import sys
 
@@ -14,7 +15,7 @@ import jinja2
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.data.datasets import LICENSES
-from tfgan_zoo.errors import join_names
+from tfgan_zoo.errors import join_names, shell_command
 from tfgan_zoo.metrics.score import describe_settings, score_columns
 from tfgan_zoo.runs import (
     EVALUATION,
@@ -106,7 +107,7 @@ def properties(run, experiment, model, rows, compact):
             "data": result.get("data", experiment.data.dataset),
             **class_table(run),
             "license of the data": LICENSES.get(experiment.data.dataset, "the owner's"),
-            "command": f"`{train_command(experiment)}`",
+            "command": code_span(train_command(experiment)),
             "seed": experiment.train.seed,
             "training": f"{last['epoch']} epochs, {last['step']} steps, {duration}",
             "machine": result.get("machine", "unknown"),
@@ -128,9 +129,14 @@ def class_table(run):
 
 def train_command(experiment):
     """Return the shell command that trains an experiment."""
+    return shell_command("train", *train_arguments(experiment))
+
+
+def train_arguments(experiment):
+    """Return the preset and the overrides of an experiment, as arguments of `tfgan-zoo train`."""
     changes = changed_fields(experiment)
     overrides = [f"{name}={format_value(value)}" for name, (value, _) in changes.items()]
-    return shlex.join(["tfgan-zoo", "train", experiment.preset, *overrides])
+    return [experiment.preset, *overrides]
 
 
 def changed_fields(experiment):
@@ -143,8 +149,15 @@ def changed_fields(experiment):
     return experiment.differences(presets.experiment(experiment.preset))
 
 
+def code_span(text):
+    """Return Markdown that shows a text as code, also if it has backticks."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {text} {fence}" if longest else f"`{text}`"
+
+
 def format_value(value):
-    """Format a field's value as in an override."""
+    """Format a field's value as in an override, a tuple as [1, 2]."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -173,7 +186,7 @@ def evaluation_scores(run, model):
 
 
 def read_json(path):
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 # --- texts by task

@@ -18,7 +18,7 @@ from PIL import Image
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import flatten
-from tfgan_zoo.errors import UserError, join_names
+from tfgan_zoo.errors import UserError, join_names, shell_command
 from tfgan_zoo.evaluation import best_score, stopped_early
 from tfgan_zoo.files import check_output_files, write_text
 from tfgan_zoo.metrics.score import VALUE_COLUMNS
@@ -71,7 +71,9 @@ def write_report(run, output=None, overwrite: bool = False) -> pathlib.Path:
     check_output_files([output], overwrite)
     rows = read_metrics(run / METRICS)
     if not rows:
-        raise UserError(f"{run} has no finished epoch: continue with: tfgan-zoo train {run}")
+        raise UserError(
+            f"{run} has no finished epoch: continue with: {shell_command('train', run)}"
+        )
     page = render(run, read_experiment(run), rows)
     # ASCII, so that the page does not depend on the machine's encoding.
     write_text(output, page.encode("ascii", "xmlcharrefreplace").decode())
@@ -111,7 +113,7 @@ def current_result(run, experiment, rows):
     path = run / RESULT
     if not path.is_file():
         return {}
-    result = json.loads(path.read_text())
+    result = json.loads(path.read_text(encoding="utf-8"))
     last = int(rows[-1]["epoch"])
     finished = last >= experiment.train.epochs or stopped_early(run, experiment)
     return result if result.get("epochs") == last and finished else {}
@@ -214,7 +216,7 @@ def evaluations(run, task, result):
 
 def evaluation(run, path, task, result):
     """Return one stored evaluation for the page."""
-    stored = json.loads(path.read_text())
+    stored = json.loads(path.read_text(encoding="utf-8"))
     sha256 = stored["weights_sha256"]
     last = ", the last of the run" if sha256 == result.get("weights_sha256") else ""
     head, scores = score_table(stored, task)

@@ -4,17 +4,17 @@ import contextlib
 import json
 import os
 import pathlib
+import shlex
 import tempfile
 import time
 
 import keras
 import tensorflow as tf
 
-from tfgan_zoo import presets
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.config import Experiment
 from tfgan_zoo.data.datasets import load_evaluation_images
-from tfgan_zoo.errors import UserError, check_choice, join_names
+from tfgan_zoo.errors import UserError, check_choice, join_names, shell_command
 from tfgan_zoo.evaluation import (
     best_score,
     check_evaluation,
@@ -45,6 +45,7 @@ from tfgan_zoo.runs import (
     read_metrics,
     write_experiment,
 )
+from tfgan_zoo.saving.model_card import format_value, train_arguments
 from tfgan_zoo.saving.saved_model import export
 from tfgan_zoo.training import callbacks, distribute
 from tfgan_zoo.training.prepare import prepare, resolve_experiment
@@ -147,11 +148,12 @@ def check_same_experiment(run, experiment):
     if allowed and experiment.train.epochs >= before.train.epochs:
         return
     lines = "; ".join(
-        f"{name} is {old!r} there and {new!r} here" for name, (new, old) in differences.items()
+        f"{name} is {format_value(old)} there and {format_value(new)} here"
+        for name, (new, old) in differences.items()
     )
     raise UserError(
         f"{run} holds another experiment: {lines}. Choose another --run-dir, or resume the run "
-        f"with: tfgan-zoo train {run}"
+        f"with: {shell_command('train', run)}"
     )
 
 
@@ -304,10 +306,7 @@ def begin_run(prepared, run, first_epoch):
     experiment, epochs = prepared.experiment, prepared.experiment.train.epochs
     write_experiment(run, experiment, prepared.class_names)
     (run / SAMPLES).mkdir(exist_ok=True)
-    changed = {}
-    if experiment.preset in presets.PRESETS:
-        changed = experiment.differences(presets.experiment(experiment.preset))
-    log(" ".join([experiment.preset, *(f"{name}={new}" for name, (new, _) in changed.items())]))
+    log(shlex.join(train_arguments(experiment)))
     log(
         f"{prepared.data.description}; {prepared.steps_per_epoch} steps of {prepared.batch_size} "
         f"images per epoch; {distribute.describe_machine()}"
@@ -348,7 +347,8 @@ def fit(prepared, run, run_callbacks, first_epoch, checkpoint):
         )
     except KeyboardInterrupt:
         saved = int(checkpoint.epoch.numpy())
-        log(f"\nstopped; {saved} of {epochs} epochs are saved. To resume: tfgan-zoo train {run}")
+        resume = shell_command("train", run)
+        log(f"\nstopped; {saved} of {epochs} epochs are saved. To resume: {resume}")
         raise
     except callbacks.UnhealthyError as error:
         paths = [*CheckpointFolder(run / CHECKPOINTS).epochs().values()]
@@ -414,9 +414,11 @@ def worker_result(prepared, run):
 
 
 USE = {  # by task: how to use a trained model on the command line
-    "generate": "sample {run} -n 100 --seed 1 -o more.png",
-    "translate": "translate {run} IMAGE -o translated.png",
-    "stylize": "stylize IMAGE --preset {run}{style} -o stylized.png",
+    "generate": lambda run, style: ("sample", run, "-n", 100, "--seed", 1, "-o", "more.png"),
+    "translate": lambda run, style: ("translate", run, "IMAGE", "-o", "translated.png"),
+    "stylize": lambda run, style: (
+        *("stylize", "IMAGE", "--preset", run, *style, "-o", "stylized.png"),
+    ),
 }
 
 
@@ -425,8 +427,8 @@ def summary(result):
     run = pathlib.Path(result["run_dir"])
     experiment = read_experiment(run)
     latest = max((run / SAMPLES).glob("epoch_*.png"), default=run / SAMPLES)
-    style = " --style PAINTING" if experiment.data_kind == "domains" else ""
-    use = USE[experiment.task].format(run=run, style=style)
+    style = ("--style", "PAINTING") if experiment.data_kind == "domains" else ()
+    use = shell_command(*USE[experiment.task](run, style))
     saved_model = run / SAVED_MODEL
     return "\n".join(
         [
@@ -434,6 +436,6 @@ def summary(result):
             f"losses       {run / CURVES}, {run / METRICS}",
             f"SavedModel   {saved_model}   (model card: {saved_model / 'README.md'})",
             f"Keras model  {run / KERAS_MODEL}",
-            f"more images  tfgan-zoo {use}",
+            f"more images  {use}",
         ]
     )
