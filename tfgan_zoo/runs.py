@@ -73,12 +73,15 @@ def read_experiment(run):
 
 
 def read_experiment_file(run):
-    """Return the dict in experiment.json; raise `UserError` if it is not JSON."""
+    """Return the dict in experiment.json; raise `UserError` if it is not a JSON object."""
     path = pathlib.Path(run) / EXPERIMENT
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must be a JSON object, got {type(values).__name__}")
+    return values
 
 
 def write_experiment(folder, experiment, class_names=()):

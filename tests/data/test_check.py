@@ -286,6 +286,7 @@ LAYOUTS = {
         *("1_A.png", "1_B.png", "2_A.png", "2_B.png"),
     ],
     "2 classes: cat, dog": ["Train/cat/1.png", "Train/dog/2.png", "Validation/dog/3.png"],
+    "3 classes: A, B, C": ["A/1.png", "B/1.png", "C/1.png"],
     "images without labels": ["1.png", "2.png"],
 }
 

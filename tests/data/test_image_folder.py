@@ -207,6 +207,23 @@ def test_labels_csv_may_be_in_the_split_or_above_it(tmp_path):
     assert load(folder).labels.tolist() == [[2.5]] and load(folder).classes == ["level"]
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "first line of .*labels.csv must name a path and numbers, got .."),
+        (b"file\n1.png\n", "must name a path and numbers, got .'file'."),
+        ("file,größe\n1.png,1\n".encode("cp1252"), "labels.csv must be UTF-8 text"),
+    ],
+)
+def test_a_labels_csv_without_a_header_or_in_another_encoding_is_an_error(
+    content, message, tmp_path
+):
+    save(tmp_path, "1.png")
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        load(tmp_path)
+
+
 # --- Brackets in names
 
 

@@ -13,7 +13,7 @@ from tfgan_zoo.errors import UserError
 from tfgan_zoo.inference.latent_walk import latent_walk
 from tfgan_zoo.models.latent import class_numbers
 from tfgan_zoo.presets import experiment
-from tfgan_zoo.runs import read_experiment, write_experiment
+from tfgan_zoo.runs import read_class_names, read_experiment, write_experiment
 from tfgan_zoo.tools.report import write_report
 from tfgan_zoo.training.prepare import describe
 from tfgan_zoo.training.train import train
@@ -117,6 +117,16 @@ def test_a_model_without_names_takes_numbers(trained, tmp_path, capsys):
     with pytest.raises(UserError, match="must be numbers: no names are stored, got 'cats'"):
         model.sample(2, labels=["cats"])
     assert cli.main(["sample", str(saved), "--labels", "0-2", "-o", str(tmp_path / "x.png")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"[1]", "must be a JSON object, got list"), (b"\xff", "is not JSON")]
+)
+def test_an_experiment_that_is_not_a_json_object_is_an_error(content, message, tmp_path):
+    (tmp_path / "experiment.json").write_bytes(content)
+    for function in (read_experiment, read_class_names):
+        with pytest.raises(UserError, match=message):
+            function(tmp_path)
 
 
 def test_numbers_as_text_are_names_first():

@@ -119,7 +119,8 @@ def describe_layout(root, images, records):
         (layout, [warning]). The warning is the error that training would raise.
     """
     layout = domains.find_layout(root)
-    if layout:
+    labels = {label_of(path.relative_to(root).as_posix()) for path in images} - {"."}
+    if layout and all(map(domains.domain_of, labels)):  # else a and b are two of several classes
         x, y = (folder.relative_to(root).as_posix() for folder, _ in layout)
         return f"domains {x} (x) and {y} (y)", []
     pairs = domains.match_by_suffix(images)
@@ -421,7 +422,7 @@ def list_domain_warnings(labels):
     """Return warnings about missing domains and about images without a partner of the same name.
 
     Args:
-        labels: {label: paths}. If not all are domains, they are classes, and there is no warning.
+        labels: {label: paths}. If not all are domains, they are classes: nothing is returned.
     """
     parsed = {domains.domain_of(label): label for label in labels}
     if None in parsed:

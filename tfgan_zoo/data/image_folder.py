@@ -203,8 +203,16 @@ def read_label_vectors(root, paths):
         float32 (n, k), and the names of the k columns.
     """
     file = root / "labels.csv"
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        (_, *names), *rows = csv.reader(lines)
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            header, *rows = csv.reader(lines)
+            _, *names = header
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} must be UTF-8 text: save it as UTF-8 ({error}).") from None
+    except ValueError:
+        header, names = [], []
+    if not names:
+        raise UserError(f"the first line of {file} must name a path and numbers, got {header}.")
     vectors = {}
     for number, row in enumerate(rows, 2):
         expected = f"line {number} of {file} must be a path and {len(names)} finite numbers"

@@ -271,7 +271,7 @@ def class_numbers(labels, names):
         A list of integers, or `labels`.
 
     Raises:
-        UserError: there is no class of that name.
+        UserError: no class has that name.
     """
     if labels is None or np.asarray(labels).dtype.kind != "U":
         return labels
