@@ -53,7 +53,7 @@ DOMAIN = re.compile(  # a folder's relative path, such as "trainA", "test_label"
 )
 LAYOUTS = (
     "trainA and trainB, train_A and train_B, train/A and train/B, or A and B (or, instead of A and "
-    f"B, {' or '.join(' and '.join(names) for names in DOMAIN_NAMES[1:])})"
+    f"B, {', '.join(' and '.join(names) for names in DOMAIN_NAMES[1:])})"
 )
 SIDE_BY_SIDE_RATIOS = (1.8, 2.2)  # of width to height
 MAX_SIZES = 100  # number of images whose size decides whether they are pairs side by side
