@@ -210,7 +210,7 @@ def model_section(kind, path):
     pretrained = [
         pretrained_section(file.parent)
         for file in sorted((ROOT / "saved_models").glob("*/experiment.json"))
-        if json.loads(file.read_text())["kind"] == kind
+        if json.loads(file.read_text(encoding="utf-8"))["kind"] == kind
     ]
     shared = " and ".join(f"[{SHARED[base].lower()}](#{slug(SHARED[base])})" for base in bases)
     parts = [

@@ -31,6 +31,7 @@ from tfgan_zoo.errors import (
     check_choice,
     first_line,
     printable,
+    shell_command,
 )
 from tfgan_zoo.files import check_output_files
 from tfgan_zoo.quiet import start_tensorflow
@@ -53,6 +54,8 @@ def main(arguments=None):
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, with lines of source
+    if hasattr(sys.stdout, "reconfigure"):  # a pipe on Windows cannot hold every file name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options = build_parser().parse_args(arguments)
         options.run(options)
@@ -250,7 +253,8 @@ def add_sample_arguments(parser):
     parser.add_argument(
         "--labels",
         type=class_labels,
-        help="classes of a conditional model, such as 0-9 or 3,8; one row each",
+        help="classes of a conditional model, by name or number, such as cats,dogs or 0-9; "
+        "one row each",
     )
     add_seed_argument(parser)
     add_image_output_argument(parser, "samples.png")
@@ -266,12 +270,14 @@ def run_sample(options):
             f"-n must be a multiple of the {len(labels)} labels (one row each), got -n {count}"
         )
     start_tensorflow()
+    from tfgan_zoo.models.latent import class_numbers
     from tfgan_zoo.saving.exported import load_for_task
     from tfgan_zoo.visualize import save_grid
 
     columns = count // len(labels) if labels else 0
-    image_labels = [label for label in labels for _ in range(columns)] if labels else None
     model = load_for_task("generate", options.source)
+    labels = class_numbers(labels, model.class_names)
+    image_labels = [label for label in labels for _ in range(columns)] if labels else None
     images = model.sample(count, seed=options.seed, labels=image_labels)
     save_grid(images, options.output, columns)
     print_images(options, images, **({"labels": labels} if labels else {}))
@@ -292,7 +298,7 @@ def add_interpolate_arguments(parser):
     parser.add_argument(
         "--labels",
         type=class_labels,
-        help="one class of a conditional model, or two to interpolate between",
+        help="one class of a conditional model, by name or number, or two to interpolate between",
     )
     parser.add_argument(
         "--rows", type=number(1, 100), default=8, help="number of interpolations (default: 8)"
@@ -342,7 +348,9 @@ def add_reconstruct_arguments(parser):
         help="number of images from the dataset (default: 32)",
     )
     parser.add_argument(
-        "--labels", type=class_labels, help="classes of the image files, for a conditional model"
+        "--labels",
+        type=class_labels,
+        help="classes of the image files, by name or number, for a conditional model",
     )
     parser.add_argument(
         "--data-dir",
@@ -357,7 +365,7 @@ def add_reconstruct_arguments(parser):
 def run_reconstruct(options):
     check_image_output(options)
     if options.labels and not options.images:
-        labels = ",".join(map(str, options.labels))
+        labels = ",".join(options.labels)
         raise UserError(
             f"--labels is for image files, got --labels {labels} without image files. "
             "Leave it out: the images of the dataset have labels."
@@ -877,11 +885,9 @@ def run_import_torch(options):
     run = torch_weights.import_torch(
         options.checkpoint, experiment, options.output, options.direction
     )
-    option = "" if options.direction == "xy" else " --direction yx"
-    text = (
-        f"imported generator {options.direction} into {run}; "
-        f"to use it: tfgan-zoo translate {run} IMAGE -o OUT{option}"
-    )
+    option = [] if options.direction == "xy" else ["--direction", "yx"]
+    use = shell_command("translate", run, "IMAGE", "-o", "OUT", *option)
+    text = f"imported generator {options.direction} into {run}; to use it: {use}"
     print_result(options, {"run_dir": str(run)}, text)
 
 
@@ -1037,15 +1043,18 @@ def add_overwrite_argument(parser):
 
 
 def class_labels(text):
-    """Parse `0-9`, `3,8` or `1-3,7` into a list of integers."""
+    """Parse `0-9`, `3,8` or `cats,dogs` into a list of class names or numbers, as strings."""
     labels = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        if not first.isdigit() or (dash and not (last.isdigit() and int(first) <= int(last))):
-            raise argparse.ArgumentTypeError(f"must be classes such as 0-9 or 3,8, got {text!r}")
-        if len(last or first) > 5:
+        is_range = dash and first.isdecimal() and last.isdecimal()
+        if not part or (is_range and int(first) > int(last)):
+            raise argparse.ArgumentTypeError(
+                f"must be classes such as 0-9 or 3,8 or cats,dogs, got {text!r}"
+            )
+        if is_range and len(last) > 5:
             raise argparse.ArgumentTypeError(f"must be classes below 100000, got {text!r}")
-        labels.extend(range(int(first), int(last or first) + 1))
+        labels += map(str, range(int(first), int(last) + 1)) if is_range else [part]
     return labels
 
 

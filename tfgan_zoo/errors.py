@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 import unicodedata
 
 MAX_COUNT = 10**9  # of epochs, steps and images: more than any training needs
@@ -71,6 +72,11 @@ def check_range(lower, upper, **fields):
     for name, value in fields.items():
         if not lower <= value <= upper:
             raise UserError(f"{name} must be between {lower} and {upper}, got {shortened(value)}.")
+
+
+def shell_command(*words):
+    """Return a command of this package that can be pasted into a shell."""
+    return shlex.join(["tfgan-zoo", *map(str, words)])
 
 
 def join_names(names, limit=10):

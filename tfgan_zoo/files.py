@@ -60,11 +60,14 @@ def atomic_write(path):
 
 
 def write_text(path, text):
-    """Write UTF-8 text and a final newline atomically; create missing parent folders."""
+    """Write UTF-8 text and a final newline atomically; create missing parent folders.
+
+    Bytes of file names that are not UTF-8 are written as escapes.
+    """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+        partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 @contextlib.contextmanager

@@ -59,7 +59,7 @@ def silence_native_output():
     """
     level = logging.root.manager.disable
     with (
-        open(os.devnull, "w") as null,
+        open(os.devnull, "w", encoding="utf-8") as null,
         warnings.catch_warnings(action="ignore"),
         redirect_native_stderr(null),
     ):

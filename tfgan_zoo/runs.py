@@ -1,6 +1,7 @@
 """The run directory: the names of its files, and the experiment, metrics and model in it.
 
-    experiment.json   the complete experiment, also in every exported SavedModel
+    experiment.json   the complete experiment and the names of the classes of a conditional model,
+                      also in every exported SavedModel
     data.json         SHA-256 of the training data and of a style image or feature network
     metrics.csv       one row per epoch: means of the losses, scores as eval_...
     samples/          epoch_0001.png ..., sample grids
@@ -22,6 +23,8 @@ A finished run also has:
 
 import contextlib
 import csv
+import dataclasses
+import json
 import math
 import pathlib
 import sys
@@ -31,8 +34,8 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.checkpoints import CheckpointFolder
-from tfgan_zoo.errors import FailureError, UserError, shortened
-from tfgan_zoo.files import explain_damage, read_json, retry
+from tfgan_zoo.errors import FailureError, UserError, shell_command, shortened
+from tfgan_zoo.files import explain_damage, read_json, retry, write_text
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.presets import experiment_from_dict
 
@@ -52,6 +55,8 @@ CURVES = "losses.png"
 ANIMATION = "samples.gif"
 LOCK = ".lock"
 
+EXPERIMENT_ADVICE = "Copy it from a backup. The run directory and its SavedModel have the same one."
+
 
 def is_run_directory(path):
     """Return True if a path is a run directory.
@@ -70,9 +75,36 @@ def read_experiment(run):
         FailureError: experiment.json is damaged.
     """
     path = pathlib.Path(run) / EXPERIMENT
-    advice = "Copy it from a backup. The run directory and its SavedModel have the same one."
-    with explain_damage(path, advice):
-        return experiment_from_dict(read_json(path, advice))
+    with explain_damage(path, EXPERIMENT_ADVICE):
+        return experiment_from_dict(read_experiment_file(run))
+
+
+def read_experiment_file(run):
+    """Return the dict in experiment.json; raise `FailureError` if it is not a JSON object."""
+    path = pathlib.Path(run) / EXPERIMENT
+    return read_json(path, EXPERIMENT_ADVICE)
+
+
+def write_experiment(folder, experiment, class_names=()):
+    """Write experiment.json.
+
+    Args:
+        folder: a run directory or the folder of a SavedModel, a `pathlib.Path`.
+        experiment: an `Experiment`.
+        class_names: the names of the classes. They are a fact about the data and not a part of the
+            experiment.
+    """
+    values = dataclasses.asdict(experiment)
+    names = {"class_names": list(class_names)} if class_names else {}
+    write_text(folder / EXPERIMENT, json.dumps({**values, **names}, indent=2))
+
+
+def read_class_names(folder):
+    """Return the names of the classes in experiment.json as a tuple; empty if there are none."""
+    if not (pathlib.Path(folder) / EXPERIMENT).is_file():
+        return ()
+    with explain_damage(pathlib.Path(folder) / EXPERIMENT, EXPERIMENT_ADVICE):
+        return tuple(map(str, read_experiment_file(folder).get("class_names", [])))
 
 
 def read_metrics(path):
@@ -174,7 +206,7 @@ def load_model(run):
     if not checkpoints.epochs():
         raise UserError(
             f"{run} has no checkpoint yet, because no epoch was finished. "
-            f"Resume the run with: tfgan-zoo train {run}"
+            f"Resume the run with: {shell_command('train', run)}"
         )
     try:
         model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
@@ -187,8 +219,12 @@ def load_model(run):
     if epoch == 0:  # the checkpoint of an import, before the first epoch
         imports = read_imports(run)
         if not imports:
-            raise UserError(f"{run} is not trained yet. Train it with: tfgan-zoo train {run}")
+            raise UserError(
+                f"{run} is not trained yet. Train it with: {shell_command('train', run)}"
+            )
         model.keep_directions(imports, run)
+    if model.needs_labels:
+        model.class_names = read_class_names(run)
     return model
 
 

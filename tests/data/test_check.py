@@ -55,6 +55,7 @@ def test_a_folder_without_problems(clean):
         *empty,
         "folder",
         "files",
+        "layout",
         "groups",
         "sizes",
         "modes",
@@ -276,6 +277,56 @@ def test_classes_of_train_and_test(tmp_path):
         check_folder(tmp_path),
         "1 of 26 images are outside of the subfolders (first: loose.png)",
     )
+
+
+LAYOUTS = {
+    "domains train_A (x) and train_B (y)": ["train_A/1.png", "train_B/1.png", "test_A/2.png"],
+    "domains train/Label (x) and train/Img (y)": ["train/Label/1.png", "train/Img/1.png"],
+    "2 pairs by suffix, such as 1_A.png (x) and 1_B.png (y)": [
+        *("1_A.png", "1_B.png", "2_A.png", "2_B.png"),
+    ],
+    "2 classes: cat, dog": ["Train/cat/1.png", "Train/dog/2.png", "Validation/dog/3.png"],
+    "3 classes: A, B, C": ["A/1.png", "B/1.png", "C/1.png"],
+    "images without labels": ["1.png", "2.png"],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(layout, tmp_path):
+    for seed, name in enumerate(LAYOUTS[layout]):
+        save(cloud(seed), tmp_path / name)
+    result = check_folder(tmp_path)
+    assert result["layout"] == layout and f"layout: {layout}" in summary(result).splitlines()
+    missing = warnings_with(result, "test_A has 1 images and test_B 0: add the second domain")
+    assert result["warnings"] == missing and bool(missing) == ("train_A" in layout)
+
+
+def test_wide_images_may_be_pairs_side_by_side(tmp_path):
+    save(cloud(0, (128, 64)), tmp_path / "1.png")
+    assert check_folder(tmp_path)["layout"].endswith(
+        "or pairs side by side (left half x, right half y)"
+    )
+    save(cloud(1, (64, 64)), tmp_path / "2.png")
+    assert check_folder(tmp_path)["layout"] == "images without labels"
+
+
+def test_the_error_that_training_would_raise_is_a_warning(tmp_path):
+    for seed, name in enumerate(["train/1.png", "test/2.png", "more/3.png"]):
+        save(cloud(seed), tmp_path / name)
+    result = check_folder(tmp_path)
+    assert result["layout"] == "unknown"
+    assert warnings_with(result, "has the splits test, train and other folders with images: more")
+
+
+def test_the_images_of_a_pair_by_suffix_are_not_compared(tmp_path):
+    for seed in range(3):
+        save(cloud(seed), tmp_path / f"{seed}_A.png")
+        save(cloud(seed), tmp_path / f"{seed}_B.jpg", quality=70)
+    assert check_folder(tmp_path)["near_duplicates"] == []
+    save(cloud(1), tmp_path / "3.jpg", quality=60)
+    result = check_folder(tmp_path)
+    assert [pair[1] for pair in result["near_duplicates"]] == ["3.jpg"]
+    assert warnings_with(result, "1 of 7 files have no partner (pairs are such as 0_A.png and 0_B")
 
 
 def test_small_images_and_unusual_aspect_ratios(clean):

@@ -332,6 +332,20 @@ LAYOUTS = {
         [(1, 109), (2, 109)],
         [(3, 104), (3, 105)],
     ),
+    "by suffix": (
+        ("pairs",),
+        {
+            "train/1_A.png": 1,
+            "train/1_B.png": 101,
+            "train/sub/1_a.png": 2,
+            "train/sub/1_b.png": 102,
+            "TEST/a_b_A.png": 3,
+            "TEST/a_b_B.png": 103,
+        },
+        "",
+        [(1, 101), (2, 102)],
+        [(3, 103)],
+    ),
     "side by side": (
         ("pairs",),
         {"train/1.png": (1, 101), "test/2.png": (2, 102), "val/3.png": (3, 103)},
@@ -374,6 +388,56 @@ def test_layouts_and_directions(layout, kind, direction, tmp_path):
             [abs(a - b) <= 2 for a, b in zip(*pairs, strict=True)]
             for pairs in zip(levels(data), expected, strict=True)
         ] == [[True, True] for _ in expected]  # JPEG may be a level off
+
+
+@pytest.mark.parametrize("form", ["{}{}", "{}_{}", "{}/{}", "{1}/{0}"])
+@pytest.mark.parametrize("names", domains.DOMAIN_NAMES)
+@pytest.mark.parametrize("case", [str.lower, str.upper, str.title])
+def test_names_of_domains_in_any_case(form, names, case, tmp_path):
+    x, y = ((case(form.format("train", name)), case(form.format("test", name))) for name in names)
+    for i, (train, test) in enumerate((x, y)):
+        save_gray(tmp_path / train / "1.png", 100 * i)
+        save_gray(tmp_path / test / "2.png", 100 * i + 1)
+    for kind in ("pairs", "domains"):
+        for split, expected in [("train", [(0, 100)]), ("test", [(1, 101)]), ("val", [(1, 101)])]:
+            data = domains.load_domains(folder(tmp_path, split=split), model(), kind)
+            assert levels(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "got"),
+    [
+        (["sketches/1.png", "photos/1.png"], "the subfolders photos, sketches and images such as"),
+        (["1.png", "2.png"], "no subfolders and images such as 16x16"),
+        (["trainA/1.png"], "the subfolders trainA and images such as 16x16"),
+    ],
+)
+def test_unknown_layouts_of_pairs_are_an_error(names, got, tmp_path):
+    for name in names:
+        save_gray(tmp_path / name, 0)
+    with pytest.raises(UserError, match=f"no known layout of pairs: trainA and .* with {got}"):
+        domains.load_domains(folder(tmp_path), model(), "pairs")
+
+
+def test_side_by_side_images_are_about_twice_as_wide_as_high(tmp_path, caplog):
+    for name, width in [("a", 32), ("b", 30), ("c", 34), ("square", 16), ("panorama", 64)]:
+        save_gray(tmp_path / f"{name}.png", 0, width=width)
+    data = domains.load_domains(folder(tmp_path), model(), "pairs")
+    assert data.description.startswith("folder: 3 pairs side by side (left half, right half), 16x")
+    assert "skipped 2 unreadable files" in caplog.text and "got 64x16" in caplog.text
+    (tmp_path / "a.png").unlink()
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(UserError, match="about twice as wide as high. Got .* such as 64x16"):
+        domains.load_domains(folder(tmp_path), model(), "pairs")
+
+
+def test_files_without_a_partner_by_suffix_are_reported(tmp_path, caplog):
+    for name in ("1_A", "1_B", "2_A", "2_B", "3_A"):
+        save_gray(tmp_path / f"{name}.png", int(name[0]))
+    data = domains.load_domains(folder(tmp_path), model(), "pairs")
+    assert data.description.startswith("folder: 2 pairs by suffix") and len(caplog.records) == 1
+    assert "1 of 5 files have no partner (pairs are such as 1_A.png and 1_B.png)" in caplog.text
+    assert "the first being" in caplog.text and "3_A.png" in caplog.text
 
 
 @pytest.mark.parametrize(("direction", "x", "y"), [("xy", 1, 3), ("yx", 3, 1)])
@@ -469,7 +533,8 @@ def test_side_by_side_needs_an_even_width(tmp_path, caplog):
     save_gray(tmp_path / "odd.png", 6, width=31)
     with caplog.at_level(logging.WARNING, "tfgan_zoo"):
         assert len(domains.load_domains(folder(tmp_path), model(), "pairs")) == 1
-    assert "odd.png (side by side needs an even width, got 31x16)" in caplog.text
+    assert "odd.png (side by side needs an even width of about twice" in caplog.text
+    assert "got 31x16" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -494,7 +559,7 @@ def test_side_by_side_needs_an_even_width(tmp_path, caplog):
         (
             {"path": "ROOT/trainA"},
             "domains",
-            "need two folders: data.path with trainA and trainB, .* got data.path='.*trainA'",
+            "need two folders: data.path with trainA and trainB, .* got .*trainA' with no sub",
         ),
         ({"derive": "gray"}, "domains", "unpaired images need two folders"),
         (
@@ -510,7 +575,7 @@ def test_side_by_side_needs_an_even_width(tmp_path, caplog):
         (
             {"path": "ROOT/lonely"},
             "domains",
-            "the folder must have images .*, got '.*lonely.*trainB'",
+            "unpaired images need two folders: .*lonely' with the subfolders trainA",
         ),
         ({"path": "ROOT/tests"}, "pairs", "tests must have training images, got only test images"),
         (

@@ -186,7 +186,7 @@ def test_a_class_may_have_the_name_of_a_split(tmp_path):
         (
             ["train/a/1.png", "test/a/1.png", "more/a/1.png"],
             "train",
-            "has the splits test, train and other folders with images: more. .*to .*train",
+            "has the splits test, train and other folders with images: more. .*data.path=.*train",
         ),
         (["a/1.png", "b/1.png"], "test", "needs a folder test or val .* with no folders of splits"),
         (["test/a/1.png", "val/a/1.png"], "train", "needs a folder train .* with test, val"),
@@ -205,6 +205,23 @@ def test_labels_csv_may_be_in_the_split_or_above_it(tmp_path):
     assert load(folder, split="test").labels.tolist() == [[1.5]]
     (folder / "train/labels.csv").write_text("file,level\n1.png,2.5\n")
     assert load(folder).labels.tolist() == [[2.5]] and load(folder).classes == ["level"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "first line of .*labels.csv must name a path and numbers, got .."),
+        (b"file\n1.png\n", "must name a path and numbers, got .'file'."),
+        ("file,größe\n1.png,1\n".encode("cp1252"), "labels.csv must be UTF-8 text"),
+    ],
+)
+def test_a_labels_csv_without_a_header_or_in_another_encoding_is_an_error(
+    content, message, tmp_path
+):
+    save(tmp_path, "1.png")
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        load(tmp_path)
 
 
 # --- Brackets in names

@@ -4,13 +4,12 @@ import collections
 import concurrent.futures
 import hashlib
 import pathlib
-import re
 
 import numpy as np
 from PIL import Image
 
-from tfgan_zoo.data import image_file, image_folder
-from tfgan_zoo.errors import UserError, first_line
+from tfgan_zoo.data import domains, image_file, image_folder
+from tfgan_zoo.errors import UserError, first_line, join_names
 
 # A fingerprint has one bit for each cell of an 8x8 gray version: is the next cell lighter, to the
 # right (56 bits) and below (56 bits)? For 256x256 paintings, copies saved as JPEG 60 or at half the
@@ -26,24 +25,23 @@ MAX_EDGE_DISTANCE = 0.15
 MIN_STEPS = 16
 MIN_SIDE = 32  # pixels; images with a shorter side are reported
 MAX_EXAMPLES = 10  # of each kind of problem in the summary
-SPLITS = ("train", "test", "valid", "val")
-DOMAIN = re.compile(r"((?:train|test|valid|val)?/?)([AB])")
 
 
 def check_folder(folder):
     """Find problems in a folder of images; every file is decoded in full.
 
     Two images are near duplicates if neither is blank and both their fingerprints and their edges
-    agree (see the constants of this module). Brightness and contrast do not matter. Images of A and
-    B that have the same name are pairs and are not compared.
+    agree (see the constants of this module). Brightness and contrast do not matter. The two images
+    of a pair are not compared.
 
     Args:
-        folder: A folder that is flat, has one subfolder per class, has trainA, trainB, testA and
-            testB, has A and B, or has train, val and test.
+        folder: A folder that is flat, has one subfolder per class, has one of the layouts of
+            `domains`, or has train, val and test, each with any of these.
 
     Returns:
         A dict for JSON. Paths are relative to the folder.
         files: Number of images.
+        layout: How training reads the folder: domains, pairs, classes, labels.csv or no labels.
         groups: Number of images in every subfolder.
         sizes, modes, formats: {value: number of images}, the most frequent first. Sizes are those
             after rotation by EXIF.
@@ -85,9 +83,11 @@ def check_folder(folder):
     ignored = [
         path.relative_to(root).as_posix() for path in sorted({*files, *system_files} - {*images})
     ]
+    layout, problems = describe_layout(root, images, readable)
     result = {
         "folder": str(folder),
         "files": len(images),
+        "layout": layout,
         "groups": dict(sorted(groups.items())),
         "sizes": most_frequent("x".join(map(str, record["size"])) for record in readable.values()),
         "modes": most_frequent(record["mode"] for record in readable.values()),
@@ -104,7 +104,43 @@ def check_folder(folder):
         "near_duplicates": near_duplicates,
         "train_test_duplicates": train_test_duplicates,
     }
-    return {**result, "warnings": list_warnings(result, readable)}
+    return {**result, "warnings": problems + list_warnings(result, readable)}
+
+
+def describe_layout(root, images, records):
+    """Describe how training reads a folder.
+
+    Args:
+        root: The folder.
+        images: Paths of all images.
+        records: {path: record of `inspect_image`} of the readable images.
+
+    Returns:
+        (layout, [warning]). The warning is the error that training would raise.
+    """
+    layout = domains.find_layout(root)
+    labels = {label_of(path.relative_to(root).as_posix()) for path in images} - {"."}
+    if layout and all(map(domains.domain_of, labels)):  # else a and b are two of several classes
+        x, y = (folder.relative_to(root).as_posix() for folder, _ in layout)
+        return f"domains {x} (x) and {y} (y)", []
+    pairs = domains.match_by_suffix(images)
+    if pairs:
+        x, y = (path.name for path in pairs[0])
+        warning = domains.unmatched_warning(pairs, images)
+        layout = f"{len(pairs)} pairs by suffix, such as {x} (x) and {y} (y)"
+        return layout, [warning] if warning else []
+    try:
+        _, _, names, _ = image_folder.list_labeled_images(root)
+    except UserError as error:
+        return "unknown", [str(error)]
+    if names:
+        is_csv = any(root.glob("labels.csv")) or any(root.glob("*/labels.csv"))
+        kind = "columns of labels.csv" if is_csv else "classes"
+        return f"{len(names)} {kind}: {join_names(names, MAX_EXAMPLES)}", []
+    wide = [domains.is_side_by_side(*record["size"]) for record in records.values()]
+    if 2 * sum(wide) > len(wide):
+        return "images without labels, or pairs side by side (left half x, right half y)", []
+    return "images without labels", []
 
 
 def inspect_image(path):
@@ -161,8 +197,10 @@ def find_near_duplicates(records, copies):
     paths = list(records)
     prints = fingerprints([record["thumbnail"] for record in records.values()])
     index = {path: i for i, path in enumerate(paths) if not prints["blank"][i]}
-    pair_keys = {}  # the number of an image, shared with its partner in the other domain
-    pair_ids = np.array([pair_keys.setdefault(pair_key(path), len(pair_keys)) for path in paths])
+    # Number the images; the images of a pair have the same number.
+    numbers, partners = {}, match_by_suffix(paths)
+    keys = [partners.get(path) or pair_key(path) for path in paths]
+    pair_ids = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 
     # Compare the first image of each digest with the earlier ones.
     unique = [index[group[0]] for group in copies.values() if group[0] in index]
@@ -270,8 +308,17 @@ def label_of(path):
 
 def pair_key(path):
     """Return a key that is equal for the images of a pair by name: trainA/1.png, trainB/1.jpg."""
-    domain = DOMAIN.fullmatch(label_of(path))
-    return (domain[1], name_in_label(path)) if domain else path
+    domain = domains.domain_of(label_of(path))
+    if not domain:
+        return path
+    names, _, split = domain
+    return names, split, name_in_label(path)
+
+
+def match_by_suffix(paths):
+    """Return {path: path of its partner in x} of pairs such as 1_A.png and 1_B.png."""
+    pairs = domains.match_by_suffix([pathlib.PurePosixPath(path) for path in paths])
+    return {str(path): str(x) for x, y in pairs for path in (x, y)}
 
 
 def name_in_label(path):
@@ -375,21 +422,26 @@ def list_domain_warnings(labels):
     """Return warnings about missing domains and about images without a partner of the same name.
 
     Args:
-        labels: {label: paths}.
+        labels: {label: paths}. If not all are domains, they are classes: nothing is returned.
     """
+    parsed = {domains.domain_of(label): label for label in labels}
+    if None in parsed:
+        return []
     warnings = []
-    for label, paths in labels.items():
-        domain = DOMAIN.fullmatch(label)
-        if not domain:
+    for (names, i, split), label in parsed.items():
+        other = parsed.get((names, 1 - i, split))
+        if not other:
+            ending = label[len(label) - len(names[i]) :]
+            name = names[1 - i].upper() if ending.isupper() else names[1 - i]
+            warnings.append(
+                f"{label} has {len(labels[label])} images and {label.removesuffix(ending)}{name} "
+                "0: add the second domain"
+            )
             continue
-        other = domain[1] + {"A": "B", "B": "A"}[domain[2]]
-        a = {name_in_label(path): path for path in paths}
-        b = {name_in_label(path): path for path in labels.get(other, [])}
+        a, b = ({name_in_label(path): path for path in labels[key]} for key in (label, other))
         single = sorted({**a, **b}[name] for name in a.keys() ^ b.keys())
         paired_by_name = 2 * len(a.keys() & b.keys()) >= min(len(a), len(b))
-        if not b:
-            warnings.append(f"{label} has {len(a)} images and {other} 0: add the second domain")
-        elif domain[2] == "A" and single and paired_by_name:
+        if i == 0 and single and paired_by_name:
             warnings.append(
                 f"{len(single)} of {len(a) + len(b)} images in {label} and {other} have no partner "
                 f"of the same name (first: {single[0]}): pairs are made without them"
@@ -405,9 +457,8 @@ def list_balance_warnings(labels):
     """
     warnings, siblings = [], collections.defaultdict(list)
     for label in labels:
-        if label not in SPLITS:  # splits may have different sizes
-            split = next((split for split in SPLITS if label.startswith(split)), "")
-            siblings[label.rpartition("/")[0], split].append(label)
+        if not image_folder.split_of(label):  # splits may have different sizes
+            siblings[label.rpartition("/")[0], split_of(f"{label}/")].append(label)
     for group in siblings.values():
         small, large = (
             extreme(group, key=lambda label: len(labels[label])) for extreme in (min, max)
@@ -429,6 +480,7 @@ def summary(result):
     """Format the result of `check_folder` as text: counts, examples of each problem, warnings."""
     readable = result["files"] - len(result["unreadable"])
     lines = [f"{result['folder']}: {result['files']} image files, {readable} of them readable"]
+    lines.append(f"layout: {result['layout']}")
     for key in ("groups", "sizes", "modes", "formats"):
         counts = [f"{name} ({count})" for name, count in result[key].items()]
         lines.append(f"{key}: {', '.join(format_examples(counts))}")

@@ -3,6 +3,17 @@
 Images are decoded and resized once, and cropped and flipped anew in every epoch. An item of a
 source is a tuple of images of one height and width: (x, y) for pairs, (x,) or (y,) for unpaired
 images. Images are uint8, or uint16 if the file has 16 bits per channel, until a batch is built.
+
+Layouts of a folder, in the order in which they are tried. Letter case does not matter.
+
+- Two folders named as in `DOMAIN_NAMES`: with splits (trainA and trainB, train_A and train_B,
+  train/A and train/B, each with test instead of train, or val), or without (A and B, in which
+  there may be folders train and test). Pairs are the files of equal name.
+- Pairs of files in one folder whose names end as in `DOMAIN_NAMES`: 1_A.png and 1_B.png.
+- Pairs side by side, A in the left half: images about twice as wide as high.
+
+Instead, data.path and data.path_y may name the two folders, or data.derive may compute x from y.
+For the last three there may be folders train and test (or val).
 """
 
 import concurrent.futures
@@ -12,23 +23,41 @@ import logging
 import math
 import os
 import pathlib
+import re
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageFilter
 
 from tfgan_zoo.data import builtin_images, facades, image_file, image_folder, tfds
+from tfgan_zoo.data.image_folder import ALTERNATIVES, SPLIT_FOLDERS
 from tfgan_zoo.data.pipeline import LoadedData
 from tfgan_zoo.data.transforms import crop_center, resize, to_float_array
-from tfgan_zoo.errors import UserError, check_range, first_line
+from tfgan_zoo.errors import UserError, check_range, first_line, join_names
 
 NUM_FACADES = 400  # default number of training pairs of facades_synthetic, that of CMP facades
 NUM_CROPS = 120  # default number of training images of photographs, and of styles
 NUM_TEST_FACADES = 100  # test pairs of facades_synthetic
 LOAD_SCALE = 286 / 256  # size before the crop, relative to it (Isola et al. 2016, section 6.2)
 MAX_CROPS = 16  # the longest side that an image is enlarged to, in sides of a crop
-TEST_FOLDERS = ("test", "val", "valid")  # names of folders with test images
 MAX_SYNTHETIC = 100_000  # images that are drawn
+DOMAIN_NAMES = (  # names of the folders of A (x) and B (y), in lower case
+    ("a", "b"),  # CycleGAN and pix2pix
+    ("label", "img"),  # pix2pixHD
+    ("input", "target"),
+    ("x", "y"),
+)
+DOMAIN = re.compile(  # a folder's relative path, such as "trainA", "test_label", "train/A" and "B"
+    rf"(?:({'|'.join(name for names in SPLIT_FOLDERS.values() for name in names)})[_/]?)?"
+    rf"({'|'.join(name for names in DOMAIN_NAMES for name in names)})",
+    re.IGNORECASE,
+)
+LAYOUTS = (
+    "trainA and trainB, train_A and train_B, train/A and train/B, or A and B (or, instead of A and "
+    f"B, {', '.join(' and '.join(names) for names in DOMAIN_NAMES[1:])})"
+)
+SIDE_BY_SIDE_RATIOS = (1.8, 2.2)  # of width to height
+MAX_SIZES = 100  # number of images whose size decides whether they are pairs side by side
 SPLIT_SEEDS = {"train": 0, "test": 1, "val": 2}  # of synthetic images
 
 
@@ -357,18 +386,14 @@ def photograph_items(config, resizer, channels, kind):
 
 
 def folder_items(config, resizer, channels, kind):
-    """Load image files from folders; see `find_folders`.
-
-    Pairs are, in this order: A derived from B if data.derive is set; the files of equal name if
-    there are two folders; else A and B side by side in each image.
-    """
+    """Load image files from folders, in one of the layouts of this module's docstring."""
     channels_a, channels_b = swap_for_direction(channels, config.direction)
     listings = [list_domain_images(*folders, config) for folders in find_folders(config)]
     if kind == "domains":
         if len(listings) < 2:
             raise UserError(
-                "unpaired images need two folders: data.path with trainA and trainB, train/A and "
-                f"train/B, or A and B, or data.path_y, got data.path={config.path!r}."
+                f"unpaired images need two folders: data.path with {LAYOUTS}, or data.path_y, "
+                f"got data.path={config.path!r} with {describe_subfolders(config.path)}."
             )
         sources = []
         for listing, num_channels in zip(listings, (channels_a, channels_b), strict=True):
@@ -384,8 +409,13 @@ def folder_items(config, resizer, channels, kind):
     elif len(listings) == 2:
         name, read = "pairs by file name", read_pair_of_files
         entries = match_by_name(folder, entries, *listings[1][:2])
+    elif pairs := match_by_suffix(entries):
+        if warning := unmatched_warning(pairs, entries):
+            logging.getLogger("tfgan_zoo").warning("%s", warning)
+        name, read, entries = "pairs by suffix", read_pair_of_files, pairs
     else:
-        name, read = "pairs side by side", read_pair_side_by_side
+        check_side_by_side(config.path, entries)
+        name, read = "pairs side by side (left half, right half)", read_pair_side_by_side
     entries = hold_out(entries, any(has_test for *_, has_test in listings), config)
 
     def decode(entry):
@@ -445,7 +475,8 @@ def find_folders(config):
     """Find the folders with training images and test images by their names.
 
     Returns:
-        A list of (folder, [possible test folders]): for A and B, or one for all images.
+        A list of (folder, test folders), see `with_test_folders`: for A and B, or one for all
+        images.
 
     Raises:
         UserError: if data.path or data.path_y is not a folder, or they do not fit together.
@@ -466,18 +497,66 @@ def find_folders(config):
                 f"got data.path={config.path!r}, data.path_y={config.path_y!r}."
             )
         return [with_test_folders(root), with_test_folders(other)]
-    for form in ("{}{}", "{}/{}"):  # trainA or train/A
-        if (root / form.format("train", "A")).is_dir():
+    return find_layout(root) or [with_test_folders(root)]
+
+
+def domain_of(folder):
+    """Return (names, index, split) of a domain's folder, by its relative path; else None.
+
+    "testB" is (("a", "b"), 1, "test"), "A" is (("a", "b"), 0, "").
+    """
+    match = DOMAIN.fullmatch(folder)
+    if not match:
+        return None
+    split, name = image_folder.split_of(match[1] or ""), match[2].lower()
+    names = next(names for names in DOMAIN_NAMES if name in names)
+    return names, names.index(name), split
+
+
+def find_layout(root):
+    """Find the two domains in a folder by the names of its subfolders.
+
+    Returns:
+        [(folder, test folders)] of A and B, see `with_test_folders`; None if there are none.
+    """
+    folders = subfolders(root)
+    folders |= {
+        f"{name}/{inner}": path
+        for name, folder in folders.items()
+        if image_folder.split_of(name)
+        for inner, path in subfolders(folder).items()
+    }
+    domains = {domain_of(name): folder for name, folder in folders.items()}
+    for names in DOMAIN_NAMES:
+        if all((names, i, "train") in domains for i in (0, 1)):
             return [
                 (
-                    root / form.format("train", letter),
-                    [root / form.format(test, letter) for test in TEST_FOLDERS],
+                    domains[names, i, "train"],
+                    {s: domains[names, i, s] for s in ("val", "test") if (names, i, s) in domains},
                 )
-                for letter in "AB"
+                for i in (0, 1)
             ]
-    if (root / "A").is_dir():
-        return [with_test_folders(root / "A"), with_test_folders(root / "B")]
-    return [with_test_folders(root)]
+        if all((names, i, "") in domains for i in (0, 1)):
+            return [with_test_folders(domains[names, i, ""]) for i in (0, 1)]
+    return None
+
+
+def subfolders(folder):
+    """Return {name: path} of the subfolders, sorted by name, without hidden and system folders."""
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    paths = {name: pathlib.Path(folder, name) for name in names}
+    return {
+        name: path
+        for name, path in paths.items()
+        if not image_folder.is_system_path(pathlib.PurePath(name))
+    }
+
+
+def describe_subfolders(folder):
+    """Return the names of the subfolders for an error message."""
+    names = list(subfolders(folder))
+    return f"the subfolders {join_names(names)}" if names else "no subfolders"
 
 
 def existing_folder(field, folder):
@@ -488,9 +567,17 @@ def existing_folder(field, folder):
 
 
 def with_test_folders(folder):
-    """Return the folder of training images, FOLDER/train if it exists, and the test folders."""
-    train = folder / "train" if (folder / "train").is_dir() else folder
-    return train, [folder / test for test in TEST_FOLDERS]
+    """Return the folder of training images, FOLDER/train if it exists, and the test folders.
+
+    Returns:
+        (folder, {"val" or "test": folder}).
+    """
+    splits = {
+        image_folder.split_of(name): path
+        for name, path in subfolders(folder).items()
+        if image_folder.split_of(name)
+    }
+    return splits.pop("train", folder), splits
 
 
 def list_domain_images(folder, test_folders, config):
@@ -502,20 +589,21 @@ def list_domain_images(folder, test_folders, config):
     Raises:
         UserError: if there are no files.
     """
-    preferred = test_folders[1:] + test_folders[:1] if config.split == "val" else test_folders
-    test = next((test for test in preferred if test.is_dir()), None)
-    if test and config.split != "train":
+    if test_folders and config.split != "train":
+        test = next(
+            test_folders[name] for name in ALTERNATIVES[config.split] if name in test_folders
+        )
         return test, image_folder.list_images(test), True
     files = [
         path
         for path in image_folder.list_images(folder)
-        if set(test_folders).isdisjoint(path.parents)
+        if set(test_folders.values()).isdisjoint(path.parents)
     ]
     if not files:
         raise UserError(
             f"{folder} must have training images, got only test images. Add training images."
         )
-    return folder, files, test is not None
+    return folder, files, bool(test_folders)
 
 
 def match_by_name(folder_a, files_a, folder_b, files_b):
@@ -551,6 +639,61 @@ def match_by_name(folder_a, files_a, folder_b, files_b):
             unmatched[0],
         )
     return pairs
+
+
+def match_by_suffix(files):
+    """Match files whose names differ in a suffix of `DOMAIN_NAMES`: 1_A.png and 1_B.png.
+
+    Files without a partner are left out, see `unmatched_warning`.
+
+    Returns:
+        A list of (file of A, file of B), empty unless at least half of the files have a partner.
+    """
+    for names in DOMAIN_NAMES:
+        domains = ({}, {})
+        for path in files:
+            stem, _, suffix = path.stem.rpartition("_")
+            if stem and suffix.lower() in names:
+                domains[names.index(suffix.lower())][path.with_name(stem)] = path
+        pairs = [
+            (path, domains[1][name]) for name, path in domains[0].items() if name in domains[1]
+        ]
+        if pairs and 4 * len(pairs) >= len(files):
+            return pairs
+    return []
+
+
+def unmatched_warning(pairs, files):
+    """Return a sentence about the files that `match_by_suffix` has left out, or an empty string."""
+    single = sorted({*files} - {path for pair in pairs for path in pair})
+    if not single:
+        return ""
+    example = " and ".join(path.name for path in pairs[0])
+    return (
+        f"{len(single)} of {len(files)} files have no partner (pairs are such as {example}), "
+        f"the first being {single[0]}"
+    )
+
+
+def check_side_by_side(folder, files):
+    """Raise `UserError` unless most images are about twice as wide as high."""
+    step = -(-len(files) // MAX_SIZES)
+    sizes = list(filter(None, map(image_file.read_size, files[::step])))
+    wide = [size for size in sizes if is_side_by_side(*size)]
+    if 2 * len(wide) < len(sizes):
+        example = "x".join(map(str, next(size for size in sizes if size not in wide)))
+        raise UserError(
+            f"data.path has no known layout of pairs: {LAYOUTS}; files such as 1_A.png and "
+            "1_B.png; or pairs side by side, in images about twice as wide as high. Got "
+            f"data.path={str(folder)!r} with {describe_subfolders(folder)} and images such as "
+            f"{example}. If each domain has a folder, set data.path and data.path_y."
+        )
+
+
+def is_side_by_side(width, height):
+    """Return True if an image may be a pair side by side."""
+    low, high = SIDE_BY_SIDE_RATIOS
+    return low <= width / height <= high
 
 
 def hold_out(entries, has_test, config):
@@ -598,8 +741,11 @@ def read_pair_side_by_side(path, channels_a, channels_b, resizer):
     a = image_file.read_image(path, channels_a)
     b = image_file.read_image(path, channels_b) if channels_b != channels_a else a
     middle, remainder = divmod(a.shape[1], 2)
-    if remainder:
-        raise ValueError(f"side by side needs an even width, got {a.shape[1]}x{a.shape[0]}")
+    if remainder or not is_side_by_side(a.shape[1], a.shape[0]):
+        raise ValueError(
+            "side by side needs an even width of about twice the height, "
+            f"got {a.shape[1]}x{a.shape[0]}"
+        )
     return resizer(a[:, :middle], b[:, middle:])
 
 

@@ -133,6 +133,19 @@ def open_image(path, max_pixels=None):
     return image
 
 
+def read_size(path):
+    """Return (width, height) of an upright image, or None if the file cannot be read."""
+    try:
+        if pathlib.Path(path).suffix.lower() == ".npy":
+            height, width = np.load(path, mmap_mode="r").shape[:2]
+            return width, height
+        with open_image(path) as image:
+            width, height = image.size
+            return (height, width) if orientation_of(image) >= 5 else (width, height)
+    except Exception:  # broken files cause many kinds of exceptions
+        return None
+
+
 def orientation_of(image):
     """Return the EXIF orientation of a Pillow image: 1 (upright) to 8, 1 for any other value."""
     try:

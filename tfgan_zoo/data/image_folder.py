@@ -6,6 +6,7 @@ import csv
 import logging
 import os
 import pathlib
+import shlex
 
 import numpy as np
 
@@ -161,8 +162,8 @@ def find_splits(root, paths):
         if "train" in splits and len(splits) > 1:
             raise UserError(
                 f"{root} has the splits {join_names(sorted(splits.values()))} and other folders "
-                f"with images: {join_names(others)}. Move these elsewhere, or set data.path to "
-                f"{root / splits['train']}."
+                f"with images: {join_names(others)}. Move these elsewhere, or use "
+                f"{shlex.quote('data.path=' + str(root / splits['train']))}."
             )
         return {}
     loose = [path for path in paths if path.parent == root]
@@ -205,12 +206,16 @@ def read_label_vectors(root, paths):
     file = root / "labels.csv"
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
-            (_, *names), *rows = csv.reader(lines)
-    except (ValueError, csv.Error) as error:
+            header, *rows = csv.reader(lines)
+            _, *names = header
+    except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{file} must be UTF-8 text that begins with a line of column names "
-            f"({first_line(error)})."
+            f"{file} must be UTF-8 text with commas: save it as CSV in UTF-8 ({first_line(error)})."
         ) from None
+    except ValueError:
+        header, names = [], []
+    if not names:
+        raise UserError(f"the first line of {file} must name a path and numbers, got {header}.")
     vectors = {}
     for number, row in enumerate(rows, 2):
         expected = f"line {number} of {file} must be a path and {len(names)} finite numbers"

@@ -7,7 +7,7 @@ from tfgan_zoo.config import LATENT_PATHS
 from tfgan_zoo.data import image_file
 from tfgan_zoo.data.datasets import WITH_TEST_SPLIT, load_images
 from tfgan_zoo.errors import UserError, check_choice, first_line
-from tfgan_zoo.models.latent import condition_inputs
+from tfgan_zoo.models.latent import class_numbers, condition_inputs
 from tfgan_zoo.saving.exported import load_experiment
 
 
@@ -22,8 +22,8 @@ def latent_walk(model, path="spherical", rows=8, steps=10, seed=0, labels=None):
         rows: number of rows.
         steps: number of images per row.
         seed: seed of the random codes.
-        labels: for a conditional model one label, or two labels to interpolate the condition with
-            fixed codes. By default row i has class i.
+        labels: for a conditional model one label, an integer or a name, or two labels to
+            interpolate the condition with fixed codes. By default row i has class i.
 
     Returns:
         uint8 array (rows * steps, h, w, c).
@@ -33,6 +33,7 @@ def latent_walk(model, path="spherical", rows=8, steps=10, seed=0, labels=None):
             of another dimension than 2.
     """
     check_choice("path", path, LATENT_PATHS)
+    labels = class_numbers(labels, model.class_names)
     if labels is not None and len(labels) > 2:
         raise UserError(f"labels must be one or two labels, got labels={list(labels)}.")
     if labels is not None and len(labels) == 2:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfgan_zoo.config import ModelConfig
 from tfgan_zoo.data.transforms import to_uint8
-from tfgan_zoo.errors import UserError, check_choice, check_range
+from tfgan_zoo.errors import UserError, check_choice, check_range, join_names, suggestion
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.models.inputs import check_images, check_label_range, check_labels, check_on_host
 
@@ -39,7 +39,13 @@ class LatentModel(ZooModel):
     A batch of `fit` has images, float (n, s, s, c) in [-1, 1]. That of a conditional model is
     (images, labels) with integers (n,) or (n, 1), or with `condition="vector"` numbers
     (n, classes). An unconditional model ignores labels.
+
+    Attributes:
+        class_names: Names of the classes of a conditional model, or of the entries of its vectors.
+            Empty if they are unknown. Wherever labels are integers, they may also be names.
     """
+
+    class_names = ()
 
     @property
     def classes(self):
@@ -106,7 +112,7 @@ class LatentModel(ZooModel):
 
         See `condition_inputs`.
         """
-        return condition_inputs(labels, n, self.classes)
+        return condition_inputs(labels, n, self.classes, self.class_names)
 
     def latent(self, n, seed):
         """Draw n codes z for an integer seed: float32 (n, latent_dim)."""
@@ -117,8 +123,8 @@ class LatentModel(ZooModel):
 
         Args:
             z: float32 (n, latent_dim).
-            labels: for a conditional model, integers (n,) or float32 (n, classes). Default: all
-                classes in turn.
+            labels: for a conditional model, integers or names (n,), or float32 (n, classes).
+                Default: all classes in turn.
 
         Returns:
             uint8 array (n, s, s, c).
@@ -144,8 +150,8 @@ class LatentModel(ZooModel):
         Args:
             n: int, the number of images.
             seed: int. The same seed gives the same images.
-            labels: for a conditional model, integers (m,) or vectors (m, classes), used in turn if
-                m < n. Default: all classes in turn.
+            labels: for a conditional model, integers or names (m,), or vectors (m, classes), used
+                in turn if m < n. Default: all classes in turn.
 
         Returns:
             uint8 array (n, s, s, c).
@@ -256,13 +262,42 @@ def cycle_labels(labels, n):
     return None if labels is None else np.asarray(labels)[np.arange(n) % len(labels)]
 
 
-def condition_inputs(labels, n, classes):
+def class_numbers(labels, names):
+    """Convert class names to class numbers.
+
+    A number as text is a class number, unless classes are named by other numbers: of the classes
+    1, 2 and 3, the label "1" is the first one, whose number is 0.
+
+    Args:
+        labels: names, or anything else, which is returned unchanged.
+        names: names of the classes, in order; may be empty.
+
+    Returns:
+        A list of integers, or `labels`.
+
+    Raises:
+        UserError: no class has that name.
+    """
+    if labels is None or np.asarray(labels).dtype.kind != "U":
+        return labels
+    named_by_numbers = any(name.isdecimal() and name != str(i) for i, name in enumerate(names))
+    numbers = {name: i for i, name in enumerate(names)}
+    for label in np.unique(labels).tolist():
+        is_number = label.isdecimal() and len(label) < 10 and not named_by_numbers
+        if label not in numbers and not is_number:
+            expected = f"one of {join_names(names)}" if names else "numbers: no names are stored"
+            raise UserError(f"labels must be {expected}{suggestion(label, names)}, got {label!r}.")
+    return [int(numbers.get(label, label)) for label in labels]
+
+
+def condition_inputs(labels, n, classes, names=()):
     """Return the condition of n images, in a list that is empty for an unconditional model.
 
     Args:
-        labels: integers (n,) or vectors (n, classes). None: all classes in turn.
+        labels: integers or names (n,), or vectors (n, classes). None: all classes in turn.
         n: int, the number of images.
         classes: int, the length of the condition, 0 for an unconditional model.
+        names: names of the classes, or of the entries of vectors; may be empty.
 
     Returns:
         A list with one float32 array (n, classes), or an empty list.
@@ -277,7 +312,7 @@ def condition_inputs(labels, n, classes):
                 f"leave them out, got {np.unique(labels).tolist()}."
             )
         return []
-    labels = np.arange(n) % classes if labels is None else np.asarray(labels)
+    labels = np.arange(n) % classes if labels is None else np.asarray(class_numbers(labels, names))
     if labels.ndim < 2 and np.issubdtype(labels.dtype, np.integer):
         unknown = np.unique(labels[(labels < 0) | (labels >= classes)]).tolist()
         if unknown:

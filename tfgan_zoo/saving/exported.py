@@ -30,7 +30,13 @@ from tfgan_zoo.models.stylization import (
     stylize_with_statistics,
 )
 from tfgan_zoo.models.translation import DIRECTIONS, check_images, reference_translations
-from tfgan_zoo.runs import EXPERIMENT, is_run_directory, load_model, read_experiment
+from tfgan_zoo.runs import (
+    EXPERIMENT,
+    is_run_directory,
+    load_model,
+    read_class_names,
+    read_experiment,
+)
 from tfgan_zoo.saving import hub
 
 
@@ -100,6 +106,7 @@ class ExportedGenerator(Exported):
     Attributes:
         latent_dim: Length of a code z.
         classes: Length of the condition, 0 for an unconditional model.
+        class_names: Names of the classes, or of the entries of vectors; empty if unknown.
         image_shape: (height, width, channels).
     """
 
@@ -111,6 +118,7 @@ class ExportedGenerator(Exported):
         images = self.signatures["serving_default"].structured_outputs["images"]
         self.latent_dim = self.inputs("serving_default")["z"].shape[1]
         self.classes = self.inputs("blend")["labels"].shape[1] if "blend" in self.signatures else 0
+        self.class_names = read_class_names(path) if self.classes else ()
         self.image_shape = tuple(images.shape[1:])
         self.encodes = "reconstruct" in self.signatures
 
@@ -134,7 +142,7 @@ class ExportedGenerator(Exported):
     def generate(self, z, labels=None):
         """Generate uint8 images (n, h, w, c) from codes; see `LatentModel.generate`."""
         z = check_codes(z, self.latent_dim)
-        condition = condition_inputs(labels, len(z), self.classes)
+        condition = condition_inputs(labels, len(z), self.classes, self.class_names)
         if not condition:
             return map_batches(self, z)
 
@@ -163,7 +171,7 @@ class ExportedGenerator(Exported):
     def _map_images(self, signature, select, images, labels):
         """Apply a signature to images in batches; `select` returns one tensor of its outputs."""
         arrays = {"images": images}
-        condition = condition_inputs(labels, len(images), self.classes)
+        condition = condition_inputs(labels, len(images), self.classes, self.class_names)
         if condition:
             arrays["labels"] = condition[0]
             if self.inputs(signature)["labels"].dtype.is_integer:

@@ -36,7 +36,7 @@ def pretrained_folder(name):
 
 def checksums():
     """Return {preset: SHA-256 of its archive PRESET.zip}."""
-    return json.loads(CHECKSUM_FILE.read_text())
+    return json.loads(CHECKSUM_FILE.read_text(encoding="utf-8"))
 
 
 def find_or_download(name):

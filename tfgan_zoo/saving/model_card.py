@@ -7,6 +7,7 @@ import inspect
 import json
 import math
 import pathlib
+import re
 import shlex
 import sys
 
@@ -14,6 +15,7 @@ import jinja2
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.data.datasets import LICENSES
+from tfgan_zoo.errors import join_names, shell_command
 from tfgan_zoo.metrics.score import describe_settings, score_columns
 from tfgan_zoo.runs import (
     EVALUATION,
@@ -21,6 +23,7 @@ from tfgan_zoo.runs import (
     SAMPLES,
     format_duration,
     open_evaluation,
+    read_class_names,
     read_experiment,
     read_imports,
     read_metrics,
@@ -103,8 +106,9 @@ def properties(run, experiment, model, rows, compact):
         duration += " h" if duration.count(":") == 2 else " min"
         values |= {
             "data": result.get("data", experiment.data.dataset),
+            **class_table(run),
             "license of the data": LICENSES.get(experiment.data.dataset, "the owner's"),
-            "command": f"`{train_command(experiment)}`",
+            "command": code_span(train_command(experiment)),
             "seed": experiment.train.seed,
             "training": f"{last['epoch']} epochs, {last['step']} steps, {duration}",
             "machine": result.get("machine", "unknown"),
@@ -118,11 +122,22 @@ def properties(run, experiment, model, rows, compact):
     return values
 
 
+def class_table(run):
+    """Return {"classes": "0 cats, 1 dogs"} for a model with class names, else {}."""
+    names = [f"{i} {name}" for i, name in enumerate(read_class_names(run))]
+    return {"classes": join_names(names, limit=100)} if names else {}
+
+
 def train_command(experiment):
     """Return the shell command that trains an experiment."""
+    return shell_command("train", *train_arguments(experiment))
+
+
+def train_arguments(experiment):
+    """Return the preset and the overrides of an experiment, as arguments of `tfgan-zoo train`."""
     changes = changed_fields(experiment)
     overrides = [f"{name}={format_value(value)}" for name, (value, _) in changes.items()]
-    return shlex.join(["tfgan-zoo", "train", experiment.preset, *overrides])
+    return [experiment.preset, *overrides]
 
 
 def changed_fields(experiment):
@@ -135,8 +150,15 @@ def changed_fields(experiment):
     return experiment.differences(presets.experiment(experiment.preset))
 
 
+def code_span(text):
+    """Return Markdown that shows a text as code, also if it has backticks."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {text} {fence}" if longest else f"`{text}`"
+
+
 def format_value(value):
-    """Format a field's value as in an override."""
+    """Format a field's value as in an override, a tuple as [1, 2]."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -185,7 +207,7 @@ SHAPES = {  # of the images, from a model's config
 def generation_texts(run, experiment, model):
     labels, options = "", "-n 64"
     if model.classes and experiment.model.condition == "label":
-        labels, options = f", labels=tf.range({model.classes})", f"--labels 0-{model.classes - 1}"
+        labels, options = f", labels=tf.range({model.classes})", label_option(run, model.classes)
     elif model.classes:
         labels = f", labels=tf.eye({model.classes})"
     return {
@@ -207,6 +229,14 @@ def generation_texts(run, experiment, model):
             "missing from its samples."
         ),
     }
+
+
+def label_option(run, count):
+    """Return the option for one row of samples per class."""
+    names, numbers = list(read_class_names(run)), [str(i) for i in range(count)]
+    if not names or names == numbers or any("," in name for name in names):
+        return f"--labels 0-{count - 1}"
+    return f"--labels {shlex.quote(','.join(names[:10]))}"
 
 
 def translation_texts(run, experiment, model):

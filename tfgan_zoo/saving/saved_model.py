@@ -12,12 +12,13 @@ from tfgan_zoo.data.transforms import resize_longer_side
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.files import atomic_folder, check_output_folder, check_overwrite, write_text
 from tfgan_zoo.runs import (
-    EXPERIMENT,
     SAMPLES,
     SAVED_MODEL,
     is_run_directory,
     load_model,
+    read_class_names,
     read_experiment,
+    write_experiment,
 )
 from tfgan_zoo.saving.exported import load_exported, max_difference
 from tfgan_zoo.saving.model_card import model_card
@@ -80,7 +81,7 @@ def export(run, folder=None, overwrite: bool = False, compact: bool = False) -> 
         # Add the sample image, the model card and the experiment.
         save_sample_image(model, run, partial / "samples.png")
         write_text(partial / "README.md", model_card(run, model, compact).rstrip("\n"))
-        write_text(partial / EXPERIMENT, read_experiment(run).to_json())
+        write_experiment(partial, read_experiment(run), read_class_names(run))
     return folder
 
 

@@ -459,7 +459,11 @@ MACHINE_FLOPS = {"matrix": 2 * 2048**3, "convolution": 2 * 8 * 64 * 64 * 3 * 3 *
 def machine():
     """Describe this machine: system, CPU, cores, threads, GPUs."""
     info = pathlib.Path("/proc/cpuinfo")
-    cpus = re.findall(r"^model name\s*: (.*)$", info.read_text(), re.M) if info.is_file() else []
+    cpus = (
+        re.findall(r"^model name\s*: (.*)$", info.read_text(encoding="utf-8"), re.M)
+        if info.is_file()
+        else []
+    )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = {
         kind: int(os.environ.get(f"TF_NUM_{kind.upper()}OP_THREADS", 0)) or cores
@@ -484,7 +488,9 @@ def peak_memory():
     status = pathlib.Path("/proc/self/status")
     if not status.is_file():
         return None
-    return round(int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1]) / 2**10)
+    return round(
+        int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8"))[1]) / 2**10
+    )
 
 
 def gpu_peak_memory():

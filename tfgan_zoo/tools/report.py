@@ -18,7 +18,7 @@ from PIL import Image
 
 from tfgan_zoo import __version__, presets
 from tfgan_zoo.config import flatten
-from tfgan_zoo.errors import FailureError, UserError, first_line
+from tfgan_zoo.errors import FailureError, UserError, first_line, join_names, shell_command
 from tfgan_zoo.evaluation import best_score, stopped_early
 from tfgan_zoo.files import check_output_files, write_text
 from tfgan_zoo.metrics.score import VALUE_COLUMNS, format_details
@@ -73,7 +73,7 @@ def write_report(run, output=None, overwrite: bool = False) -> pathlib.Path:
     rows = read_metrics(run / METRICS)
     if not rows:
         raise UserError(
-            f"{run / METRICS} has no finished epoch: continue with: tfgan-zoo train {run}"
+            f"{run / METRICS} has no finished epoch: continue with: {shell_command('train', run)}"
         )
     page = render(run, read_experiment(run), rows)
     # ASCII, so that the page does not depend on the machine's encoding.
@@ -144,6 +144,7 @@ def facts(run, experiment, rows, result):
         narrow["best epoch"] = epoch and f"{epoch} ({column}{saved})"
     wide = {
         "data": result.get("data"),
+        "classes": join_names(result.get("class_names", []), limit=100) or None,
         "machine": result.get("machine"),
         "weights (SHA-256)": result.get("weights_sha256"),
     }

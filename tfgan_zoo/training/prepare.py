@@ -33,6 +33,11 @@ class Prepared:
     batch_size: int  # images per training step, over all replicas
     steps_per_epoch: int
 
+    @property
+    def class_names(self):
+        """Names of the classes, or of the entries of vectors, of a conditional model."""
+        return tuple(self.data.classes) if self.model.needs_labels else ()
+
     def batches(self, first_epoch=0, shard=0, shards=1):
         """Return an endless `tf.data.Dataset` of batches; see `pipeline.batches`.
 
@@ -103,7 +108,8 @@ def describe(source, *overrides):
         *overrides: strings `section.field=value`.
 
     Returns:
-        A dict for JSON: experiment, data, steps_per_epoch, and parameters by player.
+        A dict for JSON: experiment, data, class_names of a conditional model, steps_per_epoch, and
+        parameters by player.
     """
     experiment = resolve_experiment(source, *overrides)
     check_evaluation(experiment)
@@ -119,6 +125,7 @@ def describe(source, *overrides):
     return {
         "experiment": dataclasses.asdict(experiment),
         "data": prepared.data.description,
+        **({"class_names": list(prepared.class_names)} if prepared.class_names else {}),
         "steps_per_epoch": prepared.steps_per_epoch,
         "parameters": parameters,
     }

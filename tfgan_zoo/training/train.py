@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shlex
 import tempfile
 import time
 from collections.abc import Sequence
@@ -12,11 +13,10 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tfgan_zoo import presets
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.config import FILES, FOLDERS, Experiment, flatten
 from tfgan_zoo.data.datasets import load_evaluation_images
-from tfgan_zoo.errors import FailureError, UserError
+from tfgan_zoo.errors import FailureError, UserError, join_names, shell_command
 from tfgan_zoo.evaluation import (
     best_score,
     check_evaluation,
@@ -53,7 +53,9 @@ from tfgan_zoo.runs import (
     log,
     read_experiment,
     read_metrics,
+    write_experiment,
 )
+from tfgan_zoo.saving.model_card import format_value, train_arguments
 from tfgan_zoo.saving.saved_model import export
 from tfgan_zoo.training import distribute
 from tfgan_zoo.training.callbacks import (
@@ -96,8 +98,8 @@ def train(
 
     Returns:
         A dict: run_dir, preset, epochs, seconds (training time), metrics (means over the last
-        epoch), best_epoch (with train.best), weights_sha256, data, machine. In a cluster only the
-        chief returns all of it.
+        epoch), best_epoch (with train.best), class_names (of a conditional model), weights_sha256,
+        data, machine. In a cluster only the chief returns all of it.
 
     Raises:
         UserError: an error that the user can correct.
@@ -194,11 +196,12 @@ def check_same_experiment(run, experiment):
     if not differences:
         return
     lines = "; ".join(
-        f"{name} is {old!r} there and {new!r} here" for name, (new, old) in differences.items()
+        f"{name} is {format_value(old)} there and {format_value(new)} here"
+        for name, (new, old) in differences.items()
     )
     raise UserError(
         f"{run} holds another experiment: {lines}. Choose another --run-dir, or resume the run "
-        f"with: tfgan-zoo train {run}"
+        f"with: {shell_command('train', run)}"
     )
 
 
@@ -361,16 +364,17 @@ def begin_run(prepared, run, first_epoch):
         for name, (new, old) in experiment.differences(read_experiment(run)).items():
             log(f"{name} changed from {old!r} to {new!r}")
     retry(lambda: write_text(run / DATA, json.dumps(data_record(prepared), indent=2)))
-    retry(lambda: write_text(run / EXPERIMENT, experiment.to_json()))
+    retry(lambda: write_experiment(run, experiment, prepared.class_names))
     retry(lambda: (run / SAMPLES).mkdir(exist_ok=True))
-    changed = {}
-    if experiment.preset in presets.PRESETS:
-        changed = experiment.differences(presets.experiment(experiment.preset))
-    log(" ".join([experiment.preset, *(f"{name}={new}" for name, (new, _) in changed.items())]))
+    log(shlex.join(train_arguments(experiment)))
     log(
         f"{prepared.data.description}; {prepared.steps_per_epoch} steps of {prepared.batch_size} "
         f"images per epoch; {distribute.describe_machine()}"
     )
+    names = prepared.class_names
+    if names:
+        kind = "labels per image" if prepared.data.labels.ndim == 2 else "classes"
+        log(f"{len(names)} {kind}: {join_names(names, limit=100)}")
     warning = prepared.model.epochs_warning(epochs)
     if warning:
         log(f"warning: {warning}")
@@ -403,7 +407,8 @@ def fit(prepared, run, run_callbacks, first_epoch):
         )
     except (KeyboardInterrupt, OSError):
         saved = max(CheckpointFolder(run / CHECKPOINTS).epochs(), default=0)
-        log(f"\nstopped; {saved} of {epochs} epochs are saved. To resume: tfgan-zoo train {run}")
+        resume = shell_command("train", run)
+        log(f"\nstopped; {saved} of {epochs} epochs are saved. To resume: {resume}")
         raise
     except UnhealthyError as error:
         paths = [*CheckpointFolder(run / CHECKPOINTS).epochs().values()]
@@ -445,6 +450,8 @@ def finish(prepared, run):
     }
     if experiment.train.best:
         result["best_epoch"], _ = best_epoch(rows, *best_score(experiment))
+    if prepared.class_names:
+        result["class_names"] = list(prepared.class_names)
     result |= {
         "weights_sha256": model.weights_sha256(),
         "data": prepared.data.description,
@@ -477,9 +484,11 @@ def worker_result(prepared, run):
 
 
 USE = {  # by task: how to use a trained model on the command line
-    "generate": "sample {run} -n 100 --seed 1 -o more.png",
-    "translate": "translate {run} IMAGE -o translated.png",
-    "stylize": "stylize IMAGE --preset {run}{style} -o stylized.png",
+    "generate": lambda run, style: ("sample", run, "-n", 100, "--seed", 1, "-o", "more.png"),
+    "translate": lambda run, style: ("translate", run, "IMAGE", "-o", "translated.png"),
+    "stylize": lambda run, style: (
+        *("stylize", "IMAGE", "--preset", run, *style, "-o", "stylized.png"),
+    ),
 }
 
 
@@ -488,8 +497,8 @@ def summary(result):
     run = pathlib.Path(result["run_dir"])
     experiment = read_experiment(run)
     latest = max((run / SAMPLES).glob("epoch_*.png"), default=run / SAMPLES)
-    style = " --style PAINTING" if experiment.data_kind == "domains" else ""
-    use = USE[experiment.task].format(run=run, style=style)
+    style = ("--style", "PAINTING") if experiment.data_kind == "domains" else ()
+    use = shell_command(*USE[experiment.task](run, style))
     saved_model = run / SAVED_MODEL
     return "\n".join(
         [
@@ -497,6 +506,6 @@ def summary(result):
             f"losses       {run / CURVES}, {run / METRICS}",
             f"SavedModel   {saved_model}   (model card: {saved_model / 'README.md'})",
             f"Keras model  {run / KERAS_MODEL}",
-            f"more images  tfgan-zoo {use}",
+            f"more images  {use}",
         ]
     )
