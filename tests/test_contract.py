@@ -25,7 +25,7 @@ from tfgan_zoo.training import distribute
 
 def inputs_of(model, n):
     """Return n inputs of `call`."""
-    if model.task == "generate":
+    if model.task == "generate" and not model.encodes:
         return network_inputs(model.latent(n, seed=0), *model.condition(None, n))
     return arrays(model, n)[0] if model.task == "translate" else arrays(model, n)
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfgan_zoo.config import from_dict
 from tfgan_zoo.errors import UnhealthyError, UserError, check_at_least, check_choice
+from tfgan_zoo.keras_settings import check_keras_settings
 from tfgan_zoo.models.inputs import user_error
 
 UNEVEN_BATCH = (
@@ -33,6 +34,7 @@ class ReplicatedModel(keras.Model):
     """
 
     def __init__(self, **kwargs):
+        check_keras_settings()
         super().__init__(**kwargs)
         self.means = RunningMeans()
 
@@ -78,6 +80,7 @@ class ReplicatedModel(keras.Model):
         Raises:
             UserError: an argument is unknown or not supported, or an optimizer does not fit.
         """
+        check_keras_settings()
         if jit_compile is not None:
             xla = jit_compile
         xla = {True: "on", False: "off"}.get(xla, xla)
