@@ -556,7 +556,7 @@ def test_plain_keras_use_with_arrays_and_labels(tiny):
 
 def test_integer_images_raise_an_error(tiny):
     model = make(tiny)
-    with pytest.raises(ValueError, match=r"images must be float32 in \[-1, 1\].*uint8"):
+    with pytest.raises(ValueError, match=r"must be float32 in \[-1, 1\].*uint8"):
         model.fit(
             tf.data.Dataset.from_tensors((np.zeros((4, 16, 16, 1), "uint8"), np.zeros(4, "int64"))),
             verbose=0,

@@ -1,4 +1,4 @@
-"""Global settings of Keras: they change nothing, or one line names the setting and the way out."""
+"""Global settings of Keras: they change nothing, or raise one line that says what to change."""
 
 import json
 import os

@@ -52,6 +52,13 @@ class LatentModel(ZooModel):
         return bool(self.classes)
 
     @property
+    def nan_cause(self):
+        """What else makes a loss NaN: labels outside the classes, see `condition_tensor`."""
+        if not self.needs_labels or self.config.condition != "label":
+            return ""
+        return f". Labels outside 0 to {self.classes - 1} are a possible cause"
+
+    @property
     def image_shape(self):
         """(height, width, channels)."""
         return (self.config.image_size, self.config.image_size, self.config.channels)

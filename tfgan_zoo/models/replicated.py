@@ -33,6 +33,8 @@ class ReplicatedModel(keras.Model):
     `players`, `player_variables`, `make_optimizer`, `check_values` and `train_step`.
     """
 
+    nan_cause = ""  # end of the message about a loss that is not finite
+
     def __init__(self, **kwargs):
         check_keras_settings()
         super().__init__(**kwargs)
@@ -308,7 +310,9 @@ class ReplicatedModel(keras.Model):
                 for name, value in means.items():
                     if not math.isfinite(value):
                         step = int(self.step.numpy())
-                        raise UnhealthyError(f"the loss {name} became {value} at step {step}")
+                        raise UnhealthyError(
+                            f"the loss {name} became {value} at step {step}{self.nan_cause}"
+                        )
                 return self.with_total(means)
 
             self.train_function = train_function
