@@ -67,8 +67,8 @@ def test_epsilon_changes_no_weights(tmp_path):
 from helpers import fit, make
 import keras
 print(keras.config.epsilon(), *[
-    (fit(model, steps=2, batch_size=4), model.weights_sha256())[1]
-    for model in map(make, ("dcgan_tiny", "vae_tiny", "pix2pix_tiny"))
+    (fit(model, steps=1, batch_size=4), model.weights_sha256())[1]
+    for model in map(make, ("gan_tiny", "vae_tiny"))
 ])
 """
     tests = os.path.dirname(__file__)
@@ -84,7 +84,7 @@ print(keras.config.epsilon(), *[
         assert result.returncode == 0, result.stderr
         outputs.append(result.stdout.splitlines()[-1].split())
     assert [output[0] for output in outputs] == ["1e-07", "0.1"]
-    assert outputs[0][1:] == outputs[1][1:] and len(outputs[0]) == 4
+    assert outputs[0][1:] == outputs[1][1:] and len(outputs[0]) == 3
 
 
 def test_the_command_prints_one_line(tmp_path):
