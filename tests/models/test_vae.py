@@ -225,8 +225,11 @@ def test_call_and_predict_reconstruct(classes):
     if not classes:
         dataset = tf.data.Dataset.from_tensor_slices(inputs).batch(2)
         np.testing.assert_array_equal(to_uint8(model.predict(dataset, verbose=0)), expected)
-        with pytest.raises(UserError, match=r"got codes of shape \(3, 8\): generate images with"):
+        with pytest.raises(
+            UserError, match=r"got codes of shape \(3, 8\): generate .*\.$"
+        ) as error:
             model(tf.zeros((3, 8)))
+        assert "\n" not in str(error.value)
 
 
 def test_diagnose_posterior_collapse():
