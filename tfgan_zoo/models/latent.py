@@ -53,7 +53,7 @@ class LatentModel(ZooModel):
 
     @property
     def nan_cause(self):
-        """What else makes a loss NaN: labels outside the classes, see `condition_tensor`."""
+        """Name labels outside the classes as a cause of NaN losses, see `condition_tensor`."""
         if not self.needs_labels or self.config.condition != "label":
             return ""
         return f". Labels outside 0 to {self.classes - 1} are a possible cause"
