@@ -10,7 +10,8 @@ Public names:
 - `DATASETS`: the built-in and downloadable datasets.
 - `UserError`: raised for mistakes that the message explains how to fix.
 
-Importing this package is fast. TensorFlow is imported when a name that needs it is first used.
+Importing this package is fast. TensorFlow is imported, without its start-up messages, when a name
+that needs it is first used.
 """
 
 import importlib
@@ -50,11 +51,14 @@ _MODULES = {  # public name: the module that defines it
     "load": "saving.exported",
     "evaluate": "evaluation",
 }
+_WITHOUT_TENSORFLOW = ("config", "errors", "presets")
 __all__ = ["__version__", *_MODULES]
 
 
 def __getattr__(name):
     if name in _MODULES:
+        if _MODULES[name] not in _WITHOUT_TENSORFLOW:
+            importlib.import_module("tfgan_zoo.quiet").ensure_tensorflow()
         module = importlib.import_module(f"tfgan_zoo.{_MODULES[name]}")
         globals()[name] = getattr(module, name)
         return globals()[name]

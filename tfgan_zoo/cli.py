@@ -38,7 +38,7 @@ from tfgan_zoo.quiet import start_tensorflow
 from tfgan_zoo.saving import hub
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
-SOURCE_HELP = "a run directory, an exported SavedModel or the name of a pretrained preset"
+SOURCE_HELP = "a run directory, a SavedModel, a .keras file or the name of a pretrained preset"
 IMAGES_HELP = "image files, folders (searched recursively) or patterns such as 'a/*.jpg'"
 TILE_HELP = "process larger images in overlapping tiles of this many pixels; 0: never"
 

@@ -17,6 +17,9 @@ class UserError(ValueError):
     The message is one line. The command line prints it without a traceback.
     """
 
+    # Keras appends the arguments of `call` to the message of an error without this attribute.
+    _keras_call_info_injected = True
+
 
 class UnhealthyError(RuntimeError):
     """Training was stopped because a loss or a weight is NaN or infinite."""

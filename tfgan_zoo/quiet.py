@@ -51,6 +51,12 @@ def start_tensorflow():
             raise
 
 
+def ensure_tensorflow():
+    """Call `start_tensorflow` unless the program has imported TensorFlow already."""
+    if "tensorflow" not in sys.modules:
+        start_tensorflow()
+
+
 @contextlib.contextmanager
 def silence_native_output():
     """Suppress warnings, log messages and native stderr output, for example of converters.

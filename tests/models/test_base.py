@@ -10,6 +10,9 @@ import keras
 import pytest
 
 import tfgan_zoo
+from tfgan_zoo.config import ModelConfig
+from tfgan_zoo.errors import UserError
+from tfgan_zoo.models import MODELS
 
 INTENDED_OVERRIDES = {
     # of keras.layers.Layer
@@ -25,6 +28,7 @@ INTENDED_OVERRIDES = {
     "compile",
     "compile_from_config",
     "evaluate",
+    "export",
     "fit",
     "get_compile_config",
     "make_test_function",
@@ -32,6 +36,7 @@ INTENDED_OVERRIDES = {
     "metrics_names",
     "optimizer",
     "reset_metrics",
+    "save",
     "test_function",
     "test_step",
     "train_function",
@@ -79,3 +84,14 @@ def test_no_name_shadows_one_of_keras(cls):
     assert {"name", "weights", "losses", "metrics", "dtype_policy"} <= keras_names
     ignored = {"_self_setattr_tracking", "_obj_type"}  # set by Keras on every class or instance
     assert defined_names(cls) & keras_names <= INTENDED_OVERRIDES | ignored
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_settings_belong_to_the_config(name):
+    model, config = MODELS[name], MODELS[name].Config.__name__
+    message = rf"write {name}\({config}\(image_size=32\)\), got {name}\(image_size=32\)"
+    with pytest.raises(UserError, match=message):
+        model(image_size=32)
+    for wrong in ({"image_size": 32}, 32, ModelConfig()):
+        with pytest.raises(UserError, match=f"config must be a {config}, got "):
+            model(wrong)

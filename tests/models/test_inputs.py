@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from helpers import LATENT, arrays, images, make
 
-from tfgan_zoo.errors import UserError
+from tfgan_zoo.errors import UnhealthyError, UserError
 from tfgan_zoo.training import distribute
 
 METHODS = {
@@ -129,6 +129,13 @@ def test_wrong_labels(name):
     x = images(model, 8)
     for function, message in LABELS.values():
         assert_refused(model, x, function(np.arange(8)), message, ["train_on_batch", "evaluate"])
+
+
+def test_wrong_labels_after_the_first_batch():
+    model = make("cgan_tiny")
+    x = images(model, 8)
+    with pytest.raises(UnhealthyError, match="at step 2. Labels outside 0 to 9 are a possible"):
+        model.fit(x, np.arange(8) + 3, batch_size=4, shuffle=False, verbose=0)
 
 
 def test_vectors_of_another_length():

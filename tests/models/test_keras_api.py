@@ -9,6 +9,7 @@ import tensorflow as tf
 from helpers import arrays, images, make
 
 from tfgan_zoo.errors import UnhealthyError, UserError
+from tfgan_zoo.models.latent import network_inputs
 from tfgan_zoo.optimizers import Adam
 from tfgan_zoo.training import distribute
 
@@ -135,6 +136,17 @@ def check_save_weights(model, path):
     assert_equal_states(before, model.get_weights())
 
 
+def check_predict(model):
+    x, y = data(model, 6)
+    inputs = (x, y) if model.task == "stylize" and model.takes_styles else x
+    if model.task == "generate" and not model.encodes:
+        inputs = network_inputs(model.latent(6, 0).numpy(), *model.condition(None, 6))
+    expected = model(inputs)
+    for result in (model.predict(inputs, batch_size=4, verbose=0), model.predict_on_batch(inputs)):
+        np.testing.assert_allclose(result, expected, atol=1e-4)
+    assert "`call` and `predict`" in inspect.getdoc(type(model))
+
+
 def check_summary(model):
     lines = []
     model.summary(print_fn=lambda line, **kwargs: lines.append(line))
@@ -186,12 +198,11 @@ METHODS = {
     "from_config": check_config,
     "get_compile_config": check_compile_config,
     "compile_from_config": check_compile_config,
-    # Inputs and files of models: see test_latent.py, test_vae.py and tests/saving.
-    "predict": OTHER,
-    "predict_on_batch": OTHER,
+    "predict": check_predict,
+    "predict_on_batch": check_predict,
     "predict_step": OTHER,
     "call": OTHER,
-    "export": OTHER,
+    "export": OTHER,  # see tests/saving/test_keras_files.py
     # Tested through `fit` and `evaluate`.
     "train_step": OTHER,
     "test_step": OTHER,

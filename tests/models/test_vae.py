@@ -8,8 +8,10 @@ import tensorflow as tf
 from helpers import fit, images, make
 
 from tfgan_zoo import losses
+from tfgan_zoo.data.transforms import to_uint8
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.metrics import likelihood
+from tfgan_zoo.models.latent import network_inputs
 from tfgan_zoo.models.vae import VAE, VAEConfig, active_units
 
 
@@ -210,6 +212,26 @@ def test_encoding_depends_on_the_image_and_signatures_agree(tmp_path):
         assert np.abs(np.diff(model.encode(x, labels)[0], axis=0)).max() > 1e-6
 
 
+@pytest.mark.parametrize("classes", [0, 10])
+def test_call_and_predict_reconstruct(classes):
+    model = make("vae_tiny", f"model.classes={classes}")
+    x = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 1), np.uint8)
+    labels = [3, 1, 4, 1, 5] if classes else None
+    inputs = network_inputs(x / np.float32(127.5) - 1, *model.condition(labels, 5))
+    expected = model.reconstruct(x, labels)
+    for result in (model(inputs).numpy(), model.predict(inputs, verbose=0)):
+        assert result.dtype == np.float32
+        np.testing.assert_array_equal(to_uint8(result), expected)
+    if not classes:
+        dataset = tf.data.Dataset.from_tensor_slices(inputs).batch(2)
+        np.testing.assert_array_equal(to_uint8(model.predict(dataset, verbose=0)), expected)
+        with pytest.raises(
+            UserError, match=r"got codes of shape \(3, 8\): generate .*\.$"
+        ) as error:
+            model(tf.zeros((3, 8)))
+        assert "\n" not in str(error.value)
+
+
 def test_diagnose_posterior_collapse():
     model = make("vae_tiny")
     model.step.assign(500)
@@ -226,7 +248,8 @@ def test_diagnose_posterior_collapse():
 def test_networks_and_sizes(network):
     config = VAEConfig(image_size=20, channels=3, latent_dim=5, network=network, width=2, hidden=7)
     model = VAE(config)
-    assert model(tf.zeros((2, 5))).shape == (2, 20, 20, 3)
+    assert model.generate_tensor(tf.zeros((2, 5))).shape == (2, 20, 20, 3)
+    assert model(tf.zeros((2, 20, 20, 3))).shape == (2, 20, 20, 3)
     dense = [layer.units for layer in model.encoder.layers if isinstance(layer, keras.layers.Dense)]
     assert dense == [7, 5, 5]
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfgan_zoo.data import transforms
 from tfgan_zoo.errors import UserError, first_line
+from tfgan_zoo.keras_settings import check_keras_settings
 
 # Trained by python -m tfgan_zoo.features.train_digit_classifier with seed 0.
 DIGITS_FILE = pathlib.Path(__file__).parent / "digit_classifier.keras"
@@ -99,6 +100,7 @@ def load_metric_network(name):
     Raises:
         UserError: an unknown name, a missing or damaged file, or weights that cannot be downloaded.
     """
+    check_keras_settings()
     if name == "digits":
         return load_digit_classifier()
     if name == "inception":

@@ -18,6 +18,7 @@ from tfgan_zoo.features.metric_networks import (
     load_keras_file,
     weights_sha256,
 )
+from tfgan_zoo.keras_settings import check_keras_settings
 from tfgan_zoo.layers import ReflectionPadding
 
 # Convolutions in each block (Simonyan & Zisserman 2014, arXiv 1409.1556, column E).
@@ -92,6 +93,7 @@ def load_perceptual_network(weights, layers, pooling="max", width=64):
     Raises:
         UserError: unknown weights or layers, or weights that cannot be downloaded.
     """
+    check_keras_settings()
     check_choice("pooling", pooling, ("max", "average"))
     if str(weights).endswith(".keras"):
         return load_perceptual_network_file(pathlib.Path(weights), layers, pooling)

@@ -3,6 +3,10 @@
 A new model adds an import, an entry in `MODELS` and its two names in `__all__`.
 """
 
+from tfgan_zoo.quiet import ensure_tensorflow
+
+ensure_tensorflow()  # before anything imports it
+
 from tfgan_zoo.models.adain import AdaIN, AdaINConfig
 from tfgan_zoo.models.cgan import CGAN, CGANConfig
 from tfgan_zoo.models.cyclegan import CycleGAN, CycleGANConfig

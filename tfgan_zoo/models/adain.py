@@ -141,7 +141,11 @@ def decoder(widths):
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
 class AdaIN(StylizationModel):
-    """Frozen encoder, and a decoder for any style (Huang & Belongie 2017, arXiv 1703.06868)."""
+    """Frozen encoder, and a decoder for any style (Huang & Belongie 2017, arXiv 1703.06868).
+
+    `call` and `predict` take (content, style), float32 (n, h, w, 3) in [-1, 1] each, and return the
+    stylized contents, with sides rounded down to multiples of 8.
+    """
 
     Config = AdaINConfig
     multiple = 8

@@ -41,7 +41,8 @@ class ZooModel(ReplicatedModel):
       `compute_losses` takes;
     - `compute_losses(batch, training=True)`: return `{name: scalar}`, with one loss for every
       player. With `training=False` it must not change any state;
-    - `call(inputs, training=False)`: return images in [-1, 1].
+    - `call(inputs, training=False)`: return images in [-1, 1];
+    - `call_specs()`: the shapes and dtypes of the inputs of `call`.
 
     A model whose training step is more than one `descend` overrides `train_step(data)`.
 
@@ -57,8 +58,9 @@ class ZooModel(ReplicatedModel):
     batches_per_step = 1  # batches of `data.batch_size` images that a training step takes
 
     def __init__(self, config=None, dtype=None, **kwargs):
+        config = self.check_config(config, **kwargs)
         super().__init__(dtype=dtype, **kwargs)
-        self.config = config if config is not None else self.Config()
+        self.config = config
         self.step = self.add_weight(
             name="step",
             shape=(),
@@ -72,6 +74,24 @@ class ZooModel(ReplicatedModel):
         for network in self.players().get("discriminator", ()):
             freeze_first_layers(network, self.config.frozen_layers)
         self.built = True
+
+    def check_config(self, config, name=None, trainable=True, **settings):
+        """Return the config, or the default one for None.
+
+        Raises:
+            UserError: it is not a `Config`, or its fields are arguments of the model.
+        """
+        model, cls = type(self).__name__, self.Config
+        if settings:
+            fields = ", ".join(f"{field}={value!r}" for field, value in settings.items())
+            raise UserError(
+                f"the settings of {model} are in its config: write "
+                f"{model}({cls.__name__}({fields})), got {model}({fields})."
+            )
+        config = cls() if config is None else config
+        if not isinstance(config, cls):
+            raise UserError(f"config must be a {cls.__name__}, got {config!r:.60}.")
+        return config
 
     @property
     def task(self):
@@ -241,6 +261,33 @@ class ZooModel(ReplicatedModel):
             `{failure: advice}`, empty for a healthy epoch.
         """
         return {}
+
+    # --- Files.
+
+    def save(self, filepath, *args, **kwargs):
+        """Save the model, its weights and its optimizers as a .keras file, as `keras.Model.save`.
+
+        Raises:
+            UserError: `filepath` is an HDF5 file, which cannot hold several networks.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise UserError(
+                f'save the model as "model.keras", or its weights with save_weights('
+                f'"model.weights.h5"): HDF5 files hold single networks only, got {filepath}.'
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def call_specs(self):
+        """Return the input of `call`: a `tf.TensorSpec`, or a tuple of them."""
+        raise NotImplementedError
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kw):
+        """Export `call` as `keras.Model.export` does: from float32 inputs to float32 images.
+
+        `tfgan-zoo export` writes SavedModels with uint8 images, labels and seeds instead.
+        """
+        signature = [self.call_specs()] if input_signature is None else input_signature
+        super().export(filepath, format, verbose, signature, **kw)
 
     # --- Weights.
 

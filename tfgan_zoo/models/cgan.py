@@ -140,6 +140,9 @@ def discriminator(config):
 class CGAN(AdversarialModel):
     """Conditional GAN (Mirza & Osindero 2014, arXiv 1411.1784).
 
+    `call` and `predict` take (z, y), float32 (n, latent_dim) and (n, classes), and return generated
+    images, float32 (n, s, s, c) in [-1, 1].
+
     Example:
         >>> model = CGAN(CGANConfig(image_size=28, channels=1, width=8))
         >>> model.sample(10, seed=0, labels=[3, 8]).shape  # threes and eights in turn

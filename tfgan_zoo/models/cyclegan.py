@@ -140,6 +140,9 @@ class CycleGAN(TranslationModel):
 
     The networks are named as in the paper: G translates x to y, F translates y to x.
 
+    `call` and `predict` translate x to y by G, both float32 (n, h, w, c) in [-1, 1] with sides that
+    are multiples of 4. See `map` and `translate` for the other direction.
+
     Example:
         >>> model = CycleGAN(CycleGANConfig(image_size=32, blocks=1, width=4))
         >>> model(keras.ops.zeros((1, 32, 64, 3))).shape

@@ -146,6 +146,9 @@ def discriminator(config):
 class DCGAN(AdversarialModel):
     """Deep convolutional GAN (Radford et al. 2015, arXiv 1511.06434).
 
+    `call` and `predict` take z, float32 (n, latent_dim), and return generated images, float32
+    (n, s, s, c) in [-1, 1].
+
     Example:
         >>> model = DCGAN(DCGANConfig(image_size=28, channels=1, width=8))
         >>> model(keras.ops.zeros((2, 100))).shape

@@ -104,6 +104,9 @@ def generator(config):
 class FastStyle(StylizationModel):
     """Network for one style (Johnson et al. 2016, arXiv 1603.08155).
 
+    `call` and `predict` stylize images, float32 (n, h, w, 3) in [-1, 1] with sides that are
+    multiples of 4.
+
     Example:
         >>> model = FastStyle(FastStyleConfig(image_size=32, width=4, blocks=1))
         >>> model(keras.ops.zeros((1, 32, 64, 3))).shape

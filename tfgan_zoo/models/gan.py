@@ -121,6 +121,9 @@ def dense(config, units):
 class GAN(AdversarialModel):
     """Generative adversarial network of two perceptrons (Goodfellow et al. 2014, arXiv 1406.2661).
 
+    `call` and `predict` take z, float32 (n, latent_dim), and return generated images, float32
+    (n, s, s, c) in [-1, 1].
+
     Example:
         >>> model = GAN(GANConfig(image_size=8, width=16))
         >>> model(keras.ops.zeros((2, 100))).shape

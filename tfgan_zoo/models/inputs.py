@@ -203,9 +203,9 @@ def check_image_range(images):
     Raises:
         UserError: they are not.
     """
-    low, high = images.min(initial=np.inf), images.max(initial=-np.inf)
     if not images.size:
         return
+    low, high = images.min(), images.max()
     received = f"image values must be in [-1, 1], got {low:g} to {high:g}"
     if not np.isfinite([low, high]).all():
         raise UserError(f"{received}: remove values that are not finite.")

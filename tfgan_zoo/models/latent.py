@@ -34,7 +34,7 @@ class ConditionConfig(ModelConfig):
 class LatentModel(ZooModel):
     """A model that generates images from codes.
 
-    `call(z)`, or `call((z, condition))` if the model is conditional, returns images in [-1, 1].
+    `generate_tensor` maps codes to images in [-1, 1] in a graph, `generate` returns uint8 arrays.
 
     A batch of `fit` has images, float (n, s, s, c) in [-1, 1]. That of a conditional model is
     (images, labels) with integers (n,) or (n, 1), or with `condition="vector"` numbers
@@ -56,6 +56,13 @@ class LatentModel(ZooModel):
     def needs_labels(self):
         """True for a conditional model."""
         return bool(self.classes)
+
+    @property
+    def nan_cause(self):
+        """Name labels outside the classes as a cause of NaN losses, see `condition_tensor`."""
+        if not self.needs_labels or self.config.condition != "label":
+            return ""
+        return f". Labels outside 0 to {self.classes - 1} are a possible cause"
 
     @property
     def image_shape(self):
@@ -118,6 +125,22 @@ class LatentModel(ZooModel):
         """Draw n codes z for an integer seed: float32 (n, latent_dim)."""
         return sample_latent(n, self.config.latent_dim, seed)
 
+    def call_specs(self):
+        sizes = [size for size in (self.config.latent_dim, self.classes) if size]
+        return network_inputs(*[tf.TensorSpec((None, size)) for size in sizes])
+
+    def generate_tensor(self, inputs):
+        """Generate images from codes, in a graph.
+
+        Args:
+            inputs: z, float32 (n, latent_dim), or (z, condition) if the model is conditional, with
+                a condition float32 (n, classes).
+
+        Returns:
+            float32 tensor (n, s, s, c) in [-1, 1].
+        """
+        return self(inputs)
+
     def generate(self, z, labels=None):
         """Generate images from codes.
 
@@ -140,7 +163,7 @@ class LatentModel(ZooModel):
         """A `tf.function` from z, or from z and a condition, to uint8 images."""
         sizes = [size for size in (self.config.latent_dim, self.classes) if size]
         return tf.function(
-            lambda *inputs: to_uint8(self(network_inputs(*inputs))),
+            lambda *inputs: to_uint8(self.generate_tensor(network_inputs(*inputs))),
             input_signature=[tf.TensorSpec((None, size)) for size in sizes],
         )
 
@@ -149,7 +172,8 @@ class LatentModel(ZooModel):
 
         Args:
             n: int, the number of images.
-            seed: int. The same seed gives the same images.
+            seed: int. The same seed gives the same images. So two calls without a seed return the
+                same images: pass another seed for others.
             labels: for a conditional model, integers or names (m,), or vectors (m, classes), used
                 in turn if m < n. Default: all classes in turn.
 
@@ -190,7 +214,7 @@ class LatentModel(ZooModel):
         if not self.classes:
 
             def serve(z):
-                return {"images": to_uint8(self(z))}
+                return {"images": to_uint8(self.generate_tensor(z))}
 
             def sample(n, seed):
                 return serve(self.latent(n, seed))
@@ -198,7 +222,7 @@ class LatentModel(ZooModel):
             return {"serving_default": (serve, [z]), "sample": (sample, [n, seed])}
 
         def blend(z, labels):
-            return {"images": to_uint8(self((z, labels)))}
+            return {"images": to_uint8(self.generate_tensor((z, labels)))}
 
         def serve(z, labels):
             return blend(z, self.condition_tensor(labels))

@@ -127,6 +127,9 @@ def discriminator(config):
 class Pix2Pix(TranslationModel):
     """Conditional GAN for paired image-to-image translation (Isola et al. 2016, arXiv 1611.07004).
 
+    `call` and `predict` translate x to y, both float32 (n, h, w, c) in [-1, 1] with sides that are
+    multiples of 2^downs.
+
     Example:
         >>> model = Pix2Pix(Pix2PixConfig(image_size=32, downs=5, width=4))
         >>> model(keras.ops.zeros((1, 32, 64, 3))).shape

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfgan_zoo.config import from_dict
 from tfgan_zoo.errors import UnhealthyError, UserError, check_choice, check_range
+from tfgan_zoo.keras_settings import check_keras_settings
 from tfgan_zoo.models.inputs import user_error
 
 UNEVEN_BATCH = (
@@ -32,7 +33,10 @@ class ReplicatedModel(keras.Model):
     `players`, `player_variables`, `make_optimizer`, `check_values` and `train_step`.
     """
 
+    nan_cause = ""  # end of the message about a loss that is not finite
+
     def __init__(self, **kwargs):
+        check_keras_settings()
         super().__init__(**kwargs)
         self.means = RunningMeans()
 
@@ -78,6 +82,7 @@ class ReplicatedModel(keras.Model):
         Raises:
             UserError: an argument is unknown or not supported, or an optimizer does not fit.
         """
+        check_keras_settings()
         if jit_compile is not None:
             xla = jit_compile
         xla = {True: "on", False: "off"}.get(xla, xla)
@@ -305,7 +310,9 @@ class ReplicatedModel(keras.Model):
                 for name, value in means.items():
                     if not math.isfinite(value):
                         step = int(self.step.numpy())
-                        raise UnhealthyError(f"the loss {name} became {value} at step {step}")
+                        raise UnhealthyError(
+                            f"the loss {name} became {value} at step {step}{self.nan_cause}"
+                        )
                 return self.with_total(means)
 
             self.train_function = train_function

@@ -189,6 +189,9 @@ class StyleTransfer(StylizationModel):
     with `compile` and `fit`: its weights are the pixels of one image of `config.image_size`, and a
     batch (content, style) has the images to compare it with. If a batch has several pairs, the
     image is compared with all contents and with the mean Gram matrices of the styles.
+
+    `call` and `predict` take (content, style), float32 (n, h, w, 3) in [-1, 1] each, and return the
+    optimized image n times. They do not stylize the content.
     """
 
     Config = StyleTransferConfig

@@ -88,6 +88,10 @@ class StylizationModel(ZooModel):
         """True if `stylize` takes style images, False if the model has learned one style."""
         return self.config.takes_styles
 
+    def call_specs(self):
+        images = tf.TensorSpec((None, None, None, 3))
+        return (images, images) if self.takes_styles else images
+
     def stylize_uint8(self, image, *args):
         """Stylize one image of any size: uint8 tensor (h, w, 3) -> uint8 tensor (h, w, 3).
 

@@ -178,6 +178,9 @@ class TranslationModel(ZooModel):
         self.channels("xy")  # raises an error if that generator is not trained
         return self.generator_of("xy")(x, training=training)
 
+    def call_specs(self):
+        return tf.TensorSpec((None, None, None, self.config.x_channels))
+
     def map(self, images, direction="xy", seed=0):
         """Translate float images of any size.
 

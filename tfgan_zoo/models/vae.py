@@ -49,6 +49,7 @@ from tfgan_zoo.models.blocks import (
     project,
     transposed_convolution,
 )
+from tfgan_zoo.models.inputs import check_images, format_shape, parts_of
 from tfgan_zoo.models.latent import ConditionConfig, LatentModel, map_batches, network_inputs
 from tfgan_zoo.optimizers import Adam
 
@@ -169,10 +170,16 @@ def hidden_layer(config, x, condition):
 class VAE(LatentModel):
     """Variational auto-encoder (Kingma & Welling 2013, arXiv 1312.6114).
 
+    `call` and `predict` reconstruct images: they encode them and decode the mean codes. They take
+    float32 images (n, s, s, c) in [-1, 1], or (images, condition) if the model is conditional, with
+    a condition float32 (n, classes). `generate` and `sample` generate images from codes.
+
     Example:
         >>> model = VAE(VAEConfig(latent_dim=2, width=4, hidden=16))
-        >>> model(keras.ops.zeros((3, 2))).shape
+        >>> model(keras.ops.zeros((3, 28, 28, 1))).shape
         TensorShape([3, 28, 28, 1])
+        >>> model.generate(np.zeros((3, 2))).shape
+        (3, 28, 28, 1)
     """
 
     Config = VAEConfig
@@ -228,6 +235,22 @@ class VAE(LatentModel):
         return gaussian_log_likelihood(x, *parameters)
 
     def call(self, inputs, training=False):
+        """Reconstruct images in [-1, 1], or (images, condition), from the mean of q(z|x)."""
+        images, *condition = parts_of(inputs)
+        if images.shape.rank == 2:
+            raise UserError(
+                "VAE(images) reconstructs images, got codes of shape "
+                f"{format_shape(images.shape)}: generate images with generate(z)."
+            )
+        x = (check_images(images, self.image_shape) + 1.0) / 2.0
+        mean, _ = self.encoder(network_inputs(x, *condition), training=training)
+        return self.generate_tensor(network_inputs(mean, *condition), training=training)
+
+    def call_specs(self):
+        condition = [tf.TensorSpec((None, self.classes))] if self.classes else []
+        return network_inputs(tf.TensorSpec((None, *self.image_shape)), *condition)
+
+    def generate_tensor(self, inputs, training=False):
         """Return the mean of p(x|z) as images in [-1, 1], from z or from (z, condition)."""
         location, *_ = self.decode(inputs, training=training)
         if self.config.likelihood == "bernoulli":

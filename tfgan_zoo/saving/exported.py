@@ -8,7 +8,9 @@ import functools
 import hashlib
 import os
 import pathlib
+import zipfile
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -318,11 +320,13 @@ def load(source: str | os.PathLike) -> ZooModel | Exported:
 
     Args:
         source: A run directory (its last checkpoint is loaded), the folder of an exported
-            SavedModel, or the name of a pretrained preset.
+            SavedModel, a .keras file, or the name of a pretrained preset.
 
     Returns:
-        A `ZooModel` for a run directory, otherwise an `Exported`. Both have `sample(n, seed)`,
-        `translate(images)` or `stylize(image)`, depending on their task.
+        A `ZooModel` for a run directory or a .keras file, otherwise an `Exported`. Both have
+        `sample(n, seed)`, `translate(images)` or `stylize(image)`, depending on their task. A
+        `ZooModel` is not compiled. To continue the training of a .keras file, load it with
+        `keras.models.load_model` after `import tfgan_zoo.models`.
 
     Raises:
         UserError: `source` is none of these, or the download failed.
@@ -332,6 +336,8 @@ def load(source: str | os.PathLike) -> ZooModel | Exported:
         return load_model(path)
     if (path / "saved_model.pb").is_file():
         return load_exported(path)
+    if path.suffix == ".keras" and path.is_file():
+        return load_keras_file(path)
     pretrained = hub.find_or_download(str(source))
     if pretrained:
         return load_exported(pretrained)
@@ -342,9 +348,29 @@ def load(source: str | os.PathLike) -> ZooModel | Exported:
             f"Train it: tfgan-zoo train {source}"
         )
     raise UserError(
-        "a run directory, a SavedModel or a pretrained preset is needed"
+        "a run directory, a SavedModel, a .keras file or a pretrained preset is needed"
         f"{suggestion(source, presets.PRESETS)}, got {str(source)!r}."
     )
+
+
+def load_keras_file(path):
+    """Load a model from a .keras file, without its optimizers.
+
+    Raises:
+        UserError: the file is damaged, or it does not hold a model of tfgan_zoo.
+    """
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except UserError:
+        raise
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be loaded: {first_line(error)}") from None
+    if not isinstance(model, ZooModel):
+        raise UserError(
+            f"{path} is not a model of tfgan_zoo, got a Keras model of type "
+            f"{type(model).__name__}: load it with keras.models.load_model."
+        )
+    return model
 
 
 TASK_COMMANDS = {  # task: (what such a model does, the command for it)
