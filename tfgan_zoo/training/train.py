@@ -256,9 +256,10 @@ def check_same_data(run, prepared):
         else:
             difference = f"another {name}"
             value = flatten(dataclasses.asdict(prepared.experiment))[name]
+        start = shlex.quote(f"train.start={run}")
         raise UserError(
             f"{run} was trained with {difference}, got {value}. Start a new run from its weights "
-            f"in another --run-dir: train.start={run}"
+            f"in another --run-dir: {start}"
         )
 
 
