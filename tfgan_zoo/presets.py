@@ -414,10 +414,10 @@ def experiment_from_dict(values: dict) -> Experiment:
     from tfgan_zoo.models import MODELS  # here, because it imports TensorFlow
 
     values = {"preset": "", "kind": "", "model": {}, "data": {}, "train": {}, **values}
-    for name, value in values.items():
-        expected = str if name in ("preset", "kind") else dict
-        if not isinstance(value, expected):
-            raise UserError(f"{name} must be {expected.__name__}, got {shortened(value)}.")
+    types = {"preset": str, "kind": str, "model": dict, "data": dict, "train": dict}
+    for name, expected in types.items():
+        if not isinstance(values[name], expected):
+            raise UserError(f"{name} must be {expected.__name__}, got {shortened(values[name])}.")
     check_choice("kind", values["kind"], MODELS)
     return Experiment(
         preset=values["preset"],

@@ -430,10 +430,17 @@ def test_a_wrong_labels_csv_is_an_error(labeled, old, new, message):
         load_images(DataConfig(dataset="folder", path=str(labeled)), 16, 1)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfea\x00", b"\n1,2\n"])
-def test_a_damaged_labels_csv_is_named(labeled, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "first line of .*labels.csv must name a path and numbers"),
+        (b"\n1,2\n", "first line of .*labels.csv must name a path and numbers"),
+        (b"\xff\xfea\x00", "labels.csv must be UTF-8 text with commas"),
+    ],
+)
+def test_a_damaged_labels_csv_is_named(labeled, content, message):
     (labeled / "labels.csv").write_bytes(content)
-    with pytest.raises(UserError, match=r"labels.csv must be UTF-8 text that begins with a line"):
+    with pytest.raises(UserError, match=message):
         load_images(DataConfig(dataset="folder", path=str(labeled)), 16, 1)
 
 

@@ -12,7 +12,7 @@ because training mirrors and crops pairs.
 
 import numpy as np
 
-from tfgan_zoo.errors import MAX_COUNT, MAX_SEED, check_range
+from tfgan_zoo.errors import MAX_SEED, check_range
 
 # For each class: its color in label maps, its color in photographs, and the color of its detail in
 # photographs, which the comment names. Label colors are saturated, at least 127 apart and unlike
@@ -83,7 +83,7 @@ def layout(index, size, seed=0):
     Raises:
         UserError: `index` or `seed` is negative, or `size` is below 16.
     """
-    check_range(0, MAX_COUNT, index=index)
+    check_range(0, 2**62, index=index)
     check_range(0, MAX_SEED, seed=seed)
     check_range(16, 2**14, size=size)
     street = np.full((size, size), SKY, np.uint8)
