@@ -194,5 +194,5 @@ def test_image_grids_are_in_the_tensorboard_logs(tmp_path):
 
 def test_the_start_is_in_the_experiment_file(tmp_path):
     experiment = presets.experiment("dcgan_tiny", "train.start=dcgan_mnist")
-    assert experiment.with_absolute_paths() == experiment  # a preset's name is no path
+    assert experiment.with_absolute_paths() == experiment  # a preset's name is not a path
     assert json.loads(experiment.to_json())["train"]["start"] == "dcgan_mnist"

@@ -36,14 +36,14 @@ def list_files(folder):
     __MACOSX, are not data. Everything that reads a folder of images uses this list.
 
     Returns:
-        (files of the user, other files).
+        (files of the user, hidden files and files of operating systems).
     """
     root = pathlib.Path(folder)
-    files, others = [], []
+    files, system_files = [], []
     for path in sorted(root.rglob("*")):
         if path.is_file():
-            (others if is_system_path(path.relative_to(root)) else files).append(path)
-    return files, others
+            (system_files if is_system_path(path.relative_to(root)) else files).append(path)
+    return files, system_files
 
 
 def is_system_path(path):
@@ -157,12 +157,12 @@ def find_splits(root, paths):
     """
     names = sorted({path.relative_to(root).parts[0] for path in paths if path.parent != root})
     splits = {split_of(name): name for name in reversed(names) if split_of(name)}
-    others = [name for name in names if not split_of(name)]
-    if splits and others:
+    other_folders = [name for name in names if not split_of(name)]
+    if splits and other_folders:
         if "train" in splits and len(splits) > 1:
             raise UserError(
                 f"{root} has the splits {join_names(sorted(splits.values()))} and other folders "
-                f"with images: {join_names(others)}. Move these elsewhere, or use "
+                f"with images: {join_names(other_folders)}. Move these elsewhere, or use "
                 f"{shlex.quote('data.path=' + str(root / splits['train']))}."
             )
         return {}
@@ -179,7 +179,7 @@ def choose_split(root, splits, split):
     """Return the folder of a split: one of `find_splits`, or the root for "train" without splits.
 
     Raises:
-        UserError: There is no such split.
+        UserError: The split does not exist.
     """
     if split == "train" and not splits:
         return root

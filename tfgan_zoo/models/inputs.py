@@ -86,8 +86,8 @@ def shape_advice(received, shape):
         if fits(received[1:], (height, width)):
             return "add the channel axis with x[..., None]"
     if len(received) == 4:
-        _, first, *others, last = received
-        if first == channels != last and fits([*others, last], (height, width)):
+        _, first, *middle, last = received
+        if first == channels != last and fits([*middle, last], (height, width)):
             return "move the channels to the last axis with np.moveaxis(x, 1, -1)"
         if last != channels:
             return f"convert the images to {channels} channels, or create a model for {last}"
