@@ -469,3 +469,15 @@ def test_reconstruct_dataset_images_or_files(latent_runs, tmp_path):
         assert "1 image in output.png" in process.stdout
     grid = Image.open(tmp_path / "output.png")
     assert grid.height > 1.8 * grid.width
+
+
+def test_ranges_of_labels_keep_leading_zeros():
+    assert cli.class_labels("00-02,cats") == ["00", "01", "02", "cats"]
+    assert cli.class_labels("8-11") == ["8", "9", "10", "11"]
+
+
+def test_files_that_begin_with_a_dash_follow_two_dashes():
+    options = cli.build_parser().parse_args(
+        ["translate", "RUN", "a.png", "-o", "b", "--", "-c.png"]
+    )
+    assert options.images == ["a.png", "-c.png"]

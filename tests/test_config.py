@@ -100,7 +100,7 @@ def test_all_numbers_of_the_command_line_are_checked():
     ("arguments", "message"),
     [
         (["sample", "x", "--labels", "0-99999999999"], "--labels: must be classes below 100000"),
-        (["sample", "x", "--labels", "9" * 5000], "--labels"),
+        (["sample", "x", "--labels", "9" * 5000], "a pretrained preset is needed"),
         (["sample", "x", "--seed", str(2**63)], "--seed: must be an integer between 0 and"),
         (["show", "gatys", 'model.style_layers=["nope"]'], "a layer of style_layers must be one"),
         (["show", "gatys", 'model.content_layers=["a"]'], "a layer of content_layers must be one"),

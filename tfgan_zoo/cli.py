@@ -121,7 +121,9 @@ class OneLineErrorParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         options, extras = super().parse_known_args(args, namespace)
-        unknown = [extra for extra in extras if extra.startswith("-")]
+        end = extras.index("--") if "--" in extras else len(extras)
+        unknown = [extra for extra in extras[:end] if extra.startswith("-")]
+        extras = extras[:end] + extras[end + 1 :]
         if unknown or not self.list_name:
             return options, unknown or extras
         setattr(options, self.list_name, [*getattr(options, self.list_name), *extras])
@@ -1054,7 +1056,8 @@ def class_labels(text):
             )
         if is_range and len(last) > 5:
             raise argparse.ArgumentTypeError(f"must be classes below 100000, got {text!r}")
-        labels += map(str, range(int(first), int(last) + 1)) if is_range else [part]
+        numbers = range(int(first), int(last) + 1) if is_range else ()
+        labels += [str(i).zfill(len(first)) for i in numbers] or [part]
     return labels
 
 

@@ -220,9 +220,11 @@ class Experiment:
     def with_absolute_paths(self):
         """Return a copy with absolute paths, which are valid in any working directory."""
         fields = flatten(dataclasses.asdict(self))
-        paths = [name for name in FOLDERS if fields[name]]
+        paths = [name for name in FOLDERS if fields[name] and "://" not in fields[name]]
         paths += [name for name in FILES if is_file_path(fields.get(name))]
-        if os.path.isdir(self.train.start):  # not a pretrained preset
+        start = pathlib.Path(self.train.start)
+        files = (start, start / "experiment.json", start / "saved_model.pb")
+        if len(start.parts) > 1 or any(file.is_file() for file in files):  # not a preset's name
             paths.append("train.start")
         return self.override(*(f"{name}={os.path.abspath(fields[name])}" for name in paths))
 

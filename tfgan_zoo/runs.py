@@ -245,7 +245,7 @@ def read_imports(run):
 def read_result(run):
     """Return the content of result.json, {} without the file."""
     path = run / RESULT
-    advice = f"Delete it. It is written again by: tfgan-zoo train {run}"
+    advice = f"Delete it. It is written again by: {shell_command('train', run)}"
     return read_json(path, advice) if path.is_file() else {}
 
 

@@ -126,8 +126,10 @@ def test_a_class_without_readable_images_is_an_error_that_names_it(tmp_path, cap
     (folder / "dogs/1.png").write_bytes(b"not an image")
     (folder / "notes").mkdir()
     (folder / "notes/1.txt").touch()
-    with pytest.raises(UserError, match="classes in .* cannot be read: dogs. Replace the images"):
-        load(folder)
+    with pytest.raises(UserError, match="images of some classes cannot be read: dogs. Replace the"):
+        prepare_cgan(folder)
+    unlabeled = load(folder)  # for models without labels
+    assert (len(unlabeled), unlabeled.labels, unlabeled.classes) == (2, None, [])
     assert load(folder, limit=1).classes == ["cats", "dogs", "owls"]
 
 
@@ -190,6 +192,7 @@ def test_a_class_may_have_the_name_of_a_split(tmp_path):
         ),
         (["a/1.png", "b/1.png"], "test", "needs a folder test or val .* with no folders of splits"),
         (["test/a/1.png", "val/a/1.png"], "train", "needs a folder train .* with test, val"),
+        (["train/1.png", "training/2.png"], "train", "of the same split: train, training. Move"),
         (["train/a/1.png"], "val", "data.split=val needs a folder val or test .* with train"),
     ],
 )

@@ -1,5 +1,7 @@
 """Wrong images and labels raise one clear error in every method that takes a batch."""
 
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -186,10 +188,34 @@ def test_unknown_static_shapes(name, xla):
     assert unknown.weights_sha256() == before
 
 
-def test_a_dataset_of_dicts():
-    x = images(make("dcgan_tiny"), 8)
-    with pytest.raises(UserError, match="must be a float32 tensor .*got dict.*dataset.map"):
-        make("dcgan_tiny").fit(tf.data.Dataset.from_tensors({"image": x}), verbose=0)
+@pytest.mark.parametrize("name", ["dcgan_tiny", "cgan_tiny"])
+def test_a_dataset_of_dicts(name):
+    x = images(make(name), 8)
+    message = "must be a float32 tensor .*got dict.*dataset.map"
+    with pytest.raises(UserError, match=message):
+        make(name).fit(tf.data.Dataset.from_tensors({"image": x}), verbose=0)
+    if name == "cgan_tiny":
+        with pytest.raises(UserError, match="got images without labels"):
+            make(name).fit(tf.data.Dataset.from_tensors((x,)), verbose=0)
+
+
+def test_scalar_labels_of_unknown_shape():
+    model = make("cgan_tiny")
+
+    def pairs():
+        yield images(model, 4), 1
+
+    dataset = tf.data.Dataset.from_generator(pairs, output_types=(tf.float32, tf.int32))
+    with pytest.raises(UserError, match=r"shape \(n,\), got \(\)"):
+        model.fit(dataset, verbose=0)
+
+
+def test_one_light_image_does_not_warn():
+    model = make("pix2pix_tiny")
+    x, y = data(model, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model.fit(abs(x), abs(y), verbose=0)
 
 
 @pytest.mark.parametrize("name", ["dcgan_tiny", "cyclegan_tiny"])
@@ -221,4 +247,5 @@ def test_values_on_two_replicas(xla):
     methods = ["fit", "fit a dataset", "evaluate", "train_on_batch", "test_on_batch"]
     assert_refused(model, 255 * x, y, "image values must be", methods)
     assert_refused(model, x[..., 0], y, "add the channel axis", methods)
-    assert_refused(model, x, y + 10, "labels must be", methods)
+    second_part = np.where(np.arange(len(y)) == len(y) - 1, 10, y)
+    assert_refused(model, x, second_part, "labels must be", methods)

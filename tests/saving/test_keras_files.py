@@ -116,3 +116,19 @@ def test_save_weights_and_load_weights(tiny, tmp_path):
     model.save_weights(tmp_path / "model.weights.h5")
     other.load_weights(tmp_path / "model.weights.h5")
     assert other.weights_sha256() == model.weights_sha256()
+
+
+def test_names_of_classes_are_kept(tmp_path):
+    model = make("cgan_tiny")
+    model.class_names = tuple("1234567890")
+    model.save(tmp_path / "model.keras")
+    loaded = tfgan_zoo.load(tmp_path / "model.keras")
+    assert loaded.class_names == model.class_names
+    np.testing.assert_array_equal(loaded.sample(1, labels="1"), model.sample(1, labels=[0]))
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_model_that_is_not_compiled_can_be_saved(name, tmp_path):
+    model = type(make(name))(make(name).config)
+    model.save(tmp_path / "model.keras")
+    assert tfgan_zoo.load(tmp_path / "model.keras").weights_sha256() == model.weights_sha256()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfgan_zoo import presets
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.training.train import train
 
@@ -123,3 +125,33 @@ def test_a_run_continues_with_another_number_of_replicas(tmp_path):
         assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "runs/cyclegan_tiny/result.json").read_text())
     assert result["epochs"] == 3 and all(map(math.isfinite, result["metrics"].values()))
+
+
+def test_a_run_killed_before_its_first_epoch_is_started_again(tmp_path, monkeypatch):
+    def kill(path, text):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
+        context.setattr("tfgan_zoo.training.train.write_text", kill)  # of data.json
+        train("gan_tiny", *SHORT_RUN, "train.epochs=1", run_dir=tmp_path)
+    assert train("gan_tiny", *SHORT_RUN, "train.epochs=1", run_dir=tmp_path)["epochs"] == 1
+
+
+def test_names_that_are_not_utf8_do_not_stop_a_run(folder):
+    path = folder / "data/a/0.png"
+    path.rename(path.with_name(os.fsdecode(b"caf\xe9.png")))
+    train("gan_tiny", *FOLDER, "data.path=data/a", "train.epochs=1", run_dir=folder / "run")
+
+
+def test_addresses_of_buckets_are_kept():
+    experiment = presets.experiment("dcgan_mnist", "data.path=gs://bucket/tfds")
+    assert experiment.with_absolute_paths().data.path == "gs://bucket/tfds"
+
+
+def test_without_data_json_another_style_raises_an_error(folder):
+    options = [*SHORT_RUN, "train.epochs=1"]
+    Image.radial_gradient("L").convert("RGB").save(folder / "style.png")
+    train("fast_tiny", *options, "model.style=style.png", run_dir=folder / "run")
+    (folder / "run/data.json").unlink()
+    with pytest.raises(UserError, match="model.style is .* there and mosaic here"):
+        train(folder / "run", "model.style=mosaic")

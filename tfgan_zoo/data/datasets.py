@@ -142,7 +142,7 @@ def load_folder(config, image_size, channels):
     Labels come from labels.csv or from the subfolders, see `image_folder.list_labeled_images`.
 
     Raises:
-        UserError: There are no images, or no image of a class can be read.
+        UserError: There are no images.
     """
     paths, labels, classes, advice = image_folder.list_labeled_images(config.path, config.split)
     paths = paths[: config.limit or None]
@@ -153,9 +153,10 @@ def load_folder(config, image_size, channels):
         unreadable = sorted({*labels[: len(paths)]} - {*labels[readable]})
         if unreadable:
             names = join_names([classes[i] for i in unreadable])
-            raise UserError(
-                f"the images of some classes in {config.path} cannot be read: {names}. Replace "
-                "the images, or delete these folders."
+            labels, classes = None, []
+            advice = (
+                f"The images of some classes cannot be read: {names}. Replace the images, or "
+                "delete these folders."
             )
     labels = None if labels is None else labels[readable]
     files = [str(paths[i]) for i in readable]

@@ -56,7 +56,7 @@ LAYOUTS = (
     "trainA and trainB, train_A and train_B, train/A and train/B, or A and B (or, instead of A and "
     f"B, {', '.join(' and '.join(names) for names in DOMAIN_NAMES[1:])})"
 )
-SIDE_BY_SIDE_RATIOS = (1.8, 2.2)  # of width to height
+SIDE_BY_SIDE_RATIOS = (1.8, 2.8)  # of width to height: halves of up to 4:3
 MAX_SIZES = 100  # number of images whose size decides whether they are pairs side by side
 SPLIT_SEEDS = {"train": 0, "test": 1, "val": 2}  # of synthetic images
 
@@ -572,11 +572,10 @@ def with_test_folders(folder):
     Returns:
         (folder, {"val" or "test": folder}).
     """
-    splits = {
-        image_folder.split_of(name): path
-        for name, path in subfolders(folder).items()
-        if image_folder.split_of(name)
-    }
+    folders = subfolders(folder)
+    names = [name for name in folders if image_folder.split_of(name)]
+    image_folder.check_splits(folder, names)
+    splits = {image_folder.split_of(name): folders[name] for name in names}
     return splits.pop("train", folder), splits
 
 

@@ -166,6 +166,7 @@ def find_splits(root, paths):
                 f"{shlex.quote('data.path=' + str(root / splits['train']))}."
             )
         return {}
+    check_splits(root, [name for name in names if split_of(name)])
     loose = [path for path in paths if path.parent == root]
     if splits and loose:
         logging.getLogger("tfgan_zoo").warning(
@@ -173,6 +174,17 @@ def find_splits(root, paths):
             *(root, len(loose), ", ".join(sorted(splits.values())), loose[0].name),
         )
     return splits
+
+
+def check_splits(root, names):
+    """Raise `UserError` if two of the folders are the same split, such as val and validation."""
+    splits = collections.Counter(map(split_of, names))
+    double = [name for name in names if splits[split_of(name)] > 1]
+    if double:
+        raise UserError(
+            f"{root} has several folders of the same split: {join_names(double)}. Move their "
+            "images into one folder."
+        )
 
 
 def choose_split(root, splits, split):

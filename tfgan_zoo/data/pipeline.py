@@ -67,7 +67,8 @@ class LoadedData(abc.ABC):
         if self.labels is not None:
             digest.update(self.labels.tobytes())
         for file in self.files or ():
-            digest.update(f"{os.path.basename(file)} {os.path.getsize(file)}\n".encode())
+            digest.update(os.fsencode(os.path.basename(file)))
+            digest.update(f" {os.path.getsize(file)}\n".encode())
         return digest.hexdigest()
 
     def __len__(self):

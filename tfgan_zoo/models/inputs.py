@@ -213,7 +213,7 @@ def check_image_range(images):
         raise UserError(f"{received}: scale them with x / 127.5 - 1.")
     if low < -1 - TOLERANCE or high > 1 + TOLERANCE:
         raise UserError(f"{received}: scale or clip them.")
-    if low >= 0 and high > 0:
+    if len(images) > 1 and 0 <= low < TOLERANCE and high > 0.9:  # as black and white in [0, 1]
         warnings.warn(
             "image values must be in [-1, 1], and those of the first batch are in [0, 1]: scale "
             "them with 2 * x - 1",
@@ -246,7 +246,7 @@ def user_error(error):
     )
     if shapes:
         received, expected = (
-            format_shape([None if length == "?" else int(length) for length in text.split(",")])
+            format_shape([None if n == "?" else int(n) for n in text.split(",") if n])
             for text in shapes.groups()
         )
         return UserError(f"a batch must have the shape {expected}, got {received}.")

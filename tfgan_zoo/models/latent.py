@@ -16,7 +16,13 @@ from tfgan_zoo.config import ModelConfig
 from tfgan_zoo.data.transforms import to_uint8
 from tfgan_zoo.errors import UserError, check_choice, check_range, join_names, suggestion
 from tfgan_zoo.models.base import ZooModel
-from tfgan_zoo.models.inputs import check_images, check_label_range, check_labels, check_on_host
+from tfgan_zoo.models.inputs import (
+    check_images,
+    check_label_range,
+    check_labels,
+    check_on_host,
+    parts_of,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,11 +92,25 @@ class LatentModel(ZooModel):
         return images, self.condition_tensor(parts[1])
 
     def check_values(self, data):
-        checks = super().check_values(data)
+        checks, labels = super().check_values(data), parts_of(data)[1:2]
         if self.needs_labels and self.config.condition == "label":
             check = functools.partial(check_label_range, classes=self.classes)
-            checks.append(check_on_host(check, data[1]))
+            checks += [check_on_host(check, part) for part in labels if tf.is_tensor(part)]
         return checks
+
+    def get_config(self):
+        """Return the constructor's arguments and the names of the classes as plain values."""
+        names = {"class_names": list(self.class_names)} if self.class_names else {}
+        return {**super().get_config(), **names}
+
+    @classmethod
+    def from_config(cls, config):
+        """Create the model that `get_config` describes."""
+        config = dict(config)
+        names = tuple(config.pop("class_names", ()))
+        model = super().from_config(config)
+        model.class_names = names
+        return model
 
     def condition_tensor(self, labels):
         """Convert the labels of a batch to the networks' input.
@@ -283,7 +303,10 @@ def map_batches(function, *arrays, size=256):
 
 def cycle_labels(labels, n):
     """Repeat labels in turn until there are n."""
-    return None if labels is None else np.asarray(labels)[np.arange(n) % len(labels)]
+    if labels is None:
+        return None
+    labels = np.atleast_1d(labels)
+    return labels[np.arange(n) % len(labels)]
 
 
 def class_numbers(labels, names):
@@ -302,8 +325,9 @@ def class_numbers(labels, names):
     Raises:
         UserError: no class has that name.
     """
-    if labels is None or np.asarray(labels).dtype.kind != "U":
+    if labels is None or not all(isinstance(label, str) for label in np.ravel(labels)):
         return labels
+    labels = np.atleast_1d(labels).astype(str)
     named_by_numbers = any(name.isdecimal() and name != str(i) for i, name in enumerate(names))
     numbers = {name: i for i, name in enumerate(names)}
     for label in np.unique(labels).tolist():
@@ -311,7 +335,7 @@ def class_numbers(labels, names):
         if label not in numbers and not is_number:
             expected = f"one of {join_names(names)}" if names else "numbers: no names are stored"
             raise UserError(f"labels must be {expected}{suggestion(label, names)}, got {label!r}.")
-    return [int(numbers.get(label, label)) for label in labels]
+    return [int(numbers.get(label, label)) for label in labels.tolist()]
 
 
 def condition_inputs(labels, n, classes, names=()):

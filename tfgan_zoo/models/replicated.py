@@ -370,12 +370,12 @@ class ReplicatedModel(keras.Model):
         def check_first(data, index, first):
             if isinstance(strategy, tf.distribute.TPUStrategy):
                 return index
-            part = tf.nest.map_structure(
-                lambda value: strategy.experimental_local_results(value)[0], data
-            )
+            leaves = map(strategy.experimental_local_results, tf.nest.flatten(data))
+            parts = [tf.nest.pack_sequence_as(data, part) for part in zip(*leaves, strict=True)]
 
             def check():
-                with tf.control_dependencies(self.check_values(part)):
+                checks = [check for part in parts for check in self.check_values(part)]
+                with tf.control_dependencies(checks):
                     return tf.identity(index)
 
             return tf.cond(first, check, lambda: index)
@@ -494,7 +494,9 @@ class ReplicatedModel(keras.Model):
             variable.assign(mean)
 
     def get_compile_config(self):
-        """Return the arguments of `compile` for a .keras file, optimizers included."""
+        """Return the arguments of `compile` for a .keras file, or None if it was not called."""
+        if not self.compiled:
+            return None
         optimizers = {
             f"{player}_optimizer": keras.saving.serialize_keras_object(
                 getattr(self, f"{player}_optimizer")

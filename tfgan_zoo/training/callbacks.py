@@ -188,7 +188,7 @@ class Samples(keras.callbacks.Callback):
     def __init__(self, folder, settings, fixed_images, logs=None):
         super().__init__()
         self.folder, self.settings, self.fixed_images = folder, settings, fixed_images
-        self.writer = tf.summary.create_file_writer(str(logs)) if logs else None
+        self.logs, self.writer = logs, None
 
     def on_epoch_end(self, epoch, logs=None):
         self.epoch = epoch + 1
@@ -208,7 +208,8 @@ class Samples(keras.callbacks.Callback):
         )
         path = self.folder / f"epoch_{self.epoch:04}.png"
         retry(lambda: save_grid(images, path, columns))
-        if self.writer:
+        if self.logs:
+            self.writer = self.writer or tf.summary.create_file_writer(str(self.logs))
             grid = image_grid(images, columns)
             with self.writer.as_default(step=self.epoch):
                 tf.summary.image("samples", grid.reshape(1, *grid.shape[:2], -1))

@@ -95,6 +95,8 @@ def prepare(
     model = build_model(experiment, strategy)
     model.check_epochs(experiment.train.epochs)
     check_labels(data, model)
+    if model.needs_labels:
+        model.class_names = tuple(data.classes)
     batch_size = experiment.data.batch_size * model.batches_per_step
     steps = experiment.train.steps_per_epoch or pipeline.steps_per_epoch(data, batch_size)
     return Prepared(experiment, strategy, data, model, batch_size, steps)

@@ -189,10 +189,12 @@ def check_same_experiment(run, experiment):
         if run.is_dir() and any(not is_own_leftover(file) for file in run.iterdir()):
             raise UserError(f"{run} has files but no experiment.json: choose another --run-dir")
         return
-    before = read_experiment(run)
+    before = read_experiment(run).with_absolute_paths()
     differences = experiment.differences(before)
     if experiment.train.epochs >= before.train.epochs:
-        differences = {k: v for k, v in differences.items() if k not in RESUME_FIELDS}
+        # Runs of older versions have no data.json, so the content of files is not known.
+        allowed = RESUME_FIELDS if (run / DATA).is_file() else RESUME_FIELDS.difference(FILES)
+        differences = {k: v for k, v in differences.items() if k not in allowed}
     if not differences:
         return
     lines = "; ".join(
@@ -364,8 +366,9 @@ def begin_run(prepared, run, first_epoch):
     if first_epoch:
         for name, (new, old) in experiment.differences(read_experiment(run)).items():
             log(f"{name} changed from {old!r} to {new!r}")
-    retry(lambda: write_text(run / DATA, json.dumps(data_record(prepared), indent=2)))
+    # experiment.json is first: a directory without it is not a run.
     retry(lambda: write_experiment(run, experiment, prepared.class_names))
+    retry(lambda: write_text(run / DATA, json.dumps(data_record(prepared), indent=2)))
     retry(lambda: (run / SAMPLES).mkdir(exist_ok=True))
     log(shlex.join(train_arguments(experiment)))
     log(
