@@ -15,7 +15,7 @@
 # typical failures.
 
 # %%
-FULL = False  # True: the real preset gan_mnist (downloads MNIST once; 6.5 minutes on two CPU cores)
+FULL = False  # True: the real preset gan_mnist (downloads MNIST once; 6 minutes on two CPU cores)
 DRIVE = False  # True on Colab: write runs to Google Drive; after a disconnect run all cells again
 
 # %% jupyter={"source_hidden": true} tags=["setup"]

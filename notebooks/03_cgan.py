@@ -234,5 +234,5 @@ except tfgan_zoo.UserError as error:
 #    What does 1.5 times a three look like?
 # 3. Several labels per image, or numbers such as an angle: `model.condition=vector`. Notebook 9
 #    shows the required folder.
-# 4. Why does knowing the class make training easier? After equal numbers of steps docs/evaluation.md
-#    reports a Fréchet distance of 0.44 for CGAN and 1.25 for DCGAN.
+# 4. Why does knowing the class make training easier? After equal numbers of steps
+#    docs/evaluation.md reports a Fréchet distance of 0.44 for CGAN and 1.25 for DCGAN.

@@ -103,7 +103,7 @@ class TrainConfig:
 
     epochs: int = 50
     steps_per_epoch: int = 0  # 0: the number of whole batches in the dataset
-    start: str = ""  # run, SavedModel or pretrained preset whose weights training starts from
+    start: str = ""  # run, SavedModel, .keras file or preset whose weights training starts from
     seed: int = 0  # decides initial weights, data order, augmentation and noise
     xla: str = "auto"  # auto: on for GPU and TPU, off for CPU, where it is slower; on; off
     strategy: str = "auto"  # auto, cpu, mirrored, multiworker (TF_CONFIG) or tpu

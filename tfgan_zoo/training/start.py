@@ -20,7 +20,7 @@ def start_from(model: ZooModel, source: str | os.PathLike) -> list[str]:
 
     Args:
         model: a `ZooModel`; it may already be compiled.
-        source: a run directory, a SavedModel or a pretrained preset, as for `tfgan_zoo.load`.
+        source: what `tfgan_zoo.load` takes, such as a run directory or a pretrained preset.
 
     Returns:
         The names of the networks that were copied.
