@@ -181,7 +181,13 @@ def unknown_shapes(x, y):
 def test_unknown_static_shapes(name, xla):
     model, unknown = make(name, xla=xla), make(name, xla=xla)
     x, y = data(model)
-    assert weights_after(unknown, unknown_shapes(x, y)) == weights_after(model, dataset(x, y))
+    unknown.fit(unknown_shapes(x, y), verbose=0)
+    model.fit(dataset(x, y), verbose=0)
+    # Not bit by bit: arrays of a generator may lie elsewhere in memory, and are summed in another
+    # order. Adam's first step turns the sign of a gradient near 0 into a full step.
+    pairs = zip(unknown.weights, model.weights, strict=True)
+    errors = np.concatenate([np.ravel(np.abs(a.numpy() - b.numpy())) for a, b in pairs])
+    assert np.mean(errors < 1e-6) > 0.99
     before = unknown.weights_sha256()
     with pytest.raises(UserError, match=r"must have the shape \(n, .*\), got \([8n], \d+, \d+\)\."):
         unknown.fit(unknown_shapes(x[..., 0], y), verbose=0)

@@ -522,9 +522,11 @@ def test_wrong_images_raise_an_error(translation_tiny):
 def test_batches_that_are_not_pairs_raise_an_error(translation_tiny):
     model = make(translation_tiny)
     with pytest.raises(UserError, match=r"needs batches \(x, y\) of images"):
-        model.unpack_batch(tf.zeros((1, 32, 32, 3)))
-    with pytest.raises(UserError, match=r"y must be \(n, h, w, 3\).*got \(1, 32, 32, 1\)"):
-        model.unpack_batch((tf.zeros((1, 32, 32, 3)), tf.zeros((1, 32, 32, 1))))
+        model.unpack_batch(tf.zeros((1, 64, 64, 3)))
+    size = model.config.image_size
+    x, y = tf.zeros((1, size, size, 3)), tf.zeros((1, size, size, 1))
+    with pytest.raises(UserError, match=rf"y must be \(n, .*, 3\).*got \(1, {size}, {size}, 1\)"):
+        model.unpack_batch((x, y))
 
 
 def test_files_with_the_retired_field_latent_dim_load_if_it_is_0():
