@@ -370,7 +370,8 @@ def begin_run(prepared, run, first_epoch):
     retry(lambda: write_experiment(run, experiment, prepared.class_names))
     retry(lambda: write_text(run / DATA, json.dumps(data_record(prepared), indent=2)))
     retry(lambda: (run / SAMPLES).mkdir(exist_ok=True))
-    log(shlex.join(train_arguments(experiment)))
+    here = f"={os.getcwd()}{os.sep}"  # paths are absolute, which is long to read
+    log(shlex.join(argument.replace(here, "=") for argument in train_arguments(experiment)))
     log(
         f"{prepared.data.description}; {prepared.steps_per_epoch} steps of {prepared.batch_size} "
         f"images per epoch; {distribute.describe_machine()}"
