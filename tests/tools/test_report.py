@@ -259,6 +259,12 @@ def test_unfinished_run_has_no_result(gan):
     assert Page(write_report(gan)).all("img") == []
 
 
+def write_metrics(run, rows):
+    callback = callbacks.MetricsCSV(run / "metrics.csv", 3)
+    callback.rows = rows
+    callback.write()
+
+
 def test_run_with_more_epochs_than_before_is_not_finished(gan):
     edit(gan / "experiment.json", train={"epochs": 9})
     page = Page(write_report(gan))
@@ -267,7 +273,7 @@ def test_run_with_more_epochs_than_before_is_not_finished(gan):
     edit(gan / "experiment.json", train={"epochs": 9, "patience": 1})
     rows = read_metrics(gan / "metrics.csv")
     rows[1]["eval_frechet_distance"], rows[2]["eval_frechet_distance"] = "1", "2"
-    callbacks.MetricsCSV(gan / "metrics.csv", 3).write(rows)
+    write_metrics(gan, rows)
     assert "stopped early after epoch 3 of 9" in Page(write_report(gan)).text
 
 
@@ -304,9 +310,7 @@ def test_texts_of_the_files_are_escaped(gan, tmp_path):
     edit(gan / "experiment.json", preset=evil, data={"path": evil, "dataset": evil})
     edit(gan / "result.json", machine=evil, data=evil)
     rows = read_metrics(gan / "metrics.csv")
-    callbacks.MetricsCSV(gan / "metrics.csv", 3).write(
-        [{**row, evil: "1", "eval_" + evil: "2"} for row in rows]
-    )
+    write_metrics(gan, [{**row, evil: "1", "eval_" + evil: "2"} for row in rows])
     (gan / "evaluation").mkdir()
     scores = {
         evil: {
