@@ -217,9 +217,13 @@ class Experiment:
         }
         return dataclasses.replace(self, **changed)
 
+    def fields(self):
+        """Return all fields as `{"section.field": value}`, with preset and kind."""
+        return flatten(dataclasses.asdict(self))
+
     def with_absolute_paths(self):
         """Return a copy with absolute paths, which are valid in any working directory."""
-        fields = flatten(dataclasses.asdict(self))
+        fields = self.fields()
         paths = [name for name in FOLDERS if fields[name] and "://" not in fields[name]]
         paths += [name for name in FILES if is_file_path(fields.get(name))]
         start = pathlib.Path(self.train.start)
@@ -230,7 +234,7 @@ class Experiment:
 
     def file_contents(self):
         """Return {field: SHA-256 of the file, or the value if it names no file} of the `FILES`."""
-        fields = flatten(dataclasses.asdict(self))
+        fields = self.fields()
         return {
             name: hashlib.sha256(pathlib.Path(fields[name]).read_bytes()).hexdigest()
             if is_file_path(fields[name])
@@ -241,7 +245,7 @@ class Experiment:
 
     def differences(self, other):
         """Return the fields that differ, as `{"section.field": (this value, other value)}`."""
-        mine, theirs = flatten(dataclasses.asdict(self)), flatten(dataclasses.asdict(other))
+        mine, theirs = self.fields(), other.fields()
         return {
             name: (mine.get(name), theirs.get(name))
             for name in {**mine, **theirs}

@@ -19,18 +19,11 @@ import tensorflow as tf
 from scaling import DEVICES, UTILIZATION
 
 from tfgan_zoo import presets
+from tfgan_zoo.tools.benchmark import DEFAULT_PRESETS
 from tfgan_zoo.tools.flops import flops
 from tfgan_zoo.training.prepare import prepare
 
-PRESETS = (
-    "gan_mnist",
-    "dcgan_mnist",
-    "cgan_mnist",
-    "vae_mnist",
-    "pix2pix_facades_synthetic",
-    "cyclegan_facades_synthetic",
-    "adain_photographs",
-)
+PRESETS = [name for name in DEFAULT_PRESETS if presets.experiment(name).model.trains]
 PEAK, _ = DEVICES["TPU v5e-8 (bfloat16, ICI)"]
 
 

@@ -417,7 +417,7 @@ def copy_weights(source, model, function, specs):
     Returns:
         False if the variables do not fit; then nothing is copied.
     """
-    concrete = tf.function(function, input_signature=specs).get_concrete_function()
+    concrete = trace(function, specs)
     weights = {id(weight.handle): weight for weight in concrete.variables}
     # The order is that in which the function reads them. Weights that are stored as float16 are
     # read at its beginning, in the order of the model's variables: see `write_saved_model`.
@@ -431,6 +431,11 @@ def copy_weights(source, model, function, specs):
     for weight, variable in zip(weights, source, strict=True):
         weight.assign(tf.cast(variable, weight.dtype))
     return True
+
+
+def trace(function, specs):
+    """Return the concrete function of a signature: a function and its input specs."""
+    return tf.function(function, input_signature=specs).get_concrete_function()
 
 
 def max_difference(model, exported):

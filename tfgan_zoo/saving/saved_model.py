@@ -20,7 +20,7 @@ from tfgan_zoo.runs import (
     read_experiment,
     write_experiment,
 )
-from tfgan_zoo.saving.exported import load_exported, max_difference
+from tfgan_zoo.saving.exported import load_exported, max_difference, trace
 from tfgan_zoo.saving.model_card import model_card
 from tfgan_zoo.visualize import pad_to_common_size, save_grid
 
@@ -114,8 +114,8 @@ def write_saved_model(signatures, path, half_precision=()):
             stored[reference] = tf.Variable(tf.cast(weight, tf.float16), trainable=False)
         return stored[reference]
 
-    def trace(function, specs):
-        concrete = tf.function(function, input_signature=specs).get_concrete_function()
+    def trace_stored(function, specs):
+        concrete = trace(function, specs)
         used = {variable.ref() for variable in concrete.variables}
         pairs = [
             (weight, float16_copy(weight))
@@ -130,9 +130,9 @@ def write_saved_model(signatures, path, half_precision=()):
             with keras.StatelessScope(weights):
                 return function(*args)
 
-        return tf.function(function_of_copies, input_signature=specs).get_concrete_function()
+        return trace(function_of_copies, specs)
 
-    functions = {name: trace(*signature) for name, signature in signatures.items()}
+    functions = {name: trace_stored(*signature) for name, signature in signatures.items()}
     variables = [variable for function in functions.values() for variable in function.variables]
     module = tf.Module()
     module.used = list({variable.ref(): variable for variable in variables}.values())

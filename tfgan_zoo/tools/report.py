@@ -4,7 +4,6 @@ The page is one file and loads nothing else: images and curves are embedded.
 """
 
 import base64
-import dataclasses
 import io
 import os
 import pathlib
@@ -262,7 +261,7 @@ def configuration(experiment):
     """Return the experiment's fields by section; those that differ from the preset are marked."""
     changed = changed_fields(experiment)
     sections = {}
-    for name, value in flatten(dataclasses.asdict(experiment)).items():
+    for name, value in experiment.fields().items():
         default = f"preset: {format_value(changed[name][1])}" if name in changed else ""
         row = table_row(name, format_value(value), default, changed=name in changed)
         sections.setdefault(name.rpartition(".")[0] or "experiment", []).append(row)

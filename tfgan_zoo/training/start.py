@@ -3,11 +3,9 @@
 import dataclasses
 import os
 
-import tensorflow as tf
-
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.models.base import ZooModel
-from tfgan_zoo.saving.exported import load
+from tfgan_zoo.saving.exported import load, trace
 
 
 def start_from(model: ZooModel, source: str | os.PathLike) -> list[str]:
@@ -88,11 +86,6 @@ def exported_networks(model, exported):
         for name, network in named_networks(model).items()
         if any(id(weight.value.handle) in used for weight in network.weights)
     }
-
-
-def trace(function, specs):
-    """Return a concrete function."""
-    return tf.function(function, input_signature=specs).get_concrete_function()
 
 
 def describe_differences(theirs, ours):

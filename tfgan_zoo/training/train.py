@@ -1,7 +1,6 @@
 """Train an experiment in a run directory, or resume a run."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import pathlib
@@ -14,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.checkpoints import CheckpointFolder
-from tfgan_zoo.config import FILES, FOLDERS, Experiment, flatten
+from tfgan_zoo.config import FILES, FOLDERS, Experiment
 from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.errors import FailureError, UserError, join_names, shell_command
 from tfgan_zoo.evaluation import (
@@ -257,7 +256,7 @@ def check_same_data(run, prepared):
             value = prepared.data.description
         else:
             difference = f"another {name}"
-            value = flatten(dataclasses.asdict(prepared.experiment))[name]
+            value = prepared.experiment.fields()[name]
         start = shlex.quote(f"train.start={run}")
         raise UserError(
             f"{run} was trained with {difference}, got {value}. Start a new run from its weights "
@@ -368,7 +367,9 @@ def begin_run(prepared, run, first_epoch):
             log(f"{name} changed from {old!r} to {new!r}")
     # experiment.json is first: a directory without it is not a run.
     retry(lambda: write_experiment(run, experiment, prepared.class_names))
-    retry(lambda: write_text(run / DATA, json.dumps(data_record(prepared), indent=2)))
+    if not first_epoch or not (run / DATA).is_file():  # else `check_same_data` has compared it
+        record = json.dumps(data_record(prepared), indent=2)
+        retry(lambda: write_text(run / DATA, record))
     retry(lambda: (run / SAMPLES).mkdir(exist_ok=True))
     here = f"={os.getcwd()}{os.sep}"  # paths are absolute, which is long to read
     log(shlex.join(argument.replace(here, "=") for argument in train_arguments(experiment)))
