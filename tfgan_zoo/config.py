@@ -23,6 +23,8 @@ from tfgan_zoo.errors import (
 PREPROCESS = ("resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none")
 # tfgan-zoo interpolate --path, here because the command line needs it before TensorFlow starts
 LATENT_PATHS = ("spherical", "linear", "traversal", "manifold")
+# model.features; the command line needs it before TensorFlow starts (see features/vgg.py)
+PERCEPTUAL_NETWORKS = ("random", "small", "hed", "imagenet")
 # Fields that may name a folder or a file.
 FOLDERS = ("data.path", "data.path_y")
 FILES = ("model.style", "model.features", "train.evaluate_features")
@@ -124,7 +126,7 @@ class TrainConfig:
         check_choice("train.xla", self.xla, ("auto", "on", "off"))
         strategies = ("auto", "cpu", "mirrored", "multiworker", "tpu")
         check_choice("train.strategy", self.strategy, strategies)
-        names = ("auto", "digits", "inception", "random", "small", "imagenet")
+        names = ("auto", "digits", "inception", *PERCEPTUAL_NETWORKS)
         check_features("train.evaluate_features", self.evaluate_features, names)
         if self.replicas and self.strategy not in ("auto", "mirrored"):
             raise UserError(

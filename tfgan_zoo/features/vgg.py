@@ -239,8 +239,8 @@ def load_weight_file(network, path):
         pretrained.load_weights(path)
     except Exception as error:  # damaged files cause many types of errors
         raise UserError(
-            "features must be random, small, hed, imagenet, a .keras model or a .h5 file of VGG-19's "
-            f"weights without the top, got {str(path)!r} ({first_line(error)})."
+            "features must be random, small, hed, imagenet, a .keras model or a .h5 file of "
+            f"VGG-19's weights without the top, got {str(path)!r} ({first_line(error)})."
         ) from error
     return copy_weights(network, pretrained)
 

@@ -34,9 +34,13 @@ import functools
 import keras
 import tensorflow as tf
 
+from tfgan_zoo.config import PERCEPTUAL_NETWORKS, check_features
 from tfgan_zoo.data.transforms import to_float
+from tfgan_zoo.errors import check_choice, check_range
 from tfgan_zoo.layers import ReflectionPadding
+from tfgan_zoo.losses import absolute_error, total_variation
 from tfgan_zoo.models.stylization import (
+    UPSAMPLING,
     StylizationConfig,
     StylizationModel,
     check_image,
@@ -47,6 +51,7 @@ from tfgan_zoo.optimizers import Adam
 
 # The decoder inverts the last layer.
 LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1")
+STRUCTURE_LAYERS = LAYERS[2:]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +60,25 @@ class AdaINConfig(StylizationConfig):
 
     learning_rate: float = 1e-4  # of Adam, at the first step
     decay: float = 5e-5  # learning rate at a step: learning_rate / (1 + decay * step)
+    loss_features: str = ""  # network F of the losses; empty: that of the encoder
+    structure_weight: float = 0.0  # of the error of normalized features to those of the content
+    identity_weight: float = 0.0  # of the error of g(f(x)) to x and of g(f(y)) to y, in pixels
+    identity_features_weight: float = 0.0  # of the same error, in features
+    variation_weight: float = 0.0  # of the total variation
+    upsampling: str = "nearest"  # of the decoder: nearest or bilinear
+    jitter: int = 0  # random shift of the images before the losses, in pixels, at most
 
     takes_styles = True
     data_kind = "domains"
     x_channels = y_channels = 3
     multiple = 1
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.loss_features:
+            check_features("loss_features", self.loss_features, PERCEPTUAL_NETWORKS)
+        check_choice("upsampling", self.upsampling, UPSAMPLING)
+        check_range(0, self.image_size // 2, jitter=self.jitter)
 
 
 def mean_and_std(features):
@@ -112,12 +131,19 @@ def statistics_distance(output, target):
     return tf.add_n(distances) / 2.0
 
 
-def decoder(widths):
+def normalized(features):
+    """Give every channel mean 0 and standard deviation 1."""
+    mean, std = mean_and_std(features)
+    return (features - mean) / std
+
+
+def decoder(widths, upsampling="nearest"):
     """Build g: features (n, h, w, widths[3]) -> image (n, 8 h, 8 w, 3), about [-1, 1].
 
     Args:
         widths: channels of the encoder's four layers, from the image on: 64, 128, 256, 512 for
             VGG-19.
+        upsampling: nearest or bilinear.
 
     Returns:
         A `keras.Model` for features of any size.
@@ -127,13 +153,16 @@ def decoder(widths):
     def convolution(x, width, activation="relu"):
         return keras.layers.Conv2D(width, 3, activation=activation)(ReflectionPadding(1)(x))
 
+    def upsample(x):
+        return keras.layers.UpSampling2D(interpolation=upsampling)(x)
+
     features = x = keras.Input((None, None, w4), name="features")  # (n, 32, 32, 512)
-    x = keras.layers.UpSampling2D()(convolution(x, w3))  # (n, 64, 64, 256)
+    x = upsample(convolution(x, w3))  # (n, 64, 64, 256)
     for _ in range(3):
         x = convolution(x, w3)
-    x = keras.layers.UpSampling2D()(convolution(x, w2))  # (n, 128, 128, 128)
+    x = upsample(convolution(x, w2))  # (n, 128, 128, 128)
     x = convolution(x, w2)
-    x = keras.layers.UpSampling2D()(convolution(x, w1))  # (n, 256, 256, 64)
+    x = upsample(convolution(x, w1))  # (n, 256, 256, 64)
     x = convolution(x, w1)
     image = keras.layers.Activation("linear", dtype="float32")(convolution(x, 3, None))
     return keras.Model(features, image, name="decoder")
@@ -152,8 +181,10 @@ class AdaIN(StylizationModel):
 
     def build_networks(self):
         self.extract_features = self.config.feature_network(LAYERS)
+        self.extract_loss_features = self.extract_features  # F; see `compile`
         self.encoder = self.extract_features.network
-        self.decoder = decoder([output.shape[-1] for output in self.encoder.outputs])
+        widths = [output.shape[-1] for output in self.encoder.outputs]
+        self.decoder = decoder(widths, self.config.upsampling)
         # Features are in the hundreds. Unscaled they would saturate the decoder's ReLUs at 0.
         noise = tf.random.stateless_uniform((1, 64, 64, 3), (0, 0), -1.0, 1.0)
         size = tf.sqrt(tf.reduce_mean(tf.square(self.encode(noise))))
@@ -182,18 +213,81 @@ class AdaIN(StylizationModel):
     def unpack_batch(self, data):
         return self.content_and_style(data)
 
+    def compile(self, *args, **options):
+        """Load the network of the losses and build the optimizer; see `ZooModel.compile`."""
+        super().compile(*args, **options)
+        if self.config.loss_features:
+            features = self.config.loss_features
+            self.extract_loss_features = self.config.feature_network(LAYERS, features)
+
     def compute_losses(self, batch, training=True):
-        x, y = batch
-        content, style = self.encode(x), self.extract_features(tf.cast(y, tf.float32))
-        t = adain(content, mean_and_std(content), mean_and_std(style[LAYERS[-1]]))
-        t = tf.stop_gradient(t)
-        output = self.decode(t, training=training)  # g(t)
-        features = self.extract_features(tf.cast(output, tf.float32))  # F(g(t))
-        content_loss = normalized_distance(features[LAYERS[-1]], t, t)
+        x, y = (tf.cast(images, tf.float32) for images in batch)
+        config, last = self.config, LAYERS[-1]
+        content, style = self.encode(x), self.extract_features(y)
+        statistics = mean_and_std(content), mean_and_std(style[last])
+        t = adain(content, *statistics)
+        output = self.decode(t, training=training)
+        losses, total = self.identity_losses([(x, content), (y, style[last])], training)
+        # Compare features of the same part of g(t) and x.
+        output, x_part = self.random_shift(tf.cast(output, tf.float32), x)
+        if config.jitter:
+            content = self.encode(x_part)
+            t = adain(content, *statistics)
+        features = self.extract_features(output)
+        content_loss = normalized_distance(features[last], t, t)
+        # The losses' own network.
+        if config.loss_features:
+            features, style = self.extract_loss_features(output), self.extract_loss_features(y)
         style_losses = [statistics_distance(features[layer], style[layer]) for layer in LAYERS]
         style_loss = tf.add_n(style_losses) / len(LAYERS)
-        total = self.config.content_weight * content_loss + self.config.style_weight * style_loss
-        return {"decoder": total, "content": content_loss, "style": style_loss}
+        losses = {"content": content_loss, "style": style_loss, **losses}
+        total += config.content_weight * content_loss + config.style_weight * style_loss
+        if config.structure_weight:
+            losses["structure"] = self.structure_loss(features, x_part)
+            total += config.structure_weight * losses["structure"]
+        if config.variation_weight:
+            losses["variation"] = total_variation(output)
+            total += config.variation_weight * losses["variation"]
+        return {"decoder": total, **losses}
+
+    def structure_loss(self, features, x):
+        """Return the error of normalized features to those of the content.
+
+        Without mean and standard deviation, features show the structure of an image (Park & Lee
+        2019, arXiv 1812.02342, equation 9).
+        """
+        x_features = self.extract_loss_features(x)
+        errors = [
+            tf.reduce_mean(tf.square(normalized(features[layer]) - normalized(x_features[layer])))
+            for layer in STRUCTURE_LAYERS
+        ]
+        return tf.add_n(errors) / len(errors)
+
+    def identity_losses(self, images, training):
+        """Return ({name: loss}, weighted sum) of the reconstructions g(f(x)) and g(f(y)).
+
+        With equal content and style, AdaIN changes nothing, and the decoder must return the image
+        (Park & Lee 2019, arXiv 1812.02342, equation 10).
+
+        Args:
+            images: list of (images, their features).
+            training: mode of the decoder.
+        """
+        weights = {
+            "identity": self.config.identity_weight,
+            "identity_features": self.config.identity_features_weight,
+        }
+        if not any(weights.values()):
+            return {}, 0.0
+        losses = dict.fromkeys(weights, 0.0)
+        for image, image_features in images:
+            output = tf.cast(self.decode(image_features, training=training), tf.float32)
+            losses["identity"] += absolute_error(output, image) / 2.0
+            if weights["identity_features"]:
+                features, targets = self.extract_features(output), self.extract_features(image)
+                errors = [normalized_distance(features[x], targets[x], targets[x]) for x in LAYERS]
+                losses["identity_features"] += tf.add_n(errors) / (2.0 * len(errors))
+        return losses, tf.add_n([weights[name] * loss for name, loss in losses.items()])
 
     def call(self, batch, training=False):
         """Stylize (content, style): float32 (n, h, w, 3) in [-1, 1]."""

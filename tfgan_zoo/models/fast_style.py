@@ -32,11 +32,13 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.data.transforms import to_float
-from tfgan_zoo.errors import UserError, check_range
+from tfgan_zoo.errors import MAX_COUNT, UserError, check_choice, check_range
 from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
+from tfgan_zoo.models.base import cosine_decay
 from tfgan_zoo.models.inputs import check_images, parts_of
 from tfgan_zoo.models.stylization import (
+    UPSAMPLING,
     StylizationConfig,
     StylizationModel,
     check_image,
@@ -55,12 +57,18 @@ class FastStyleConfig(StylizationConfig):
     blocks: int = 5  # number of residual blocks
     variation_weight: float = 1.0  # of the total variation
     learning_rate: float = 1e-3  # of Adam
+    decay_steps: int = 0  # steps over which the rate falls to 0 along a cosine; 0: constant
+    upsampling: str = "nearest"  # of the generator: nearest or bilinear
+    jitter: int = 0  # random shift of the images before the losses, in pixels, at most
 
     def __post_init__(self):
         super().__post_init__()
         check_range(32, 2**12, style_size=self.style_size)
         check_range(1, 1024, width=self.width)
         check_range(0, 100, blocks=self.blocks)
+        check_range(0, MAX_COUNT, decay_steps=self.decay_steps)
+        check_choice("upsampling", self.upsampling, UPSAMPLING)
+        check_range(0, self.image_size // 2, jitter=self.jitter)
         if self.image_size % 4:
             raise UserError(f"image_size must be a multiple of 4, got {self.image_size}.")
 
@@ -95,7 +103,8 @@ def generator(config):
         inner = relu()(normalized(convolution(x, 4 * w, 3)))
         x = x + normalized(convolution(inner, 4 * w, 3))
     for width in (2 * w, w):  # (n, 128, 128, 64), (n, 256, 256, 32)
-        x = relu()(normalized(convolution(keras.layers.UpSampling2D()(x), width, 3)))
+        x = keras.layers.UpSampling2D(interpolation=config.upsampling)(x)
+        x = relu()(normalized(convolution(x, width, 3)))
     x = keras.layers.Activation("tanh", dtype="float32")(convolution(x, 3, 9))  # (n, 256, 256, 3)
     return keras.Model(image, x, name="generator")
 
@@ -128,7 +137,7 @@ class FastStyle(StylizationModel):
         return check_images(parts_of(data)[0], (None, None, 3), multiple=self.multiple)
 
     def make_optimizer(self, player):
-        return Adam(self.config.learning_rate)
+        return Adam(cosine_decay(self.config.learning_rate, self.config.decay_steps))
 
     def compile(self, *args, **options):
         """Build the optimizer and compute the style's Gram matrices; see `ZooModel.compile`.
@@ -143,8 +152,8 @@ class FastStyle(StylizationModel):
 
     def compute_losses(self, x, training=True):
         y = self.generator(x, training=training)  # f(x)
-        features = self.extract_features(y)
-        content_features = self.extract_features(tf.cast(x, tf.float32))
+        y, x = self.random_shift(y, tf.cast(x, tf.float32))
+        features, content_features = self.extract_features(y), self.extract_features(x)
         style_errors = [
             relative_error(gram_matrix(features[layer]), target)
             for layer, target in self.style_targets.items()

@@ -3,10 +3,11 @@
 import dataclasses
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.config import ModelConfig, check_features, field_types
+from tfgan_zoo.config import PERCEPTUAL_NETWORKS, ModelConfig, check_features, field_types
 from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.transforms import apply_at_any_size, resize_longer_side, to_float, to_uint8
 from tfgan_zoo.errors import MAX_FLOAT, UserError, check_choice, check_range
@@ -23,6 +24,7 @@ STYLE_LAYERS = (  # Gatys et al. 2016, section 3
     "block5_conv1",
 )
 CONTENT_LAYERS = ("block4_conv2",)
+UPSAMPLING = ("nearest", "bilinear")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +32,7 @@ class StylizationConfig(ModelConfig):
     """Fields that all stylization models share."""
 
     image_size: int = 256  # side of a square training crop, in pixels
-    features: str = "random"  # feature network: random, small, imagenet or a file (features/vgg.py)
+    features: str = "random"  # network: random, small, hed, imagenet or a file (features/vgg.py)
     features_width: int = 32  # channels of its first block if features=random; VGG-19 has 64
     pooling: str = "max"  # of the feature network: max or average
     content_weight: float = 1.0  # of the error of the content features
@@ -43,15 +45,21 @@ class StylizationConfig(ModelConfig):
     def __post_init__(self):
         check_range(32, 2**13, image_size=self.image_size)
         check_range(1, 256, features_width=self.features_width)
-        check_features("features", self.features, ("random", "small", "imagenet"))
+        check_features("features", self.features, PERCEPTUAL_NETWORKS)
         check_choice("pooling", self.pooling, ("max", "average"))
         floats = [name for name, kind in field_types(type(self)).items() if kind is float]
         check_range(0, MAX_FLOAT, **{name: getattr(self, name) for name in floats})
 
-    def feature_network(self, layers):
-        """Load the feature network: a `features.vgg.PerceptualNetwork` with these layers."""
-        width = self.features_width if self.features == "random" else 64
-        return load_perceptual_network(self.features, layers, self.pooling, width)
+    def feature_network(self, layers, features=None):
+        """Load a feature network: a `features.vgg.PerceptualNetwork` with these layers.
+
+        Args:
+            layers: names of layers.
+            features: as the field `features`, which is the default.
+        """
+        features = features or self.features
+        width = self.features_width if features == "random" else 64
+        return load_perceptual_network(features, layers, self.pooling, width)
 
     def style_image(self):
         """Load the one style of the model: uint8 (h, w, 3), or None if the model takes styles."""
@@ -82,6 +90,29 @@ class StylizationModel(ZooModel):
         """
         shapes = [(content_size, content_size, 3), (None, None, 3)]
         return check_pair(data, type(self).__name__, ("content", "style"), shapes)
+
+    def random_shift(self, *batches):
+        """Cut the same random window out of image batches, `config.jitter` pixels smaller.
+
+        A feature network with pooling treats positions differently, with a period of 8 pixels and
+        more. Without shifts the trained network answers with a pattern of that period. Images that
+        are optimized through a network have the same fault (Mordvintsev et al. 2015, Inceptionism).
+
+        Args:
+            *batches: image batches (n, h, w, 3) of the same h and w.
+
+        Returns:
+            A list of batches (n, h - jitter, w - jitter, 3), or of the batches without jitter.
+        """
+        jitter = self.config.jitter
+        if not jitter:
+            return list(batches)
+        corner = tf.cast(
+            (jitter + 1) * self.noise((2,), "jitter", distribution="uniform"), tf.int32
+        )
+        n, height, width, channels = keras.ops.shape(batches[0])
+        size = (n, height - jitter, width - jitter, channels)
+        return [tf.slice(batch, (0, corner[0], corner[1], 0), size) for batch in batches]
 
     @property
     def takes_styles(self):
