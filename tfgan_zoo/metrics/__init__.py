@@ -3,6 +3,7 @@
 from tfgan_zoo.metrics.classes import class_histogram, kl_divergence, label_accuracy
 from tfgan_zoo.metrics.classifier_score import classifier_score
 from tfgan_zoo.metrics.frechet import frechet_distance
+from tfgan_zoo.metrics.grid import grid_strength
 from tfgan_zoo.metrics.kernel import kernel_distance
 from tfgan_zoo.metrics.likelihood import importance_weighted_nll
 from tfgan_zoo.metrics.memorization import nearest_images
@@ -14,6 +15,7 @@ __all__ = [
     "class_histogram",
     "classifier_score",
     "frechet_distance",
+    "grid_strength",
     "importance_weighted_nll",
     "kernel_distance",
     "kl_divergence",

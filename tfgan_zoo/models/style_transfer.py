@@ -78,6 +78,7 @@ class StyleTransferConfig(StylizationConfig):
     iterations: int = 60  # at each size
     smallest: int = 128  # longer side at the first size, in pixels; it grows by sqrt(2)
     init: str = "content"  # start image: content, noise or style
+    margin: int = 8  # mirrored pixels at each side during the optimization, cropped at the end
 
     trains = False  # `stylize` optimizes each image by itself
     takes_styles = True
@@ -89,6 +90,7 @@ class StyleTransferConfig(StylizationConfig):
         super().__post_init__()
         check_range(32, 2**16, smallest=self.smallest)
         check_range(1, 10**6, iterations=self.iterations)
+        check_range(0, 31, margin=self.margin)
         check_choice("optimizer", self.optimizer, ("lbfgs", "adam"))
         check_choice("init", self.init, ("content", "noise", "style"))
         for name in ("content_layers", "style_layers"):
@@ -166,7 +168,9 @@ class DescentState:
     """Progress of `StyleTransfer.stylize`, from which it can be resumed.
 
     Attributes:
-        image: float32 array (1, h, w, 3) in [-1, 1], the best image so far at this size.
+        canvas: float32 array (1, h + 2 margin, w + 2 margin, 3) in [-1, 1], the best image so far
+            at this size, with its margin.
+        margin: in pixels.
         scale: index of the size, 0 for the smallest.
         iteration: number of iterations done at this size.
         losses: {name: loss} of the image.
@@ -174,11 +178,17 @@ class DescentState:
             image of an uninterrupted one.
     """
 
-    image: np.ndarray
+    canvas: np.ndarray
+    margin: int
     scale: int
     iteration: int
     losses: dict
     optimizer: list
+
+    @property
+    def image(self):
+        """The image without its margin: float32 array (1, h, w, 3)."""
+        return crop(self.canvas, self.margin)
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
@@ -410,7 +420,7 @@ class StyleTransfer(StylizationModel):
         methods = {"lbfgs": self.lbfgs_iterates, "adam": self.adam_iterates}
         best, best_losses, optimizer_state, done = start, {}, None, 0
         if state is not None:
-            best, best_losses = state.image, state.losses
+            best, best_losses = state.canvas, state.losses
             optimizer_state, done = state.optimizer, state.iteration
         iterates = methods[self.config.optimizer](start, targets, optimizer_state)
         for image, losses, optimizer_state in itertools.islice(iterates, iterations - done):
@@ -460,28 +470,33 @@ class StyleTransfer(StylizationModel):
         """
         check_arguments(content, styles, style_weights, style_scale, masks, tile)
         sizes = pyramid_sizes(content.shape[:2], self.config.smallest)
-        image, first_scale, done = None, 0, 0
+        image, first_scale, done, margin = None, 0, 0, self.config.margin
         if state is not None:
-            image, first_scale, done = state.image, state.scale, state.iteration
+            first_scale, done = state.scale, state.iteration
         for scale, (height, width) in list(enumerate(sizes))[first_scale:]:
             # Resize everything to the current size.
-            small_content = resize(content, height, width)
+            small_content = mirror(resize(content, height, width), margin)
             longer_side = round(max(height, width) * style_scale)
             small_styles = [as_batch(resize_longer_side(style, longer_side)) for style in styles]
-            small_masks = masks and [resize_mask(mask, height, width) for mask in masks]
-            if image is None:
-                image = initial_image(self.config.init, small_content, styles[0], seed)
-            image = resize_image(image, height, width)
+            small_masks = masks and [
+                mirror(resize_mask(mask, height, width), margin) for mask in masks
+            ]
+            if state is not None:
+                canvas = state.canvas
+            elif image is None:
+                canvas = initial_image(self.config.init, small_content, styles[0], seed)
+            else:
+                canvas = mirror(resize_image(image, height, width)[0], margin)[None]
             # Descend.
             targets = self.targets(
                 as_batch(small_content), small_styles, style_weights, small_masks, tile
             )
-            iterates = self.optimize(image, targets, self.config.iterations, state)
-            for iteration, (image, losses, optimizer) in enumerate(iterates, done + 1):
+            iterates = self.optimize(canvas, targets, self.config.iterations, state)
+            for iteration, (canvas, losses, optimizer) in enumerate(iterates, done + 1):
                 if on_iteration:
-                    on_iteration(DescentState(image, scale, iteration, losses, optimizer))
-            done, state = 0, None
-        return to_uint8(resize_image(image, *content.shape[:2]))[0].numpy()
+                    on_iteration(DescentState(canvas, margin, scale, iteration, losses, optimizer))
+            image, done, state = crop(canvas, margin), 0, None
+        return to_uint8(image)[0].numpy()
 
 
 # --- images
@@ -511,6 +526,22 @@ def initial_image(init, content, style, seed):
 def resize_image(image, height, width):
     """Resize and clip to [-1, 1]: float32 (1, h, w, 3) -> array (1, height, width, 3)."""
     return tf.clip_by_value(tf.image.resize(image, (height, width), "bicubic"), -1.0, 1.0).numpy()
+
+
+def mirror(image, margin):
+    """Mirror `margin` pixels at each side: (h, w, ...) -> (h + 2 margin, w + 2 margin, ...).
+
+    Pixels at the border of the optimized image take part in fewer features than those inside, and
+    become colored dots. In a margin that is cropped they do no harm.
+    """
+    sides = ((margin, margin), (margin, margin)) + ((0, 0),) * (np.ndim(image) - 2)
+    return np.pad(image, sides, "reflect")
+
+
+def crop(canvas, margin):
+    """Remove the margin: (1, h + 2 margin, w + 2 margin, 3) -> (1, h, w, 3)."""
+    height, width = canvas.shape[1:3]
+    return canvas[:, margin : height - margin, margin : width - margin]
 
 
 def resize_mask(mask, height, width):
