@@ -406,6 +406,32 @@ class ReflectionPadding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")
+class Upsampling(keras.layers.Layer):
+    """Double the size of feature maps: (n, h, w, c) -> (n, 2 h, 2 w, c).
+
+    `keras.layers.UpSampling2D` with bilinear interpolation needs a static size.
+
+    Args:
+        interpolation: "nearest" or "bilinear".
+    """
+
+    def __init__(self, interpolation, **kwargs):
+        super().__init__(**kwargs)
+        self.interpolation = interpolation
+
+    def call(self, x):
+        size = 2 * tf.shape(x)[1], 2 * tf.shape(x)[2]
+        return tf.cast(tf.image.resize(x, size, self.interpolation), x.dtype)
+
+    def compute_output_shape(self, input_shape):
+        n, height, width, channels = input_shape
+        return (n, height and 2 * height, width and 2 * width, channels)
+
+    def get_config(self):
+        return {**super().get_config(), "interpolation": self.interpolation}
+
+
+@keras.saving.register_keras_serializable("tfgan_zoo")
 class UpsamplingConv2DTranspose(keras.layers.Conv2DTranspose):
     """A 3x3 transposed convolution that doubles the size: (n, h, w, c) -> (n, 2 h, 2 w, filters).
 

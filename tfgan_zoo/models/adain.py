@@ -37,7 +37,7 @@ import tensorflow as tf
 from tfgan_zoo.config import PERCEPTUAL_NETWORKS, check_features
 from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import check_choice, check_range
-from tfgan_zoo.layers import ReflectionPadding
+from tfgan_zoo.layers import ReflectionPadding, Upsampling
 from tfgan_zoo.losses import absolute_error, total_variation
 from tfgan_zoo.models.stylization import (
     UPSAMPLING,
@@ -153,16 +153,13 @@ def decoder(widths, upsampling="nearest"):
     def convolution(x, width, activation="relu"):
         return keras.layers.Conv2D(width, 3, activation=activation)(ReflectionPadding(1)(x))
 
-    def upsample(x):
-        return keras.layers.UpSampling2D(interpolation=upsampling)(x)
-
     features = x = keras.Input((None, None, w4), name="features")  # (n, 32, 32, 512)
-    x = upsample(convolution(x, w3))  # (n, 64, 64, 256)
+    x = Upsampling(upsampling)(convolution(x, w3))  # (n, 64, 64, 256)
     for _ in range(3):
         x = convolution(x, w3)
-    x = upsample(convolution(x, w2))  # (n, 128, 128, 128)
+    x = Upsampling(upsampling)(convolution(x, w2))  # (n, 128, 128, 128)
     x = convolution(x, w2)
-    x = upsample(convolution(x, w1))  # (n, 256, 256, 64)
+    x = Upsampling(upsampling)(convolution(x, w1))  # (n, 256, 256, 64)
     x = convolution(x, w1)
     image = keras.layers.Activation("linear", dtype="float32")(convolution(x, 3, None))
     return keras.Model(features, image, name="decoder")

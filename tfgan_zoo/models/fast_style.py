@@ -33,7 +33,7 @@ import tensorflow as tf
 
 from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import MAX_COUNT, UserError, check_choice, check_range
-from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding
+from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding, Upsampling
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
 from tfgan_zoo.models.base import cosine_decay
 from tfgan_zoo.models.inputs import check_images, parts_of
@@ -103,7 +103,7 @@ def generator(config):
         inner = relu()(normalized(convolution(x, 4 * w, 3)))
         x = x + normalized(convolution(inner, 4 * w, 3))
     for width in (2 * w, w):  # (n, 128, 128, 64), (n, 256, 256, 32)
-        x = keras.layers.UpSampling2D(interpolation=config.upsampling)(x)
+        x = Upsampling(config.upsampling)(x)
         x = relu()(normalized(convolution(x, width, 3)))
     x = keras.layers.Activation("tanh", dtype="float32")(convolution(x, 3, 9))  # (n, 256, 256, 3)
     return keras.Model(image, x, name="generator")
