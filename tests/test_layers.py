@@ -16,6 +16,7 @@ from tfgan_zoo.layers import (
     Dropout,
     InstanceNormalization,
     SpectralNormalization,
+    Upsampling,
     UpsamplingConv2DTranspose,
     replica_id,
 )
@@ -346,3 +347,10 @@ def test_state_changes_under_xla_on_two_replicas():
         [sys.executable, "-c", TWO_REPLICAS], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_upsampling_doubles_the_size():
+    x = np.array([0.0, 4.0, 8.0], np.float32)[None, None, :, None]
+    nearest, bilinear = Upsampling("nearest")(x), Upsampling("bilinear")(x)
+    np.testing.assert_array_equal(nearest[0, :, :, 0], 2 * [[0, 0, 4, 4, 8, 8]])
+    np.testing.assert_allclose(bilinear[0, :, :, 0], 2 * [[0, 1, 3, 5, 7, 8]], atol=1e-6)

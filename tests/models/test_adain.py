@@ -61,3 +61,72 @@ def test_the_loss_of_a_constant_style_is_finite():
     x = tf.constant(np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)), tf.float32)
     losses = model.compute_losses((x, tf.ones((1, 32, 32, 3))))
     assert 0 < float(losses["decoder"]) < 1e4
+
+
+def test_identity_loss_is_the_error_of_both_reconstructions():
+    x, y = (
+        tf.random.stateless_uniform((2, 32, side, 3), (1, side), -1.0, 1.0) for side in (32, 48)
+    )
+    config = adain.AdaINConfig(image_size=32, features_width=4, identity_weight=2.0)
+    model = adain.AdaIN(config)
+    losses = {name: float(value) for name, value in model.compute_losses((x, y)).items()}
+    expected = np.mean(
+        [np.abs(model.decode(model.encode(images)) - images).mean() for images in (x, y)]
+    )
+    assert losses["identity"] == pytest.approx(expected, rel=1e-4)
+    total = losses["content"] + 10.0 * losses["style"] + 2.0 * losses["identity"]
+    assert losses["decoder"] == pytest.approx(total, rel=1e-5)
+
+
+def test_structure_loss_ignores_the_color_of_features():
+    """It compares normalized features: their mean and standard deviation do not matter."""
+    model = adain.AdaIN(adain.AdaINConfig(image_size=32, features_width=4))
+    x = tf.constant(CONTENT[None] / np.float32(127.5) - 1.0)
+    features = model.extract_features(x)
+    changed = {layer: 3.0 * values + 5.0 for layer, values in features.items()}
+    assert float(model.structure_loss(changed, x)) < 1e-3
+    mirrored = model.extract_features(x[:, :, ::-1])
+    assert float(model.structure_loss(mirrored, x)) > 0.1
+
+
+def test_all_losses_of_later_papers_train_together():
+    options = {
+        "structure_weight": 1.0,
+        "identity_weight": 1.0,
+        "identity_features_weight": 1.0,
+        "variation_weight": 1.0,
+        "jitter": 8,
+        "upsampling": "bilinear",
+        "loss_features": "random",
+    }
+    overrides = [f"model.{name}={value}" for name, value in options.items()]
+    model = make("adain_tiny", *overrides)
+    batch = [tf.random.stateless_uniform((2, 32, 32, 3), (i, 0), -1.0, 1.0) for i in (1, 2)]
+    dataset = tf.data.Dataset.from_tensors(tuple(batch)).repeat()
+    history = model.fit(dataset, steps_per_epoch=5, epochs=4, verbose=0, shuffle=False).history
+    assert history["decoder"][-1] < history["decoder"][0]
+    names = {"content", "style", "structure", "identity", "identity_features", "variation"}
+    assert names < set(history)
+
+
+def test_random_shift_cuts_one_window_out_of_all_batches():
+    model = adain.AdaIN(adain.AdaINConfig(image_size=32, features_width=4, jitter=8))
+    rows, columns = np.mgrid[0:32, 0:32].astype(np.float32)
+    images = tf.constant(np.stack([rows, columns, rows], axis=-1)[None])
+    corners = set()
+    for step in range(20):
+        model.step.assign(step)
+        a, b = model.random_shift(images, 2.0 * images)
+        assert a.shape == (1, 24, 24, 3)
+        np.testing.assert_array_equal(2.0 * a, b)
+        top, left = a[0, 0, 0, :2].numpy()
+        np.testing.assert_array_equal(a[0], images[0, int(top) :, int(left) :][:24, :24])
+        corners.add((top, left))
+    assert len(corners) > 10 and max(max(corner) for corner in corners) <= 8
+
+
+def test_bilinear_upsampling_works_at_any_size():
+    model = adain.AdaIN(adain.AdaINConfig(image_size=32, features_width=4, upsampling="bilinear"))
+    assert model.stylize(CONTENT, [STYLE]).shape == CONTENT.shape
+    with pytest.raises(UserError, match="upsampling must be one of nearest, bilinear, got cubic"):
+        adain.AdaINConfig(upsampling="cubic")

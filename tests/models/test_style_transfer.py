@@ -10,7 +10,13 @@ import tensorflow as tf
 from tfgan_zoo import losses
 from tfgan_zoo.data import builtin_images, transforms
 from tfgan_zoo.errors import UserError
-from tfgan_zoo.models.style_transfer import StyleTransfer, StyleTransferConfig, pyramid_sizes
+from tfgan_zoo.models.style_transfer import (
+    StyleTransfer,
+    StyleTransferConfig,
+    crop,
+    mirror,
+    pyramid_sizes,
+)
 from tfgan_zoo.models.stylization import CONTENT_LAYERS, STYLE_LAYERS
 
 SMALL = StyleTransferConfig(features_width=4, iterations=6, smallest=32)
@@ -211,6 +217,21 @@ def test_the_result_depends_on_the_arguments_only(init):
     )
     np.testing.assert_array_equal(first, again)
     assert np.array_equal(first, other) == (init != "noise")
+
+
+def test_the_margin_mirrors_the_image_and_is_cropped():
+    image = np.arange(5 * 6 * 3).reshape(5, 6, 3)
+    canvas = mirror(image, 2)
+    assert canvas.shape == (9, 10, 3)
+    np.testing.assert_array_equal(canvas[2:-2, 0], image[:, 2])  # the border is not repeated
+    np.testing.assert_array_equal(canvas[-1, 2:-2], image[-3])
+    np.testing.assert_array_equal(crop(canvas[None], 2)[0], image)
+    states = []
+    model = StyleTransfer(dataclasses.replace(SMALL, margin=3))
+    result = model.stylize(CONTENT, [STYLE], on_iteration=states.append)
+    height, width = CONTENT.shape[:2]
+    assert states[-1].canvas.shape == (1, height + 6, width + 6, 3)
+    np.testing.assert_array_equal(transforms.to_uint8(states[-1].image)[0], result)
 
 
 def test_a_descent_is_resumed_from_its_state():

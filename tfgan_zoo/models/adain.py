@@ -20,7 +20,7 @@ Deviations from the paper:
 - Errors are divided by the variance of the target's features. A weight then means the same for
   every feature network. `losses.relative_error` is not used: it divides by the mean square, which
   is dominated by the mean in random networks.
-- The encoder may be any network with these layers. Features are scaled by a constant before the
+- The encoder may be any network with these layers. Each channel is scaled by a constant before the
   decoder, which mirrors the encoder.
 
 Presets: adain_folder_256 (as in the paper, for two folders), adain_folder_128 (with the small
@@ -35,6 +35,7 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.config import PERCEPTUAL_NETWORKS, check_features
+from tfgan_zoo.data.builtin_images import photograph_crop
 from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import check_choice, check_range
 from tfgan_zoo.layers import ReflectionPadding, Upsampling
@@ -182,13 +183,18 @@ class AdaIN(StylizationModel):
         self.encoder = self.extract_features.network
         widths = [output.shape[-1] for output in self.encoder.outputs]
         self.decoder = decoder(widths, self.config.upsampling)
-        # Features are in the hundreds. Unscaled they would saturate the decoder's ReLUs at 0.
-        noise = tf.random.stateless_uniform((1, 64, 64, 3), (0, 0), -1.0, 1.0)
-        size = tf.sqrt(tf.reduce_mean(tf.square(self.encode(noise))))
+        # Scale every channel to about 1. Unscaled, features are in the hundreds and saturate the
+        # decoder's ReLUs at 0; and a few channels would dominate the others.
+        photograph = to_float(photograph_crop(0, 256))[None]
+        deviation = mean_and_std(self.encode(photograph))[1][0, 0, 0]
         self.factor = self.add_weight(
-            name="factor", shape=(), initializer="ones", trainable=False, autocast=False
+            name="factor",
+            shape=deviation.shape,
+            initializer="ones",
+            trainable=False,
+            autocast=False,
         )
-        self.factor.assign(1.0 / size)
+        self.factor.assign(1.0 / (deviation + 0.1 * tf.reduce_mean(deviation)))
 
     def encode(self, images):
         """Compute f: the features of the last layer."""
@@ -274,13 +280,14 @@ class AdaIN(StylizationModel):
             "identity": self.config.identity_weight,
             "identity_features": self.config.identity_features_weight,
         }
-        if not any(weights.values()):
+        losses = {name: 0.0 for name, weight in weights.items() if weight}
+        if not losses:
             return {}, 0.0
-        losses = dict.fromkeys(weights, 0.0)
         for image, image_features in images:
             output = tf.cast(self.decode(image_features, training=training), tf.float32)
-            losses["identity"] += absolute_error(output, image) / 2.0
-            if weights["identity_features"]:
+            if "identity" in losses:
+                losses["identity"] += absolute_error(output, image) / 2.0
+            if "identity_features" in losses:
                 features, targets = self.extract_features(output), self.extract_features(image)
                 errors = [normalized_distance(features[x], targets[x], targets[x]) for x in LAYERS]
                 losses["identity_features"] += tf.add_n(errors) / (2.0 * len(errors))
