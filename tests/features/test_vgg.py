@@ -68,15 +68,16 @@ def distillation(tmp_path, monkeypatch):
 
 def test_distillation_lowers_the_error_of_pruning(distillation):
     teacher, folder = distillation
-    _, before = distill_vgg.distill(teacher, [folder], 0, 0)
-    _, after = distill_vgg.distill(teacher, [folder], 60, 0, learning_rate=3e-3)
+    _, before = distill_vgg.distill(teacher, [folder], 1, 0, learning_rate=0.0)
+    _, after = distill_vgg.distill(teacher, [folder], 60, 0, learning_rate=1e-3)
     assert list(after) == list(distill_vgg.LAYERS)
     assert before["block1_conv1"] < 1e-6  # these channels are computed from the image, as before
-    assert sum(after.values()) < 0.8 * sum(before.values())
+    assert sum(after.values()) < 0.85 * sum(before.values())
 
 
 def test_pruning_without_fewer_channels_keeps_the_network(distillation, monkeypatch):
     monkeypatch.setattr(distill_vgg, "SMALL_VGG_WIDTH", 4)
+    monkeypatch.setattr(distill_vgg, "POSITIONS", 10**6)  # all of them: the fit is exact
     teacher = load_perceptual_network(distillation[0], distill_vgg.LAYERS)
     images = tf.random.stateless_uniform((3, 32, 32, 3), (1, 2), -1.0, 1.0)
     student, channels = distill_vgg.prune(teacher, [images], 0)
@@ -84,8 +85,7 @@ def test_pruning_without_fewer_channels_keeps_the_network(distillation, monkeypa
     for layer, features in zip(distill_vgg.LAYERS, student(images), strict=True):
         assert list(channels[layer]) == list(range(features.shape[-1]))
         scale = float(tf.reduce_max(tf.abs(expected[layer])))
-        # Channels that are always 0 have no unique combination, so the margin is wide.
-        np.testing.assert_allclose(features, expected[layer], atol=0.02 * scale)
+        np.testing.assert_allclose(features, expected[layer], atol=2e-3 * scale)
 
 
 def test_the_selected_channels_span_the_others():
