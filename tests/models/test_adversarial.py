@@ -336,7 +336,7 @@ def test_diagnose_a_discriminator_that_has_won_and_mode_collapse():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"objective": "hinges"}, r"did you mean hinge\?"),
+        ({"objective": "hinges"}, r"Did you mean hinge\?"),
         ({"penalty": "gradient"}, "set model.discriminator_norm=none or spectral"),
         (
             {"objective": "hinge", "label_smoothing": 0.1},

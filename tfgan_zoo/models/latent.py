@@ -334,7 +334,8 @@ def class_numbers(labels, names):
         is_number = label.isdecimal() and len(label) < 10 and not named_by_numbers
         if label not in numbers and not is_number:
             expected = f"one of {join_names(names)}" if names else "numbers: no names are stored"
-            raise UserError(f"labels must be {expected}{suggestion(label, names)}, got {label!r}.")
+            hint = suggestion(label, names)
+            raise UserError(f"labels must be {expected}, got {label!r}. {hint}".rstrip())
     return [int(numbers.get(label, label)) for label in labels.tolist()]
 
 

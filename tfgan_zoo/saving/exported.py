@@ -347,10 +347,9 @@ def load(source: str | os.PathLike) -> ZooModel | Exported:
             f"this preset is not pretrained, got {str(source)!r}. "
             f"Train it: tfgan-zoo train {source}"
         )
-    raise UserError(
-        "a run directory, a SavedModel, a .keras file or a pretrained preset is needed"
-        f"{suggestion(source, presets.PRESETS)}, got {str(source)!r}."
-    )
+    needed = "a run directory, a SavedModel, a .keras file or a pretrained preset is needed"
+    hint = suggestion(source, presets.PRESETS)
+    raise UserError(f"{needed}, got {str(source)!r}. {hint}".rstrip())
 
 
 def load_keras_file(path):
