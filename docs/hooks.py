@@ -22,6 +22,7 @@ TOP_PAGES = {  # page of the site: file of the repository that it shows
 }
 MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.M)
 LINK = re.compile(r"(?P<before>\]\(|(?:src|href)=\")(?P<target>[^)\s\"#]+)(?P<anchor>#[^)\s\"]*)?")
+BADGE = re.compile(r"\[!\[(Open in Colab)\]\([^)]*\)\]\(([^)]*)\)")  # its image is on another host
 FENCE = re.compile(r"(^```.*?^```)", re.M | re.S)
 INLINE_FORMULA = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.S)
 FORMULA = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.S)
@@ -66,8 +67,7 @@ def notebook_page(path):
     images = resources["outputs"]
     for image in images:
         text = text.replace(f"]({image})", f"]({path.stem}/{image})")
-    # Outputs are indented code in nbconvert's Markdown, which is highlighted as a guess.
-    return text, images
+    return BADGE.sub(r"[\1](\2)", text), images
 
 
 def on_page_markdown(markdown, page, config, files):
@@ -93,7 +93,7 @@ def site_link(match, source, page, files, config):
             return f"{before}{up}{name}{anchor}"
     if (ROOT / path).exists():
         kind = "tree" if (ROOT / path).is_dir() else "blob"
-        return f"{before}{config.repo_url}/{kind}/main/{path}{anchor}"
+        return f"{before}{config.extra['repository']}/{kind}/main/{path}{anchor}"
     return match[0]  # reported by the strict build
 
 
