@@ -4,10 +4,10 @@ ProperDocs calls the `on_...` functions while it builds the site (see mkdocs.yml
 """
 
 import functools
-from html import unescape
 import importlib.util
 import pathlib
 import re
+from html import unescape
 
 import latex2mathml.converter
 import nbconvert
@@ -17,6 +17,7 @@ DOCS = pathlib.Path(__file__).resolve().parent
 ROOT = DOCS.parent
 TOP_PAGES = {  # page of the site: file of the repository that it shows
     "index.md": "README.md",
+    "README.zh-CN.md": "README.zh-CN.md",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
 }
@@ -77,7 +78,9 @@ def on_page_markdown(markdown, page, config, files):
     if page.file.src_uri.startswith(("notebooks/", "saved_models/")):
         source = page.file.src_uri
     parts = FENCE.split(markdown)
-    parts[::2] = [LINK.sub(lambda m: site_link(m, source, page, files, config), part) for part in parts[::2]]
+    parts[::2] = [
+        LINK.sub(lambda m: site_link(m, source, page, files, config), part) for part in parts[::2]
+    ]
     return "".join(parts)
 
 

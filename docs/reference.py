@@ -1,7 +1,8 @@
 """Generated parts of the documentation pages: presets, fields, scores, gallery, commands, API.
 
-docs/hooks.py inserts the text of `NAME()` where a page has the line `<!-- generated: NAME -->`. The
-sources of models and presets are parsed and not imported, because comments state what a field means.
+docs/hooks.py inserts the text of `NAME()` where a page has the line `<!-- generated: NAME -->`.
+The sources of models and presets are parsed and not imported, because comments state what a field
+means.
 """
 
 import argparse
@@ -155,7 +156,13 @@ def presets():
     return "\n\n".join(
         f"## {title}\n\n"
         + format_table(
-            ("preset", "dataset", "epochs", "trainable parameters", "fields that differ from the defaults"),
+            (
+                "preset",
+                "dataset",
+                "epochs",
+                "trainable parameters",
+                "fields that differ from the defaults",
+            ),
             preset_rows(kind),
         )
         for kind, (title, _) in model_titles().items()
@@ -184,17 +191,22 @@ def preset_rows(kind):
 
 def fields():
     """Return the tables of all fields: data, train, each model, each family of models."""
-    parts = [field_section("## Data", "data", "DataConfig"), field_section("## Train", "train", "TrainConfig")]
+    parts = [
+        field_section("## Data", "data", "DataConfig"),
+        field_section("## Train", "train", "TrainConfig"),
+    ]
     for kind, (title, _) in model_titles().items():
         config = f"{kind}Config"
         bases = [SHARED[base] for base in bases_of(config)]
         text = f"Fields `model.FIELD` of {title}."
         if bases:
-            links = " and ".join(f"[{base.lower()}](#{base.lower().replace(' ', '-')})" for base in bases)
+            links = " and ".join(
+                f"[{base.lower()}](#{base.lower().replace(' ', '-')})" for base in bases
+            )
             text += f" It also has the fields of {links}."
         parts.append(field_section(f"## {title}", "model", config, text))
     for base, title in SHARED.items():
-        text = f"Fields of several models. A model may have another default: see its own table."
+        text = "Fields of several models. A model may have another default: see its own table."
         parts.append(field_section(f"## {title}", "model", base, text))
     return "\n\n".join(parts)
 
@@ -228,7 +240,8 @@ def scores():
     for kind, (title, _) in model_titles().items():
         for name, properties, (head, *rows) in cards().get(kind, ()):
             parts.append(
-                f"### {name}\n\n{title}. Training: {properties['training']}, on {properties['machine']}.\n\n"
+                f"### {name}\n\n{title}. Training: {properties['training']}, "
+                f"on {properties['machine']}.\n\n"
                 f"```sh\n{commands_of(properties)}\n```\n\n{format_table(head, rows)}\n\n"
                 f"[Model card](../saved_models/{name}/README.md)"
             )
@@ -268,9 +281,8 @@ def command_sections(parser):
 
 def command_section(parser):
     """Return usage, description, tables of arguments and epilog of one subcommand."""
-    formatter = argparse.HelpFormatter(parser.prog, width=100)
-    formatter.add_usage(parser.usage, parser._actions, (), prefix="")
-    parts = [f"## {parser.prog}", sentence(parser.description), f"```text\n{formatter.format_help().strip()}\n```"]
+    usage = parser.format_usage().removeprefix("usage: ").strip()
+    parts = [f"## {parser.prog}", sentence(parser.description), f"```text\n{usage}\n```"]
     for group in parser._action_groups:
         rows = [
             (argument_names(action), escape(expand(parser, action)))
@@ -278,12 +290,11 @@ def command_section(parser):
             if action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)
         ]
         if rows:
-            title = "Arguments" if group.title == "positional arguments" else sentence(group.title)
-            parts += [f"**{title.rstrip('.')}**", *filter(None, [group.description])]
+            title = group.title.replace("positional arguments", "arguments")
+            parts += [f"**{sentence(title).rstrip('.')}**", group.description]
             parts.append(format_table(("argument", "meaning"), rows))
     if parser.epilog:
-        lines = parser.epilog.strip().splitlines()
-        parts.append(f"```text\n{chr(10).join(lines)}\n```")
+        parts.append(f"```text\n{parser.epilog.strip()}\n```")
     return "\n\n".join(filter(None, parts))
 
 
