@@ -1,8 +1,10 @@
-"""Generated parts of the documentation pages: presets, fields, scores, gallery, commands, API.
+"""Generated parts of the documentation pages: presets, fields, scores, commands, API, gallery.
 
 docs/hooks.py inserts the text of `NAME()` where a page has the line `<!-- generated: NAME -->`.
 The sources of models and presets are parsed and not imported, because comments state what a field
-means.
+means. docs/gallery.md is part of the repository, so that its images are shown there, too:
+
+    python docs/reference.py    # write docs/gallery.md
 """
 
 import argparse
@@ -37,6 +39,12 @@ API_PAGES = {  # page: title and modules; None: all modules of the subpackage
     "saving": ("Saving and export", None),
     "tools": ("Runs and tools", ("runs", "checkpoints", "files", "visualize", "tools")),
 }
+GALLERY = ROOT / "docs" / "gallery.md"
+GALLERY_INTRODUCTION = """# Gallery
+
+Samples of the pretrained presets, written by `python docs/reference.py`. No image was selected by
+hand: the export of a run writes the images of a fixed seed.
+"""
 
 
 def parse(path):
@@ -249,13 +257,14 @@ def scores():
 
 
 def gallery():
-    """Return the sample grids of all pretrained presets."""
-    return "\n\n".join(
+    """Return docs/gallery.md: the sample grids of all pretrained presets."""
+    sections = "\n\n".join(
         f"## {name}\n\n{title}: [model card](../saved_models/{name}/README.md).\n\n"
         f"![Samples of {name}](../saved_models/{name}/samples.png)"
         for kind, (title, _) in model_titles().items()
         for name, _, _ in cards().get(kind, ())
     )
+    return f"{GALLERY_INTRODUCTION}\n{sections}\n"
 
 
 def commands():
@@ -347,3 +356,8 @@ def commands_of(properties):
     train = properties["command"].strip("`")
     preset = train.split()[2]
     return f"{train}\ntfgan-zoo evaluate runs/{preset}"
+
+
+if __name__ == "__main__":
+    GALLERY.write_text(gallery(), encoding="utf-8")
+    print(f"wrote {GALLERY.relative_to(ROOT)}")

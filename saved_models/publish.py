@@ -95,7 +95,7 @@ def main():
     if options.archives:
         write_archives(options.archives)
     if options.overview:
-        overview().save(OVERVIEW, quality=90)
+        overview().save(OVERVIEW, quality=90, subsampling=0)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import test_project
 from helpers import ROOT, images, module_of
+from PIL import Image
 
 from tfgan_zoo import cli, losses
 from tfgan_zoo.config import DataConfig
@@ -37,6 +38,21 @@ def name_of(path):
 
 def blocks(text, language="python"):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+
+
+def test_gallery_is_current():
+    reference = module_of(ROOT / "docs" / "reference.py")
+    text = reference.GALLERY.read_text(encoding="utf-8")
+    assert text == reference.gallery(), "out of date: run python docs/reference.py"
+
+
+def test_overview_is_current():
+    publish = module_of(ROOT / "saved_models" / "publish.py")
+    with Image.open(publish.OVERVIEW) as file:
+        difference = np.abs(np.asarray(file, np.float32) - np.asarray(publish.overview()))
+    # JPEG at quality 90 changes a pixel by 2.4 levels on average. With one part moved by one pixel
+    # the difference is 5.6.
+    assert difference.mean() < 4, "out of date: run python saved_models/publish.py --overview"
 
 
 def prose(path):
