@@ -38,6 +38,12 @@ def reference():
     return module
 
 
+def on_config(config):
+    """Read the sources again, for every build of `properdocs serve`."""
+    reference.cache_clear()
+    return config
+
+
 def on_files(files, config):
     """Add the pages and images that are not in docs/."""
     for page, source in TOP_PAGES.items():
@@ -87,17 +93,23 @@ def on_page_markdown(markdown, page, config, files):
 def site_link(match, source, page, files, config):
     """Return a link of a repository file, as a link of the site or to the repository's host."""
     before, target, anchor = match["before"], match["target"], match["anchor"] or ""
-    if re.match(r"[a-z]+:", target) or files.get_file_from_path(own_path(page, target)):
+    if re.match(r"[a-z]+:", target) or is_in_site(files, own_path(page, target)):
         return match[0]
     path = normalized(pathlib.PurePosixPath(source).parent / target)
     for name in site_names(path):
-        if files.get_file_from_path(name):
+        if is_in_site(files, name):
             up = "../" * page.file.src_uri.count("/")
             return f"{before}{up}{name}{anchor}"
     if (ROOT / path).exists():
         kind = "tree" if (ROOT / path).is_dir() else "blob"
         return f"{before}{config.extra['repository']}/{kind}/main/{path}{anchor}"
     return match[0]  # reported by the strict build
+
+
+def is_in_site(files, name):
+    """Return True if the site has a file of this name; Python files of docs/ are excluded."""
+    file = files.get_file_from_path(name)
+    return file is not None and not file.inclusion.is_excluded()
 
 
 def own_path(page, target):
