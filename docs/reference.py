@@ -336,6 +336,11 @@ def escape(text):
     return re.sub(r"([*_<\[])", r"\\\1", text)
 
 
+def defines_names(path):
+    """Return True if a module defines functions or classes."""
+    return any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in parse(path).body)
+
+
 def api_pages():
     """Return {name of the page: Markdown} of the API reference, one page per subpackage."""
     pages = {}
@@ -343,7 +348,11 @@ def api_pages():
         blocks = []
         for module in modules or (page,):
             path = MODELS.parent / module
-            blocks.append(f"::: tfgan_zoo.{module}")
+            block = f"::: tfgan_zoo.{module}"
+            if path.is_dir() and not defines_names(path / "__init__.py"):
+                # Its names are those of its modules, which follow.
+                block += "\n    options:\n      members: false"
+            blocks.append(block)
             if path.is_dir():
                 names = sorted(file.stem for file in path.glob("*.py") if file.stem != "__init__")
                 blocks += [f"::: tfgan_zoo.{module}.{name}" for name in names]
