@@ -24,7 +24,7 @@ SHARED = {  # config of a family: the heading of its fields
     "StylizationConfig": "Stylization",
 }
 ARXIV = (r"arXiv (\d{4}\.\d{4,5})", r"[arXiv \1](https://arxiv.org/abs/\1)")
-API_PAGES = {  # page: title and modules; None: all modules of the subpackage
+API_PAGES = {  # page: title and modules; None: the subpackage; an empty tuple: all other modules
     "models": ("Models", None),
     "layers": ("Layers", ("layers",)),
     "losses": ("Losses", ("losses",)),
@@ -37,7 +37,7 @@ API_PAGES = {  # page: title and modules; None: all modules of the subpackage
     "evaluation": ("Evaluation", None),
     "inference": ("Inference", None),
     "saving": ("Saving and export", None),
-    "tools": ("Runs and tools", ("runs", "checkpoints", "files", "visualize", "tools")),
+    "tools": ("Runs, tools and command line", ()),
 }
 GALLERY = ROOT / "docs" / "gallery.md"
 GALLERY_INTRODUCTION = """# Gallery
@@ -290,7 +290,7 @@ def command_sections(parser):
 
 def command_section(parser):
     """Return usage, description, tables of arguments and epilog of one subcommand."""
-    usage = parser.format_usage().removeprefix("usage: ").strip()
+    usage = parser.format_usage().strip()
     parts = [f"## {parser.prog}", sentence(parser.description), f"```text\n{usage}\n```"]
     for group in parser._action_groups:
         rows = [
@@ -344,7 +344,13 @@ def defines_names(path):
 def api_pages():
     """Return {name of the page: Markdown} of the API reference, one page per subpackage."""
     pages = {}
+    listed = {name for page, (_, names) in API_PAGES.items() for name in names or (page,)}
+    listed.discard("tools")
+    paths = sorted(path for path in MODELS.parent.iterdir() if not path.name.startswith("_"))
+    others = [path.stem for path in paths if path.is_dir() or path.suffix == ".py"]
+    others = tuple(name for name in others if name not in listed)
     for page, (title, modules) in API_PAGES.items():
+        modules = others if modules == () else modules
         blocks = []
         for module in modules or (page,):
             path = MODELS.parent / module
