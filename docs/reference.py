@@ -347,10 +347,10 @@ def api_pages():
     listed = {name for page, (_, names) in API_PAGES.items() for name in names or (page,)}
     listed.discard("tools")
     paths = sorted(path for path in MODELS.parent.iterdir() if not path.name.startswith("_"))
-    others = [path.stem for path in paths if path.is_dir() or path.suffix == ".py"]
-    others = tuple(name for name in others if name not in listed)
+    unlisted = [path.stem for path in paths if path.is_dir() or path.suffix == ".py"]
+    unlisted = tuple(name for name in unlisted if name not in listed)
     for page, (title, modules) in API_PAGES.items():
-        modules = others if modules == () else modules
+        modules = unlisted if modules == () else modules
         blocks = []
         for module in modules or (page,):
             path = MODELS.parent / module
