@@ -108,6 +108,12 @@ STATEFUL = {
         "train.best=l1",
     ],
     "cyclegan_tiny": ["model.constant_epochs=1", "model.decay_epochs=2", "model.pool_size=5"],
+    # Clusters are computed again, and an interval of 3 does not divide the 4 steps of an epoch.
+    "cgan_tiny": [
+        *("data.clusters=7", "model.classes=7", "model.condition=cluster"),
+        *("model.discriminator_norm=none", "model.objective=relativistic"),
+        *("model.penalty=r1_r2", "model.penalty_interval=3", "model.ema_decay=0.9"),
+    ],
 }
 
 
