@@ -405,6 +405,40 @@ def test_diagnose_a_discriminator_that_has_won_and_mode_collapse():
     assert model.diagnose({"real_logits": 1.0, "fake_logits": -2.0}).keys() == {"collapse"}
 
 
+@pytest.mark.parametrize("name", ["dcgan_tiny", "cgan_tiny"])
+def test_overfitting_compares_training_and_held_out_images(name):
+    model = make(name)
+    training, held_out = arrays(model, 8), images(model, 8, seed=1)
+    if model.needs_labels:
+        held_out = (held_out, training[1])
+    training, held_out = (tf.nest.map_structure(tf.constant, x) for x in (training, held_out))
+
+    # The means by hand.
+    before = model.weights_sha256()
+    statistics = model.overfitting(training, held_out)
+    assert model.weights_sha256() == before
+    real, *condition = model.unpack_batch(training)
+    fake = model.generator(network_inputs(model.latent(8, 0), *condition))
+    train, test, generated = (
+        float(tf.reduce_mean(model.discriminator(network_inputs(x, *condition))))
+        for x in (real, model.unpack_batch(held_out)[0], fake)
+    )
+    expected = {"train_logits": train, "held_out_logits": test}
+    if train > generated:
+        expected["overfitting"] = (train - test) / (train - generated)
+    assert statistics == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+    # Mean logits of training, held-out and generated images, and (t - h) / (t - g).
+    for logits, r in (((5, 5, -3), 0), ((5, 1, -3), 0.5), ((5, -3, -3), 1), ((5, 9, 5), None)):
+        values = dict(zip((1.0, 2.0, 3.0), map(float, logits), strict=True))
+        model.discriminate = lambda x, *y, v=values, **kw: v[float(x[0, 0, 0, 0])] + 0 * x[:, 0, 0]
+        model.generator = lambda inputs, training: tf.fill(real.shape, 3.0)
+        model.unpack_batch = lambda data: (tf.fill(real.shape, data), *condition)
+        statistics = model.overfitting(1.0, 2.0)
+        assert (statistics["train_logits"], statistics["held_out_logits"]) == logits[:2]
+        assert statistics.get("overfitting") == r
+
+
 @pytest.mark.parametrize(
     "change, message",
     [

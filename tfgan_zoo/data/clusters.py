@@ -44,6 +44,7 @@ class ImageClusters:
                 "data.clusters must be at most the number of images, "
                 f"which is {len(images)}, got {count}."
             )
+        self.count = count
         size = int(np.prod(images.shape[1:]))
         selected = np.random.default_rng(0).permutation(len(images))
         selected = selected[: min(PCA_IMAGES, max(count, PCA_VALUES // size))]

@@ -32,7 +32,7 @@ class ImageData(pipeline.LoadedData):
     files: list | None = None
     shape: tuple = ()  # (s, s, c)
     label_advice: str = ""  # why a folder has no labels, and what to do
-    clusters: int = 0  # number of clusters that the labels stand for; 0: they are not clusters
+    clusters: ImageClusters | None = None  # the clusters that the labels stand for, if they do
 
     @property
     def sizes(self):
@@ -43,7 +43,7 @@ class ImageData(pipeline.LoadedData):
         kind = "classes" if self.labels is None or self.labels.ndim == 1 else "labels per image"
         classes = f", {len(self.classes)} {kind}" if self.classes else ""
         if self.clusters:
-            classes = f", {self.clusters} clusters"
+            classes = f", {self.clusters.count} clusters"
         place = "in memory" if self.images is not None else "decoded in every epoch"
         shape = "x".join(map(str, self.shape))
         return f"{self.name}: {len(self):,} images{classes}, {shape}, {place}"
@@ -266,7 +266,30 @@ def with_cluster_labels(data, config, image_size, channels):
         )
     clusters = ImageClusters(training.images, config.clusters)
     labels = clusters.labels(data.images)
-    return dataclasses.replace(data, labels=labels, classes=[], clusters=config.clusters)
+    return dataclasses.replace(data, labels=labels, classes=[], clusters=clusters)
+
+
+def load_held_out(experiment, training):
+    """Load real images that are not trained on, with the condition that training would give them.
+
+    Args:
+        experiment: An `Experiment` of a model of single images.
+        training: `ImageData`, its training images.
+
+    Returns:
+        `ImageData` of the test split. None if the dataset has none or is trained on it, or if the
+        images of a batch are binarized.
+    """
+    config, model = experiment.data, experiment.model
+    if config.dataset not in WITH_TEST_SPLIT or config.split != "train":
+        return None
+    if config.binarize == "resampled":
+        return None
+    test = load_single_images(dataclasses.replace(config, split="test", clusters=0), model)
+    if training.clusters is None:
+        return test
+    labels = training.clusters.labels(test.images)
+    return dataclasses.replace(test, labels=labels, classes=[], clusters=training.clusters)
 
 
 def load_for_experiment(experiment):

@@ -101,6 +101,8 @@ class AdversarialModel(LatentModel):
     G(z, y), D(x, y).
     """
 
+    measures_overfitting = True
+
     def __init__(self, config=None, dtype=None, **kwargs):
         super().__init__(config, dtype, **kwargs)
         self.generator_average = None
@@ -143,6 +145,47 @@ class AdversarialModel(LatentModel):
         if self.generator_average is not None:
             update_ema(self.generator_average, self.generator, self.config.ema_decay)
         return self.report(**losses)
+
+    def overfitting(self, training, held_out):
+        """Measure how far D memorizes its training images.
+
+        A discriminator that overfits gives held-out real images lower logits than training images.
+        In the end it treats them like generated images, and G learns to copy training images or
+        diverges. The statistic is
+
+            r = (mean D(training) - mean D(held-out)) / (mean D(training) - mean D(G(z)))
+
+        It is about 0 without overfitting, and 1 if D treats held-out images like generated ones.
+        It needs no absolute scale of the logits, so it is valid for every objective. All networks
+        run with `training=False`, and no state changes.
+
+        Args:
+            training: a batch of training images, see `unpack_batch`.
+            held_out: a batch of real images that are not trained on. Few images give a noisy mean.
+
+        Returns:
+            `{name: float}`: "train_logits" and "held_out_logits", the mean logits, and
+            "overfitting", which is r. It has no r while D does not give training images higher
+            logits than generated ones.
+
+        Reference:
+            Karras et al. 2020, Training Generative Adversarial Networks with Limited Data,
+            arXiv 2006.06676, equation 1.
+        """
+
+        def mean_logits(images, *condition):
+            logits = self.discriminate(images, *condition, stream="overfitting", training=False)
+            return float(tf.reduce_mean(logits))
+
+        real, *condition = self.unpack_batch(training)
+        z = tf.convert_to_tensor(self.latent(batch_size_of(real), seed=0))
+        fake = self.generator(network_inputs(z, *condition), training=False)
+        train, test = mean_logits(real, *condition), mean_logits(*self.unpack_batch(held_out))
+        generated = mean_logits(fake, *condition)
+        logits = {"train_logits": train, "held_out_logits": test}
+        if train <= generated:
+            return logits
+        return {**logits, "overfitting": (train - test) / (train - generated)}
 
     # --- What the papers' `compute_losses` call.
 
