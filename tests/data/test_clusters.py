@@ -39,9 +39,9 @@ def test_clusters_are_groups_of_similar_images():
     assert labels.dtype == np.int64
     assert len({*zip(labels.tolist(), kinds.tolist(), strict=True)}) == 3  # one kind per cluster
     np.testing.assert_array_equal(ImageClusters(images, 3).labels(images), labels)
-    others, other_kinds = noisy_images(30, seed=1)
+    new_images, new_kinds = noisy_images(30, seed=1)
     number = {kind: labels[kinds == kind][0] for kind in range(3)}
-    assert clusters.labels(others).tolist() == [number[kind] for kind in other_kinds]
+    assert clusters.labels(new_images).tolist() == [number[kind] for kind in new_kinds]
 
 
 def test_there_are_enough_different_images():

@@ -54,11 +54,11 @@ class ImageClusters:
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # an error below
             labels = self.kmeans.fit_predict(self.project(images))
-        found = len(np.unique(labels))
-        if found < count:
+        distinct = len(np.unique(labels))
+        if distinct < count:
             raise UserError(
                 "data.clusters must be at most the number of different images, "
-                f"which is {found}, got {count}."
+                f"which is {distinct}, got {count}."
             )
 
     def project(self, images):

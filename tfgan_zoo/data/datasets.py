@@ -277,7 +277,7 @@ def load_held_out(experiment, training):
         training: `ImageData`, its training images.
 
     Returns:
-        `ImageData` of the test split. None if the dataset has none or is trained on it, or if the
+        `ImageData` of the test split. None without a test split, if training uses it, or if the
         images of a batch are binarized.
     """
     config, model = experiment.data, experiment.model
