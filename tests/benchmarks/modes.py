@@ -16,7 +16,10 @@ tests.
 """
 
 import argparse
+import os
 import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
@@ -26,6 +29,7 @@ LOSSES = {
     "relativistic + R1 + R2": {"objective": "relativistic", "penalty": "r1_r2"},
 }
 SPACING, DEVIATION = 0.4, 0.01  # of the Gaussians; the points are in [-1, 1]
+SCALE = 5  # of the points in the networks, as in the paper: spacing 2, standard deviation 0.05
 GRID = SPACING * np.stack(np.meshgrid(np.arange(-2, 3), np.arange(-2, 3)), axis=-1).reshape(25, 2)
 
 
@@ -37,32 +41,47 @@ def sample_gaussians(count, seed):
 
 
 def measure_gaussians(options, losses, seed):
-    """Train GAN's perceptrons on the Gaussians; return the scores of 2,500 samples."""
+    """Train two perceptrons on the Gaussians; return the scores of 2,500 samples."""
     import keras
     import tensorflow as tf
 
     from tfgan_zoo.metrics import kl_divergence
     from tfgan_zoo.models import GAN, GANConfig
 
+    def perceptron(x, units):
+        for _ in range(3):
+            x = keras.layers.LeakyReLU(0.2)(
+                keras.layers.Dense(128, kernel_initializer="he_normal")(x)
+            )
+        return keras.layers.Dense(units)(x)
+
+    class PointGAN(GAN):
+        """GAN with other networks, in which a point has coordinates from -4 to 4."""
+
+        def build_networks(self):
+            z = keras.Input((self.config.latent_dim,))
+            points = perceptron(z, 2)
+            points = keras.layers.Reshape((1, 1, 2))(keras.layers.Rescaling(1 / SCALE)(points))
+            self.generator = keras.Model(z, points, name="generator")
+            image = keras.Input((1, 1, 2))
+            x = keras.layers.Rescaling(SCALE)(keras.layers.Flatten()(image))
+            self.discriminator = keras.Model(image, perceptron(x, 1), name="discriminator")
+
     config = GANConfig(
         image_size=1,
         channels=2,
         latent_dim=2,
-        width=128,
-        maxout_units=64,
-        maxout_pieces=2,
-        dropout=0.0,
-        penalty_weight=options.penalty_weight,
+        penalty_weight=options.penalty_weight / SCALE**2,  # gradients are SCALE times as large
         learning_rate=1e-3,
         decay_steps=options.steps,
         **losses,
     )
     keras.utils.set_random_seed(seed)
-    model = GAN(config)
+    model = PointGAN(config)
     model.compile(steps_per_execution=100, seed=seed)
     data = tf.data.Dataset.from_tensor_slices(sample_gaussians(100_000, seed))
     batches = data.shuffle(100_000, seed=seed).repeat().batch(256, drop_remainder=True)
-    model.fit(batches, steps_per_epoch=options.steps, verbose=0)
+    model.fit(batches, steps_per_epoch=options.steps, shuffle=False, verbose=0)
 
     points = model(model.latent(2500, seed)).numpy().reshape(-1, 2)
     distances = np.linalg.norm(points[:, None] - GRID, axis=-1)
