@@ -69,6 +69,7 @@ class DataConfig:
     zoom: float = 0.0  # maximum random enlargement as a fraction, followed by a random crop
     binarize: str = "none"  # static: binarize once; resampled: draw pixels ~ gray level, each epoch
     binarize_seed: int = 0  # seed of the static binarization
+    clusters: int = 0  # k-means clusters of the images as labels, for model.condition=cluster
     path_y: str = ""  # translation: folder of the second domain, if data.path is the first one
     direction: str = "xy"  # translation: xy from the first domain (A, left, labels); yx: reversed
     derive: str = ""  # translation: compute x from single images y: gray, edges or lowres (1/4)
@@ -89,6 +90,7 @@ class DataConfig:
         check_range(0, 2**13, load_size=self.load_size)
         check_range(0, MAX_TRAIN_SEED, binarize_seed=self.binarize_seed)
         check_range(0, MAX_COUNT, limit=self.limit)
+        check_range(0, 10_000, clusters=self.clusters)
         check_range(0, 360, rotate=self.rotate)
         check_range(0, 100, zoom=self.zoom)
         check_range(0, MAX_FLOAT, cache_gb=self.cache_gb)

@@ -219,6 +219,22 @@ class Samples(keras.callbacks.Callback):
                 self.writer.flush()
 
 
+class Overfitting(keras.callbacks.Callback):
+    """Add the statistics of `AdversarialModel.overfitting` to the logs of every epoch.
+
+    Args:
+        training: a batch of training images, as the model's `fit` takes it.
+        held_out: a batch of real images that are not trained on.
+    """
+
+    def __init__(self, training, held_out):
+        super().__init__()
+        self.training, self.held_out = training, held_out
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update(self.model.overfitting(self.training, self.held_out))
+
+
 class Evaluation(keras.callbacks.Callback):
     """Evaluate the model every few epochs and after the last one; add eval_<score> to the logs.
 
