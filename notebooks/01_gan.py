@@ -90,7 +90,7 @@ gradients = {}
 for name in ("minimax", "non_saturating"):
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        loss = OBJECTIVES[name].generator(logits) * len(logits)  # the loss is a mean
+        loss = OBJECTIVES[name].generator(None, logits) * len(logits)  # the loss is a mean
     gradients[name] = np.stack([logits, tape.gradient(loss, logits)], axis=1)
 plot_curves({"gradient of the loss of G": gradients}, x="logit of a generated image")
 

@@ -2,6 +2,7 @@
 
 python saved_models/publish.py RUN...           # export each run as saved_models/PRESET, in float16
 python saved_models/publish.py --archives DIR   # write PRESET.zip of every preset and the checksums
+python saved_models/publish.py --overview       # compose overview.jpg of the README
 """
 
 import argparse
@@ -12,6 +13,9 @@ import zipfile
 
 FOLDER = pathlib.Path(__file__).parent
 LICENSE = "mit"  # of the weights
+OVERVIEW = FOLDER / "overview.jpg"
+OVERVIEW_PARTS = ("facades.png", "style.png", "strip.png")
+OVERVIEW_WIDTH = 1160  # pixels
 
 
 def export_preset(run):
@@ -61,10 +65,28 @@ def write_archives(folder):
     write_text(CHECKSUM_FILE, json.dumps(sums, indent=2))
 
 
+def overview():
+    """Return the pictures of translation, style and digits, one below the other."""
+    from PIL import Image
+
+    parts = []
+    for name in OVERVIEW_PARTS:
+        part = Image.open(FOLDER / name).convert("RGB")
+        height = round(part.height * OVERVIEW_WIDTH / part.width)
+        parts.append(part.resize((OVERVIEW_WIDTH, height), Image.Resampling.LANCZOS))
+    whole = Image.new("RGB", (OVERVIEW_WIDTH, sum(part.height for part in parts)))
+    top = 0
+    for part in parts:
+        whole.paste(part, (0, top))
+        top += part.height
+    return whole
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("runs", nargs="*", type=pathlib.Path)
     parser.add_argument("--archives", type=pathlib.Path, metavar="DIR")
+    parser.add_argument("--overview", action="store_true")
     options = parser.parse_args()
     for run in options.runs:
         folder = export_preset(run)
@@ -72,6 +94,8 @@ def main():
         print(f"{folder.name}: {size / 2**20:.1f} MiB")
     if options.archives:
         write_archives(options.archives)
+    if options.overview:
+        overview().save(OVERVIEW, quality=90, subsampling=0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,10 @@
 
 import contextlib
 import json
+import os
+import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,11 +14,13 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers import run_cli
+from helpers import ROOT, run_cli
 from PIL import Image
 
 from tfgan_zoo import cli, presets
 from tfgan_zoo.errors import UserError
+from tfgan_zoo.models import MODELS
+from tfgan_zoo.saving import hub
 from tfgan_zoo.saving.saved_model import export
 
 SHORT = ["train.epochs=1", "train.steps_per_epoch=20", "train.sample_count=4"]
@@ -151,20 +157,85 @@ def test_saved_model_cli_reads_the_signatures(run):
 
 def test_list_names_every_preset_and_is_fast():
     begin = time.time()
-    process = run_cli("list", "--json")
+    process = run_cli("list", "--all", "--json")
     assert time.time() - begin < 3  # importing TensorFlow alone takes longer on a busy machine
     rows = json.loads(process.stdout)
-    assert [row["preset"] for row in rows] == list(presets.PRESETS)
+    assert {row["preset"] for row in rows} == set(presets.PRESETS)
     assert all(row["parameters"] > 0 for row in rows)
+
+
+def run_main(capsys, *arguments):
+    """Run a command in this process; return its exit code, stdout and stderr."""
+    try:
+        code = cli.main([*map(str, arguments)])
+    except SystemExit as stop:
+        code = stop.code
+    return code, *capsys.readouterr()
+
+
+def listed(capsys, *arguments):
+    """Return the rows of `tfgan-zoo list` as {preset: row}."""
+    code, out, _ = run_main(capsys, "list", *arguments, "--json")
+    assert code == 0
+    return {row["preset"]: row for row in json.loads(out)}
 
 
 def test_list_prints_one_plain_line_per_preset():
     header, *lines = run_cli("list").stdout.splitlines()
-    assert header.split() == ["preset", "model", "dataset", "size", "parameters", "pretrained"]
-    assert [line.split()[0] for line in lines] == list(presets.PRESETS)
-    assert all(line.split()[-1] in ("yes", "no") for line in lines)
-    assert all(len(line.split()) == 6 and "None" not in line for line in lines)
+    lines = lines[: lines.index("")]
+    columns = ["preset", "model", "dataset", "size", "parameters", "trained", "time", "result"]
+    assert header.split() == columns
+    assert {line.split()[0] for line in lines} == {
+        name for name in presets.PRESETS if not name.endswith("_tiny")
+    }
+    assert all(line.split()[5] in ("yes", "no") and "None" not in line for line in lines)
     assert all(line.isascii() and "\x1b" not in line for line in lines)
+
+
+def test_list_is_ordered_by_model_and_selects(capsys, tmp_path, monkeypatch):
+    rows = listed(capsys, "--all")
+    kinds = [row["model"] for row in rows.values()]
+    assert kinds == sorted(kinds, key=kinds.index)
+    assert list(dict.fromkeys(kinds))[:2] == ["GAN", "DCGAN"]
+    assert set(kinds) == set(cli.SYSTEMS) == set(MODELS)
+    trained = listed(capsys, "--trained")
+    assert list(trained) == [name for name, row in rows.items() if row["trained"]]
+    assert set(trained) == set(hub.checksums())
+    # A folder with a SavedModel also counts as trained.
+    (tmp_path / "vae_digits").mkdir()
+    (tmp_path / "vae_digits/saved_model.pb").touch()
+    monkeypatch.setenv("TFGAN_ZOO_SAVED_MODELS", str(tmp_path))
+    assert "vae_digits" in listed(capsys, "--trained")
+
+
+CARDS = sorted((ROOT / "saved_models").glob("*/README.md"))
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.parent.name)
+def test_expected_results_are_those_of_the_model_card(card):
+    """Compare each "metric 1.23 (baseline 4.56)" with the table of scores, after rounding."""
+    expected, text = presets.EXPECTED[card.parent.name], card.read_text()
+    minutes, seconds = re.search(r"\| training \|.* (\d+):(\d+) min", text).groups()
+    assert expected.time == f"{round(int(minutes) + int(seconds) / 60)} min"
+    numbers = re.findall(r"(\w+) (\d+\.\d+)[^(,]*(?:\((?:[a-z]+ )*(\d+\.\d+)\))?", expected.result)
+    table = dict(re.findall(r"^\| (\w+) \| (.*) \|$", text.partition("## Evaluation")[2], re.M))
+    assert numbers
+    for name, *values in numbers:
+        cells = [float(cell) for cell in table[name].split(" | ") if cell.strip()]
+        for value in filter(None, values):
+            decimals = len(value.partition(".")[2])
+            assert float(value) in [round(cell, decimals) for cell in cells], (name, value)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize(
+    "command", ["list", "list --all", "show gatys", "show dcgan_mnist", *sorted(cli.COMMANDS)]
+)
+def test_output_fits_the_terminal(command, columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    words = command.split()
+    _, out, _ = run_main(capsys, *words, *(["--help"] if words == [command] else []))
+    assert out and max(map(len, out.splitlines())) <= columns
 
 
 @pytest.mark.parametrize(
@@ -173,6 +244,9 @@ def test_list_prints_one_plain_line_per_preset():
         "import tfgan_zoo",
         "from tfgan_zoo import PRESETS",
         "import tfgan_zoo.cli; tfgan_zoo.cli.main(['list'])",
+        "import tfgan_zoo.cli; tfgan_zoo.cli.main(['show', 'dcgan_mnist'])",
+        "import tfgan_zoo.cli; assert tfgan_zoo.cli.main(['train', 'gan_mnist', 'epochs=3']) == 2",
+        "import tfgan_zoo.cli; assert tfgan_zoo.cli.main(['train', 'dcgan_mnits']) == 2",
     ],
 )
 def test_light_imports_do_not_import_tensorflow(statement):
@@ -183,24 +257,55 @@ def test_light_imports_do_not_import_tensorflow(statement):
 
 def test_show_prints_experiment_json(run):
     folder, _ = run
-    process = run_cli("show", "dcgan_tiny", *SHORT, "model.learning_rate=0.01")
+    process = run_cli("show", "dcgan_tiny", *SHORT, "model.learning_rate=0.01", "--json")
     assert json.loads(process.stdout) == json.loads((folder / "experiment.json").read_text())
 
 
+def test_show_prints_value_default_and_meaning(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = run_main(capsys, "show", "dcgan_mnist", "train.epochs=3")
+    assert code == 0
+    lines = {line.split()[0]: " ".join(line.split()) for line in out.splitlines() if line}
+    assert lines["trained"] == "trained yes" and lines["time"] == "time 21 min on 2 CPU cores"
+    assert lines["model.beta_1"].startswith("model.beta_1 0.5 0.5 of Adam: decay of the mean")
+    assert lines["train.epochs"] == "train.epochs 3 50 passes over the training images"
+    assert lines["data.path"].startswith('data.path "" "" folder of images')
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = run_main(capsys, "show", "dcgan_mnist")
+    assert "model.learning_rate = 0.001 (default: 0.0002)\n    of Adam, for both players\n" in out
+
+
 def test_dry_run_writes_nothing(tmp_path):
-    process = run_cli("train", "dcgan_tiny", "--dry-run", cwd=tmp_path)
+    process = run_cli("train", "dcgan_tiny", "--dry-run", "--json", cwd=tmp_path)
     description = json.loads(process.stdout)
     assert description["parameters"] == presets.PRESETS["dcgan_tiny"]["parameters"]
     assert description["steps_per_epoch"] == 4
     assert not list(tmp_path.iterdir())
 
 
+def test_dry_run_prints_text(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = run_main(
+        capsys, "train", "cgan_tiny", "train.epochs=3", "data.flip=true", "--dry-run"
+    )
+    assert code == 0
+    lines = dict(re.split(r"  +", line) for line in out.splitlines())
+    assert lines["preset"] == "cgan_tiny (CGAN)" and lines["classes"].startswith("0, 1, 2")
+    assert lines["steps"] == "3 epochs of 4 steps, 12 in total"
+    assert lines["parameters"] == "generator 2,639, discriminator 3,709"
+    changed = lines["changed"].split()
+    assert "train.epochs=3" in changed and "data.flip=true" in changed
+    assert presets.experiment("cgan_tiny") == presets.experiment(
+        "cgan_tiny", *[word for word in changed if word not in ("train.epochs=3", "data.flip=true")]
+    )
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["train", "dcgan_digit"], "did you mean dcgan_digits"),
-        (["train", "dcgan_tiny", "train.epoch=3"], "did you mean epochs"),
-        (["train", "dcgan_tiny", "trian.epochs=3"], "did you mean train"),
+        (["train", "dcgan_digit"], "Did you mean dcgan_digits"),
+        (["train", "dcgan_tiny", "train.epoch=3"], "Did you mean train.epochs=3?"),
+        (["train", "dcgan_tiny", "trian.epochs=3"], "Did you mean train.epochs=3?"),
         (
             ["train", "dcgan_tiny", "train.epochs=many"],
             "train.epochs must be int, got 'many'",
@@ -209,12 +314,12 @@ def test_dry_run_writes_nothing(tmp_path):
             ["train", "dcgan_tiny", "epochs"],
             "section.field=value",
         ),
-        (["train", "dcgan_tiny", "train.strategy=mirored"], "did you mean mirrored"),
+        (["train", "dcgan_tiny", "train.strategy=mirored"], "Did you mean mirrored?"),
         (
             ["train", "dcgan_tiny", "data.batch_size=2000", "train.steps_per_epoch=0"],
             "data.batch_size",
         ),
-        (["train", "dcgan_tiny", "data.dataset=digitz"], "did you mean digits"),
+        (["train", "dcgan_tiny", "data.dataset=digitz"], "Did you mean digits"),
         (["train", "dcgan_folder_64", "data.path=nowhere"], "nowhere"),
         (["train", "dcgan_tiny", "train.strategy=multiworker"], "TF_CONFIG"),
         (["train", "dcgan_tiny", "train.strategy=tpu"], "no TPU"),
@@ -235,9 +340,8 @@ def test_dry_run_writes_nothing(tmp_path):
         (["export", "no/such/run"], "experiment.json"),
         (["data", "prepare", "minst", "--from", "."], "mnist"),
         (["data", "prepare", "mnist", "--from", "."], "train-images-idx3-ubyte.gz"),
-        (["show", "vae"], "preset must be one of"),
-        (["fly"], "invalid choice"),
-        ([], "required"),
+        (["show", "vae"], "Unknown preset 'vae'. Did you mean vae_"),
+        (["fly"], "Unknown command 'fly'. `tfgan-zoo --help` shows all commands."),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments, message, tmp_path):
@@ -289,11 +393,14 @@ def test_arguments_may_follow_options(command, name, values):
 @pytest.mark.parametrize(
     "command, message",
     [
-        ("train P --epochs 3", "unrecognized arguments: --epochs (see"),
+        (
+            "train P --epochs 3",
+            "Unknown option '--epochs'. Did you mean train.epochs=3? `tfgan-zoo train",
+        ),
         ("sample P --seed 1 extra", "unrecognized arguments: extra (see"),
         ("train", "required: PRESET (see"),
         ("train --run-dir r", "required: PRESET (see"),
-        ("benchmark --fast", "unrecognized arguments: --fast (see"),
+        ("benchmark --fast", "Unknown option '--fast'. `tfgan-zoo benchmark --help` shows all"),
         ("translate P -o out", "required: IMAGE (see"),
         ("stylize --style mosaic -o o.png", "a CONTENT image is needed, got --style mosaic."),
     ],
@@ -312,12 +419,151 @@ def test_last_style_is_the_content_if_there_is_no_other(tmp_path, capsys):
     assert record["input"] == "china" and output.exists()
 
 
-@pytest.mark.parametrize("name", [*cli.COMMANDS, *(f"data {name}" for name in cli.DATA_COMMANDS)])
+HINTS = {  # wrong command: beginning of the message
+    "trian dcgan_mnist": "Unknown command 'trian'. Did you mean train? `tfgan-zoo --help`",
+    "data chek": "Unknown command 'chek'. Did you mean check? `tfgan-zoo data --help`",
+    "--verson": "Unknown option '--verson'. Did you mean --version?",
+    "train dcgan_mnits": "Unknown preset 'dcgan_mnits'. Did you mean dcgan_mnist or cgan_mnist? "
+    "`tfgan-zoo list` shows all presets.",
+    "train dcgan_mnist --epochs=3": "Unknown option '--epochs'. Did you mean train.epochs=3?",
+    "train dcgan_mnist --lr 0.1": "Unknown option '--lr'. Did you mean model.learning_rate=0.1?",
+    "train dcgan_mnist --batch-size 8": "Unknown option '--batch-size'. Did you mean "
+    "data.batch_size=8?",
+    "train no/run --dataset mnist": "Unknown option '--dataset'. Did you mean data.dataset=mnist?",
+    "train dcgan_mnist --run-dri a": "Unknown option '--run-dri'. Did you mean --run-dir?",
+    "train dcgan_mnist --seed --json": "Unknown option '--seed'. Did you mean train.seed=VALUE?",
+    "train dcgan_mnist --gpus 2": "Unknown option '--gpus'. `tfgan-zoo train --help` shows all",
+    "evaluate r --batch-size 8": "Unknown option '--batch-size'. Did you mean data.batch_size=8?",
+    "evaluate r --width 8": "Unknown option '--width'. `tfgan-zoo evaluate --help` shows all",
+    "benchmark gan_tiny --epochs 8": "Unknown option '--epochs'. Did you mean train.epochs=8?",
+    "sample r --sed 1": "Unknown option '--sed'. Did you mean --seed?",
+    "train dcgan_mnist epochs=3": "'epochs=3' has no section. Did you mean train.epochs=3? "
+    "`tfgan-zoo show dcgan_mnist` shows all fields.",
+    "train dcgan_mnist train.batch_size=8": "train has no field 'batch_size'. Did you mean "
+    "data.batch_size=8?",
+    "show dcgan_mnist model.kernel=3": "model has no field 'kernel'. Did you mean "
+    "model.kernel_size=3?",
+    "show dcgan_mnist model.foo=3": "model has no field 'foo'. Fields: frozen_layers, image_size,",
+    "benchmark dcgan_mnist epochs=3": "'epochs=3' has no section. Did you mean train.epochs=3?",
+}
+
+
+@pytest.mark.parametrize("command", HINTS)
+def test_hints_come_first(command, capsys):
+    code, out, error = run_main(capsys, *command.split())
+    assert code == 2 and not out and error.count("\n") == 1
+    assert error.startswith(f"tfgan-zoo: error: {HINTS[command]}"), error
+
+
+def parsers():
+    """Return {command: its parser} of all commands."""
+    (subparsers,) = (a for a in cli.build_parser()._actions if isinstance(a.choices, dict))
+    (data,) = (a for a in subparsers.choices["data"]._actions if isinstance(a.choices, dict))
+    return subparsers.choices | {f"data {name}": parser for name, parser in data.choices.items()}
+
+
+@pytest.mark.parametrize("name", parsers())
 def test_help_of_every_command(name, capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.main([*name.split(), "--help"])
-    assert stop.value.code == 0
-    assert f"usage: tfgan-zoo {name} " in capsys.readouterr().out
+    parser = parsers()[name]
+    code, out, _ = run_main(capsys, *name.split(), "--help")
+    assert code == 0 and f"usage: tfgan-zoo {name} " in out
+    assert len(parser.description) > 40 and len(parser.examples) >= 2
+    assert all(text in out for text in parser.examples)
+    if name not in ("data", "completion"):  # each argument is in a group
+        options, *groups = (group for group in parser._action_groups if group._group_actions)
+        assert groups and [action.dest for action in options._group_actions] == ["help"]
+
+
+@pytest.mark.parametrize(
+    "command", [text for parser in parsers().values() for text in parser.examples.values()]
+)
+def test_examples_of_the_help_are_valid(command):
+    words = shlex.split(command.partition(" > ")[0])
+    assert words[0] == "tfgan-zoo"
+    options = cli.build_parser().parse_args(words[1:])
+    if getattr(options, "preset", "runs/a") in presets.PRESETS:
+        presets.experiment(options.preset, *getattr(options, "overrides", ()))
+
+
+def test_help_lists_all_commands_in_groups(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "120")
+    _, out, _ = run_main(capsys, "--help")
+    titles = [f"{title}:" for title in cli.GROUPS.values()]
+    lines = out.splitlines()
+    assert [line for line in lines if line in titles] == titles
+    for name, (group, summary, *_) in cli.COMMANDS.items():
+        (index,) = (i for i, line in enumerate(lines) if line.split()[:1] == [name])
+        assert lines[index].endswith(summary)
+        assert [line for line in lines[:index] if line in titles][-1] == f"{cli.GROUPS[group]}:"
+
+
+@pytest.mark.parametrize("group", [[], ["data"]])
+def test_a_missing_command_prints_the_help_on_stderr(group, capsys):
+    code, out, error = run_main(capsys, *group)
+    assert code == 2 and not out
+    assert error.startswith(f"usage: {' '.join(['tfgan-zoo', *group])} [-h]")
+
+
+def test_environment_variables_are_documented(capsys):
+    sources = "".join(path.read_text() for path in (ROOT / "tfgan_zoo").rglob("*.py"))
+    used = set(
+        re.findall(r"environ(?:\.get\(|\[)\"(\w+)\"|\"(\w+)\" (?:not )?in os.environ", sources)
+    )
+    used = {name for pair in used for name in pair if name} - {"_ARGCOMPLETE"}
+    assert {"TFGAN_ZOO_TRACEBACK", "TFGAN_ZOO_URL", "TF_CONFIG", "KERAS_HOME"} <= used
+    assert used <= set(cli.ENVIRONMENT)
+    _, out, _ = run_main(capsys, "--help")
+    assert all(name in out for name in cli.ENVIRONMENT)
+
+
+COMPLETIONS = {  # typed: some of the completions, which are all if the text ends without "..."
+    "tfgan-zoo tr": "train translate",
+    "tfgan-zoo ": "train sample ...",
+    "tfgan-zoo data ": "prepare check",
+    "tfgan-zoo show cgan_m": "cgan_mnist ",
+    "tfgan-zoo train dcgan_mnist train.ep": "train.epochs=",
+    "tfgan-zoo train dcgan_mnist --d": "--dry-run ",
+    "tfgan-zoo train cgan_mnist train.epochs=3 model.em": "model.ema_decay= model.embedding_dim=",
+    "tfgan-zoo train ru": "runs/",
+    "tfgan-zoo sample vae_": "vae_mnist ",
+    "tfgan-zoo interpolate vae_mnist --path l": "linear ",
+    "tfgan-zoo evaluate runs/a data.fl": "data.flip=",
+}
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+def test_bash_completes_commands_presets_and_fields(tmp_path):
+    (tmp_path / "runs").mkdir()
+    script = """
+eval "$(tfgan-zoo completion bash)"
+while IFS= read -r COMP_LINE; do
+    COMP_POINT=${#COMP_LINE} COMP_TYPE=9 COMPREPLY=()
+    _python_argcomplete tfgan-zoo
+    (IFS="|"; echo "${COMPREPLY[*]}")
+done
+"""
+    process = subprocess.run(
+        ["bash", "-c", script],
+        input="\n".join([*COMPLETIONS, ""]),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+    assert process.returncode == 0 and not process.stderr, process.stderr
+    replies = dict(zip(COMPLETIONS, process.stdout.splitlines(), strict=True))
+    for typed, expected in COMPLETIONS.items():
+        reply = replies[typed].split("|")
+        if expected.endswith(" ..."):
+            assert reply[:2] == expected.split()[:2] and set(reply) == set(cli.COMMANDS)
+        else:
+            assert " ".join(reply) == expected, typed
+
+
+@pytest.mark.parametrize("shell", cli.SHELLS)
+def test_completion_prints_a_script(shell, capsys):
+    code, out, _ = run_main(capsys, "completion", shell)
+    assert code == 0 and "tfgan-zoo" in out and "_ARGCOMPLETE" in out
 
 
 def test_warnings_of_pillow_are_not_printed():

@@ -236,6 +236,7 @@ def test_comparisons_do_not_amplify_rounding(tiny):
 
 def test_comparisons_of_replicas_do_not_amplify_rounding():
     assert_well_conditioned(replicated_dcgan(1))
+    assert_well_conditioned(replicated_dcgan(1, overrides=R3GAN))
     for name in TRANSLATION:
         assert_well_conditioned(replicated_translator(name, 1))
 
@@ -269,14 +270,22 @@ def test_steps_per_execution_changes_nothing(tiny):
     assert int(four.step.numpy()) == 8
 
 
-def replicated_dcgan(replicas, xla="off"):
+R3GAN = (  # the penalty is computed in the first of two steps
+    "model.objective=relativistic",
+    "model.penalty=r1_r2",
+    "model.penalty_interval=2",
+    "model.penalty_weight=0.5",
+)
+
+
+def replicated_dcgan(replicas, xla="off", overrides=()):
     """Return a DCGAN with fixed noise and without batch statistics.
 
     Each replica has these for itself.
     """
     noise = tf.constant(np.random.default_rng(1).normal(size=(16, 8)).astype("float32"))
     with distribute.make_strategy("mirrored", replicas).scope():
-        model = make("dcgan_tiny", "model.discriminator_norm=none")
+        model = make("dcgan_tiny", "model.discriminator_norm=none", *overrides)
         for layer in model.generator.layers:  # fixed statistics treat each image alone
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = False
@@ -290,9 +299,9 @@ def replicated_dcgan(replicas, xla="off"):
     return model
 
 
-@pytest.mark.parametrize("xla", ["off", "on"])
-def test_two_replicas_equal_one(xla):
-    one, two = replicated_dcgan(1, xla), replicated_dcgan(2, xla)
+@pytest.mark.parametrize(("xla", "overrides"), [("off", ()), ("on", ()), ("on", R3GAN)])
+def test_two_replicas_equal_one(xla, overrides):
+    one, two = (replicated_dcgan(replicas, xla, overrides) for replicas in (1, 2))
     assert two.distribute_strategy.num_replicas_in_sync == 2
     assert_same_training(one, train(two), train(one))
 

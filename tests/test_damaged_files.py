@@ -178,7 +178,7 @@ def test_errors_of_the_disk_are_failures_of_one_line(error, message, monkeypatch
     def run(options):
         raise error
 
-    monkeypatch.setitem(cli.COMMANDS, "list", ("", cli.add_list_arguments, run))
+    monkeypatch.setitem(cli.COMMANDS, "list", (*cli.COMMANDS["list"][:-1], run))
     assert message in check_failure("list", "", capsys)
     assert cli.main(["list"]) == 1
 

@@ -4,7 +4,15 @@ import math
 
 import pytest
 
-from tfgan_zoo.errors import UserError, check_range, first_line, printable, shortened
+from tfgan_zoo.errors import (
+    UserError,
+    check_choice,
+    check_range,
+    first_line,
+    nearest_names,
+    printable,
+    shortened,
+)
 
 
 def test_control_characters_are_escaped_and_letters_are_kept():
@@ -26,3 +34,26 @@ def test_range_names_bounds_and_value(value):
     with pytest.raises(UserError, match=rf"^downs must be between 1 and 12, got {value!r}.$"):
         check_range(1, 12, downs=value)
     check_range(1, 12, downs=1, other=12.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "listing", "message"),
+    [
+        ("blu", "", "Unknown color 'blu'. Did you mean blue? Choices: red, blue, black."),
+        ("xy", "", "color must be one of red, blue, black, got 'xy'."),
+        ("bla", "", "Unknown color 'bla'. Did you mean black? Choices: red, blue, black."),
+        ("blu", "See the list.", "Unknown color 'blu'. Did you mean blue? See the list."),
+        ("x", "See the list.", "Unknown color 'x'. See the list."),
+        (1, "", "color must be one of red, blue, black, got 1."),
+    ],
+)
+def test_the_nearest_choices_come_first(value, listing, message):
+    with pytest.raises(UserError) as error:
+        check_choice("color", value, ("red", "blue", "black"), listing)
+    assert str(error.value) == message
+    check_choice("color", "red", ("red", "blue"))
+
+
+def test_names_are_found_by_their_beginning():
+    assert nearest_names("frechet", ["l1", "frechet_distance"]) == ["frechet_distance"]
+    assert nearest_names("l", ["l1_error", "psnr"]) == []

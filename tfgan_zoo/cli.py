@@ -1,7 +1,8 @@
 """Command line of tfgan_zoo.
 
-Each subcommand is a pair of functions: `add_<name>_arguments` declares its arguments and
-`run_<name>` executes it. `COMMANDS` at the end of the file lists all of them.
+Each subcommand is a pair of functions: `add_<name>_arguments` declares its description, examples
+and arguments, and `run_<name>` executes it. `COMMANDS` at the end of the file lists all of them.
+`build_parser` returns the parser of all commands.
 
 Results go to stdout. Progress, warnings and errors go to stderr. TensorFlow takes
 seconds to import, so a subcommand first checks what it can without it, and imports it inside its
@@ -18,17 +19,26 @@ import logging
 import math
 import os
 import pathlib
+import shutil
 import sys
+import textwrap
 import warnings
 
-from tfgan_zoo import __version__, presets
+from tfgan_zoo import __version__, fields, presets
+from tfgan_zoo.command_parser import (
+    CommandParser,
+    complete_overrides,
+    complete_presets,
+    complete_runs,
+    complete_sources,
+    one_line,
+)
 from tfgan_zoo.config import LATENT_PATHS
 from tfgan_zoo.errors import (
     MAX_FLOAT,
     MAX_SEED,
     FailureError,
     UserError,
-    check_choice,
     first_line,
     printable,
     shell_command,
@@ -40,6 +50,7 @@ from tfgan_zoo.saving import hub
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 SOURCE_HELP = "a run directory, a SavedModel, a .keras file or the name of a pretrained preset"
 IMAGES_HELP = "image files, folders (searched recursively) or patterns such as 'a/*.jpg'"
+PRESET_HELP = "name of a preset (see tfgan-zoo list)"
 TILE_HELP = "process larger images in overlapping tiles of this many pixels; 0: never"
 
 
@@ -56,8 +67,13 @@ def main(arguments=None):
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, with lines of source
     if hasattr(sys.stdout, "reconfigure"):  # a pipe on Windows cannot hold every file name
         sys.stdout.reconfigure(errors="backslashreplace")
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions, see run_completion
+        import argcomplete
+
+        argcomplete.autocomplete(parser, always_complete_options=False)
     try:
-        options = build_parser().parse_args(arguments)
+        options = parser.parse_args(arguments)
         options.run(options)
     except UserError as error:
         return print_error(error, 2)
@@ -83,64 +99,112 @@ def main(arguments=None):
     return 0
 
 
+GROUPS = {  # of the commands in the help
+    "train": "Train models",
+    "use": "Use trained models",
+    "inspect": "Inspect presets, runs and speed",
+    "data": "Prepare data and weights",
+    "shell": "Set up the shell",
+}
+ENVIRONMENT = {  # environment variables that the package reads: {name: meaning}
+    "TFGAN_ZOO_SAVED_MODELS": "folder with pretrained presets, searched before ./saved_models",
+    "TFGAN_ZOO_URL": "address (https:// or file://) of a folder with archives of pretrained "
+    "presets, which are downloaded once",
+    "TFGAN_ZOO_TRACEBACK": "1: print the Python traceback of an unexpected error",
+    "TFGAN_ZOO_FAST": "1: run the notebooks with tiny models, as a test",
+    "KERAS_HOME": "folder of downloaded weights and presets (default: ~/.keras)",
+    "TF_CONFIG": "cluster of train.strategy=multiworker, as JSON",
+    "TF_NUM_INTRAOP_THREADS": "CPU threads of one operation (default: all cores)",
+    "TF_CPP_MIN_LOG_LEVEL": "log messages of TensorFlow: 0 all to 3 none (default: 3)",
+    "CUDA_VISIBLE_DEVICES": "GPUs that are used, such as 0,1; -1: none",
+    "COLUMNS": "width of help and tables in characters (default: the terminal's)",
+}
+
+
 def build_parser():
     """Return the parser of the command with all of its subcommands."""
-    parser = OneLineErrorParser(
-        prog="tfgan-zoo",
-        description="Train, sample, evaluate and export classic image-generating networks.",
-    )
+    parser = CommandParser(prog="tfgan-zoo", usage="tfgan-zoo [-h] [--version] COMMAND ...")
     parser.add_argument("--version", action="version", version=f"tfgan-zoo {__version__}")
-    add_subcommands(parser, COMMANDS)
+    parser.describe(
+        "Train, sample, evaluate and export classic image-generating networks.\n\n"
+        + command_overview()
+        + "\n\nEvery command has a --help with examples.",
+        {
+            "Train a model without any download": "tfgan-zoo train dcgan_digits",
+            "Generate digits with a pretrained model": "tfgan-zoo sample cgan_mnist --labels 0-9",
+        },
+    )
+    parser.epilog += "\n\nenvironment variables:\n" + format_terms(ENVIRONMENT, 22)
+    # `command_overview` lists the commands in groups, which argparse cannot.
+    add_subcommands(parser, COMMANDS, help=argparse.SUPPRESS, prog="tfgan-zoo")
     return parser
 
 
-def add_subcommands(parser, commands):
-    """Add subcommands {name: (summary, add_arguments, run)}; `run` is None for a group."""
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, (summary, add_arguments, run) in commands.items():
-        subparser = subparsers.add_parser(name, help=summary, description=summary)
+def add_subcommands(parser, commands, **options):
+    """Add subcommands {name: (group, summary, add_arguments, run)}; `run` is None for a group."""
+    parser.commands = tuple(commands)
+    subparsers = parser.add_subparsers(metavar="COMMAND", **options)
+    parser.set_defaults(run=lambda options: print_missing_command(parser))
+    for name, (_, summary, add_arguments, run) in commands.items():
+        subparser = subparsers.add_parser(name, help=summary)
         add_arguments(subparser)
         if run:
             subparser.set_defaults(run=run)
 
 
-class OneLineErrorParser(argparse.ArgumentParser):
-    """ArgumentParser that reports an error in one line, and takes arguments after options.
+def print_missing_command(parser):
+    """Print the help of a parser on stderr, and exit with code 2."""
+    parser.print_help(sys.stderr)
+    parser.exit(2)
 
-    A list of arguments (`nargs="*"` or `"+"`) usually ends at the next option. Here the arguments
-    after the option are appended to it. `parse_intermixed_args` does not support subcommands.
-    """
 
-    list_name = None  # destination of the list of arguments
+def command_overview():
+    """Return a text with all commands and their summaries, in groups."""
+    width = max(map(len, COMMANDS))
+    parts = []
+    for group, title in GROUPS.items():
+        names = [name for name, command in COMMANDS.items() if command[0] == group]
+        summaries = {name: COMMANDS[name][1] for name in names}
+        parts.append(f"{title}:\n{format_terms(summaries, width)}")
+    return "\n\n".join(parts)
 
-    def add_argument(self, *names, **options):
-        action = super().add_argument(*names, **options)
-        if action.nargs in ("*", "+") and not action.option_strings:
-            self.list_name = action.dest
-        return action
 
-    def parse_known_args(self, args=None, namespace=None):
-        options, extras = super().parse_known_args(args, namespace)
-        end = extras.index("--") if "--" in extras else len(extras)
-        unknown = [extra for extra in extras[:end] if extra.startswith("-")]
-        extras = extras[:end] + extras[end + 1 :]
-        if unknown or not self.list_name:
-            return options, unknown or extras
-        setattr(options, self.list_name, [*getattr(options, self.list_name), *extras])
-        return options, []
-
-    def error(self, message):
-        self.exit(print_error(f"{message} (see {self.prog} --help)", 2))
+def format_terms(terms, width):
+    """Return lines with terms, in a column of this width, and their meanings."""
+    return "\n".join(f"  {term:<{width}}  {meaning}" for term, meaning in terms.items())
 
 
 # --- list ---
 
 
 def add_list_arguments(parser):
-    add_json_argument(parser, "print one JSON array")
+    parser.describe(
+        """
+        List the presets: named experiments that `train` runs and whose trained models the other
+        commands use.
+
+        "trained" presets come with a trained model. Time is that of the training on 2 CPU cores.
+        Results are scores, with those of real images or baselines in parentheses. Narrow terminals
+        show fewer columns.
+        """,
+        {
+            "List the presets by model": "tfgan-zoo list",
+            "List the presets that are ready to use": "tfgan-zoo list --trained",
+            "List all presets for a program": "tfgan-zoo list --all --json",
+        },
+    )
+    options = parser.add_argument_group("selection")
+    options.add_argument(
+        "--trained", action="store_true", help="list only presets with a trained model"
+    )
+    options.add_argument(
+        "--all", action="store_true", help="list also the tiny presets, which are for tests"
+    )
+    add_json_argument(parser.add_argument_group("output"), "print one JSON array")
 
 
 def run_list(options):
+    published = hub.checksums()
     rows = [
         {
             "preset": name,
@@ -149,28 +213,56 @@ def run_list(options):
             "image_size": preset["model"]["image_size"],
             "channels": format_channels(preset["model"]),
             "parameters": sum(preset["parameters"].values()),
-            "trained": hub.pretrained_folder(name) is not None,
+            "trained": name in published or hub.pretrained_folder(name) is not None,
+            "time": presets.EXPECTED.get(name, presets.Expected()).time,
+            "result": presets.EXPECTED.get(name, presets.Expected()).result,
         }
-        for name, preset in presets.PRESETS.items()
+        for name, preset in sorted(presets.PRESETS.items(), key=lambda item: system_order(*item))
+        if options.all or not name.endswith("_tiny")
     ]
+    rows = [row for row in rows if row["trained"] or not options.trained]
     if options.json:
         print(json.dumps(rows, indent=2))
         return
-    print_table(
-        ["preset", "model", "dataset", "size", "parameters", "pretrained"],
-        [
-            [
-                row["preset"],
-                row["model"],
-                row["dataset"],
-                "{image_size}x{image_size}x{channels}".format(**row),
-                f"{row['parameters']:,}",
-                "yes" if row["trained"] else "no",
-            ]
-            for row in rows
-        ],
-        right_aligned=["parameters"],
+    columns = {
+        "preset": [row["preset"] for row in rows],
+        "model": [row["model"] for row in rows],
+        "dataset": [row["dataset"] for row in rows],
+        "size": ["{image_size}x{image_size}x{channels}".format(**row) for row in rows],
+        "parameters": [f"{row['parameters']:,}" for row in rows],
+        "trained": ["yes" if row["trained"] else "no" for row in rows],
+        "time": [row["time"] for row in rows],
+    }
+    results = [row["result"] for row in rows]
+    # Leave out columns, the least important ones first, until the results have enough space.
+    for name in ("parameters", "dataset", "model", "size"):
+        if table_width(columns) + 28 > terminal_width():
+            del columns[name]
+    if table_width(columns) + 28 <= terminal_width():
+        columns["result"] = results
+        print_table(columns, right_aligned=["parameters"])
+    else:
+        widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
+        for *cells, result in [(*columns, ""), *zip(*columns.values(), results, strict=True)]:
+            line = "  ".join(map(str.ljust, cells, widths.values())).rstrip()
+            print("\n".join([line, *wrapped_lines(result, "    ")]))
+    notes = (
+        "Time of the training on 2 CPU cores. Scores of real images or baselines in parentheses."
     )
+    print("\n".join(["", *wrapped_lines(notes)]))
+
+
+SYSTEMS = (  # order of the models in lists
+    *("GAN", "DCGAN", "CGAN", "VAE", "Pix2Pix", "CycleGAN"),
+    *("StyleTransfer", "FastStyle", "AdaIN"),
+)
+
+
+def system_order(name, preset):
+    """Return the sort key of a preset: the order of its model, then tiny presets last."""
+    kind = preset["kind"]
+    position = SYSTEMS.index(kind) if kind in SYSTEMS else len(SYSTEMS)
+    return position, kind, name.endswith("_tiny")
 
 
 def format_channels(model):
@@ -185,43 +277,133 @@ def format_channels(model):
 
 
 def add_show_arguments(parser):
-    parser.add_argument("preset", metavar="PRESET", help="name of a preset (see tfgan-zoo list)")
-    add_overrides_argument(parser, "SECTION.FIELD=VALUE", "changed fields")
+    parser.describe(
+        """
+        Show the fields of a preset with value, default and meaning. A default is the value of the
+        paper unless the model's file states otherwise.
+
+        Every field can be changed for a training: `tfgan-zoo train PRESET section.field=value`.
+        """,
+        {
+            "Show all fields of a preset": "tfgan-zoo show dcgan_mnist",
+            "Show the experiment after a change": "tfgan-zoo show dcgan_mnist train.epochs=3",
+            "Write a complete experiment.json": "tfgan-zoo show dcgan_mnist --json",
+        },
+    )
+    experiment = parser.add_argument_group("experiment")
+    add_preset_argument(experiment)
+    add_overrides_argument(experiment, "changed fields")
+    add_json_argument(parser.add_argument_group("output"), "print the experiment as JSON")
 
 
 def run_show(options):
-    check_choice("preset", options.preset, presets.PRESETS)
-    start_tensorflow()
-    print(presets.experiment(options.preset, *options.overrides).to_json())
+    presets.check_preset(options.preset)
+    fields.check_overrides(options.preset, options.overrides)
+    preset_fields = fields.preset_fields(options.preset)
+    values = {
+        section: {field: value for field, (value, *_) in section_fields.items()}
+        for section, section_fields in preset_fields.items()
+    }
+    experiment = {"preset": options.preset, "kind": presets.PRESETS[options.preset]["kind"]}
+    experiment |= values
+    if options.overrides:  # check the values, which needs the classes of the models
+        start_tensorflow()
+        changed = presets.experiment(options.preset, *options.overrides)
+        experiment = dataclasses.asdict(changed)
+    if options.json:
+        print(json.dumps(experiment, indent=2))
+        return
+    print(f"{preset_summary(options.preset)}\n")
+    print_fields(
+        (f"{section}.{field}", experiment[section][field], default, meaning)
+        for section, section_fields in preset_fields.items()
+        for field, (_, default, meaning) in section_fields.items()
+    )
+
+
+def preset_summary(name):
+    """Return lines about a preset: model, data, parameters, trained or not, time and result."""
+    preset = presets.PRESETS[name]
+    size, expected = preset["model"]["image_size"], presets.EXPECTED.get(name)
+    terms = {
+        "preset": name,
+        "model": f"{preset['kind']}, {size}x{size}x{format_channels(preset['model'])}",
+        "dataset": preset["data"].get("dataset", ""),
+        "parameters": format_counts(preset["parameters"]),
+        "trained": "yes" if name in hub.checksums() or hub.pretrained_folder(name) else "no",
+        "time": f"{expected.time} on 2 CPU cores" if expected and expected.time else "",
+        "result": expected.result if expected else "",
+    }
+    return wrapped_terms({term: text for term, text in terms.items() if text})
+
+
+def format_counts(parameters):
+    """Return parameter counts {player: count} as text."""
+    return ", ".join(f"{player} {count:,}" for player, count in parameters.items())
+
+
+def print_fields(rows):
+    """Print fields (name, value, default, meaning) as a table, or as paragraphs if it is narrow."""
+    cells = [(name, format_value(v), format_value(d), meaning) for name, v, d, meaning in rows]
+    if terminal_width() >= 110:
+        names = ("field", "value", "default", "meaning")
+        print_table(dict(zip(names, zip(*cells, strict=True), strict=True)))
+        return
+    for name, value, default, meaning in cells:
+        line = f"{name} = {value}" + ("" if value == default else f" (default: {default})")
+        print("\n".join([*wrapped_lines(line, "", "    "), *wrapped_lines(meaning, "    ")]))
+
+
+def format_value(value):
+    """Return the value of a field as it is typed in an override; `""` for an empty text."""
+    if isinstance(value, str):
+        return value or '""'
+    return json.dumps(value)
 
 
 # --- train ---
 
 
 def add_train_arguments(parser):
-    parser.add_argument(
-        "preset", metavar="PRESET", help="name of a preset (see tfgan-zoo list), or a run directory"
+    parser.describe(
+        """
+        Train a preset, or resume a run.
+
+        The run directory has the settings, losses, sample grids and checkpoints, and at the end the
+        exported model. A run that was interrupted is resumed by the same command.
+        """,
+        {
+            "Train without any download": "tfgan-zoo train dcgan_digits",
+            "Change fields and the run directory": "tfgan-zoo train dcgan_mnist train.epochs=10 "
+            "data.batch_size=64 --run-dir runs/short",
+            "Resume the run": "tfgan-zoo train runs/short",
+            "Train on the images of a folder": "tfgan-zoo train dcgan_folder_64 data.path=photos",
+            "Check everything, train nothing": "tfgan-zoo train dcgan_mnist --dry-run",
+        },
     )
-    add_overrides_argument(
-        parser, "SECTION.FIELD=VALUE", "changed fields of model, data or train (see tfgan-zoo show)"
-    )
-    parser.add_argument(
+    experiment = parser.add_argument_group("experiment")
+    add_preset_argument(experiment, f"{PRESET_HELP}, or a run directory", complete_runs)
+    add_overrides_argument(experiment, "changed fields, see tfgan-zoo show PRESET")
+    output = parser.add_argument_group("output")
+    output.add_argument(
         "--run-dir",
+        metavar="DIR",
         type=pathlib.Path,
         help="run directory to write; a run that is already there is resumed "
         "(default: runs/PRESET)",
     )
-    parser.add_argument(
+    output.add_argument(
         "--dry-run",
         action="store_true",
-        help="print experiment, data, steps and parameter counts; train and write nothing",
+        help="print data, steps, parameter counts and changed fields; train and write nothing",
     )
-    add_json_argument(parser)
+    add_json_argument(output)
 
 
 def run_train(options):
     if not os.path.isdir(options.preset):
-        check_choice("preset", options.preset, presets.PRESETS)
+        presets.check_preset(options.preset)
+        fields.check_overrides(options.preset, options.overrides)
     elif options.run_dir:
         raise UserError(
             "--run-dir must be omitted when a run directory is resumed, "
@@ -232,7 +414,8 @@ def run_train(options):
     from tfgan_zoo.training.train import summary, train
 
     if options.dry_run:
-        print(json.dumps(describe(options.preset, *options.overrides), indent=2))
+        description = describe(options.preset, *options.overrides)
+        print(json.dumps(description, indent=2) if options.json else format_dry_run(description))
         return
     result = train(options.preset, *options.overrides, run_dir=options.run_dir)
     if options.json:
@@ -241,26 +424,60 @@ def run_train(options):
         print(summary(result))
 
 
+def format_dry_run(description):
+    """Return the result of `training.prepare.describe` as text."""
+    experiment = description["experiment"]
+    train, steps = experiment["train"], description["steps_per_epoch"]
+    defaults = fields.experiment_fields(experiment["kind"])
+    changed = [
+        f"{section}.{field}={format_value(value)}"
+        for section in defaults
+        for field, value in experiment[section].items()
+        if json.dumps(value) != json.dumps(defaults[section][field].default)
+    ]
+    terms = {
+        "preset": f"{experiment['preset']} ({experiment['kind']})",
+        "data": description["data"],
+        "classes": ", ".join(description.get("class_names", ())),
+        "steps": f"{count_of(train['epochs'], 'epoch')} of {count_of(steps, 'step')}, "
+        f"{train['epochs'] * steps:,} in total",
+        "batch": count_of(experiment["data"]["batch_size"], "image"),
+        "parameters": format_counts(description["parameters"]),
+        "changed": " ".join(changed),
+    }
+    return wrapped_terms({term: text for term, text in terms.items() if text})
+
+
 # --- sample ---
 
 
 def add_sample_arguments(parser):
-    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
-    parser.add_argument(
+    parser.describe(
+        """
+        Generate a grid of images with a GAN, DCGAN, CGAN or VAE. The same seed gives the same
+        images.
+        """,
+        {
+            "Generate one row per digit": "tfgan-zoo sample cgan_mnist --labels 0-9 -o digits.png",
+            "Generate other images of a run": "tfgan-zoo sample runs/a -n 100 --seed 1 -o more.png",
+        },
+    )
+    images = parser.add_argument_group("images")
+    add_source_argument(images)
+    images.add_argument(
         "-n",
         type=number(1, 10_000),
         metavar="COUNT",
         help="number of images (default: 64; with --labels 8 per label)",
     )
-    parser.add_argument(
+    images.add_argument(
         "--labels",
         type=class_labels,
         help="classes of a conditional model, by name or number, such as cats,dogs or 0-9; "
         "one row each",
     )
-    add_seed_argument(parser)
-    add_image_output_argument(parser, "samples.png")
-    add_json_argument(parser)
+    add_seed_argument(images)
+    add_image_output_arguments(parser, "samples.png")
 
 
 def run_sample(options):
@@ -289,28 +506,50 @@ def run_sample(options):
 
 
 def add_interpolate_arguments(parser):
-    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
-    parser.add_argument(
+    parser.describe(
+        """
+        Interpolate in the latent space of a GAN, DCGAN, CGAN or VAE, or between two classes of a
+        conditional model. Each row of the grid is one interpolation.
+        """,
+        {
+            "Write an animation": "tfgan-zoo interpolate dcgan_mnist -o latent.gif",
+            "Interpolate between two classes": "tfgan-zoo interpolate cgan_mnist --labels 3,8 "
+            "-o 3_8.png",
+            "Change one latent dimension per row": "tfgan-zoo interpolate vae_mnist "
+            "--path traversal",
+        },
+    )
+    images = parser.add_argument_group("images")
+    add_source_argument(images)
+    images.add_argument(
         "--path",
+        metavar="KIND",
         choices=LATENT_PATHS,
         default="spherical",
         help="spherical or linear: from one random code to another; traversal: along single "
         "latent dimensions; manifold: grid over a 2-D latent space (default: spherical)",
     )
-    parser.add_argument(
+    images.add_argument(
         "--labels",
         type=class_labels,
         help="one class of a conditional model, by name or number, or two to interpolate between",
     )
-    parser.add_argument(
-        "--rows", type=number(1, 100), default=8, help="number of interpolations (default: 8)"
+    images.add_argument(
+        "--rows",
+        metavar="N",
+        type=number(1, 100),
+        default=8,
+        help="number of interpolations (default: 8)",
     )
-    parser.add_argument(
-        "--steps", type=number(1, 1000), default=10, help="images per interpolation (default: 10)"
+    images.add_argument(
+        "--steps",
+        metavar="N",
+        type=number(1, 1000),
+        default=10,
+        help="images per interpolation (default: 10)",
     )
-    add_seed_argument(parser)
-    add_image_output_argument(parser, "interpolation.png", "; .gif writes an animation")
-    add_json_argument(parser)
+    add_seed_argument(images)
+    add_image_output_arguments(parser, "interpolation.png", "; .gif writes an animation")
 
 
 def run_interpolate(options):
@@ -334,34 +573,44 @@ def run_interpolate(options):
 
 
 def add_reconstruct_arguments(parser):
-    parser.add_argument("source", metavar="SOURCE", help=f"an autoencoder: {SOURCE_HELP}")
-    parser.add_argument(
+    parser.describe(
+        """
+        Encode and decode images with an autoencoder (VAE). The grid has each image above its
+        reconstruction.
+        """,
+        {
+            "Reconstruct images of the training dataset": "tfgan-zoo reconstruct vae_mnist -n 16",
+            "Reconstruct image files": "tfgan-zoo reconstruct runs/a digit.png other.png",
+        },
+    )
+    images = parser.add_argument_group("images")
+    add_source_argument(images, f"an autoencoder: {SOURCE_HELP}")
+    images.add_argument(
         "images",
         nargs="*",
         default=[],
         metavar="IMAGE",
         help="image files (default: images of the training dataset)",
     )
-    parser.add_argument(
+    images.add_argument(
         "-n",
         type=number(1, 10_000),
         metavar="COUNT",
         default=32,
         help="number of images from the dataset (default: 32)",
     )
-    parser.add_argument(
+    images.add_argument(
         "--labels",
         type=class_labels,
         help="classes of the image files, by name or number, for a conditional model",
     )
-    parser.add_argument(
+    images.add_argument(
         "--data-dir",
         default="",
         help="location of the dataset (default: data.path of the experiment)",
     )
-    add_seed_argument(parser)
-    add_image_output_argument(parser, "reconstructions.png")
-    add_json_argument(parser)
+    add_seed_argument(images)
+    add_image_output_arguments(parser, "reconstructions.png")
 
 
 def run_reconstruct(options):
@@ -402,43 +651,63 @@ def run_reconstruct(options):
 
 
 def add_evaluate_arguments(parser):
-    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
-    add_overrides_argument(
-        parser, "data.FIELD=VALUE", "reference data (default: the training dataset)"
+    parser.describe(
+        """
+        Compute metrics of a model. Every metric is also computed for real images, or for
+        baselines, as a reference.
+
+        Generation: frechet_distance, classifier_score, precision, recall and others of generated
+        images. Translation: l1, psnr and ssim of test pairs. Stylization: style and content losses.
+        """,
+        {
+            "Evaluate a run": "tfgan-zoo evaluate runs/a",
+            "Compute one metric of fewer images": "tfgan-zoo evaluate dcgan_mnist "
+            "--metrics frechet_distance --samples 2000",
+            "Compare with other data": "tfgan-zoo evaluate runs/a data.path=photos data.split=test",
+        },
     )
-    parser.add_argument(
+    model = parser.add_argument_group("model and data")
+    add_source_argument(model)
+    add_overrides_argument(model, "reference data (default: the training dataset)", ("data",))
+    metrics = parser.add_argument_group("metrics")
+    metrics.add_argument(
         "--metrics",
+        metavar="NAMES",
         type=lambda text: text.split(","),
         help="comma-separated metrics (default: all that apply to the model)",
     )
-    parser.add_argument(
+    metrics.add_argument(
         "--samples",
+        metavar="N",
         type=number(1, 10**6),
         default=10_000,
         help="number of generated images; for translation and stylization, the maximum number "
         "of test images (default: 10000)",
     )
-    parser.add_argument(
+    metrics.add_argument(
         "--features",
+        metavar="NETWORK",
         default="auto",
         help="feature extractor. Generation: digits, inception or a Keras model (default: digits "
         "for datasets of digits, otherwise inception). Stylization: random, small, imagenet or a "
         "file (default: that of the model)",
     )
-    parser.add_argument(
+    metrics.add_argument(
         "--importance-samples",
+        metavar="N",
         type=number(1, 10**6),
         default=200,
         help="importance samples per image for the likelihood (default: 200)",
     )
-    add_seed_argument(parser)
-    parser.add_argument(
+    add_seed_argument(metrics)
+    output = parser.add_argument_group("output")
+    output.add_argument(
         "-o",
         "--output",
         type=pathlib.Path,
         help="folder for the scores (default: RUN/evaluation, or evaluation/NAME)",
     )
-    add_json_argument(parser)
+    add_json_argument(output)
 
 
 def run_evaluate(options):
@@ -469,33 +738,49 @@ def run_evaluate(options):
 
 
 def add_translate_arguments(parser):
-    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
-    parser.add_argument(
+    parser.describe(
+        """
+        Translate images of any size with a Pix2Pix or CycleGAN model. Files that cannot be read
+        are reported at the end.
+        """,
+        {
+            "Translate a folder": "tfgan-zoo translate pix2pix_facades_synthetic labels -o photos",
+            "Translate one image and compare": "tfgan-zoo translate runs/a image.png -o out.png "
+            "--compare",
+            "Invert a CycleGAN": "tfgan-zoo translate runs/a 'photos/*.jpg' -o labels "
+            "--direction yx",
+        },
+    )
+    images = parser.add_argument_group("images")
+    add_source_argument(images)
+    images.add_argument(
         "images", nargs="+", metavar="IMAGE", help=f"{IMAGES_HELP}; also .npy arrays"
     )
-    parser.add_argument(
+    images.add_argument(
+        "--direction",
+        choices=("xy", "yx"),
+        default="xy",
+        help="yx: the inverse mapping of a CycleGAN (default: xy)",
+    )
+    add_seed_argument(images, "random seed of a model with dropout at test time")
+    add_tile_argument(images)
+    images.add_argument(
+        "--overlap",
+        metavar="PIXELS",
+        type=number(0, 2**16),
+        help="pixels over which adjacent tiles are blended (default: an eighth of a tile)",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
         "-o",
         "--output",
         type=pathlib.Path,
         required=True,
         help="folder to write to (file names are kept), or a file name for one image",
     )
-    parser.add_argument(
-        "--direction",
-        choices=("xy", "yx"),
-        default="xy",
-        help="yx: the inverse mapping of a CycleGAN (default: xy)",
-    )
-    add_seed_argument(parser, "random seed of a model with dropout at test time")
-    add_tile_argument(parser)
-    parser.add_argument(
-        "--overlap",
-        type=number(0, 2**16),
-        help="pixels over which adjacent tiles are blended (default: an eighth of a tile)",
-    )
-    parser.add_argument("--compare", action="store_true", help="write input and output in one file")
-    add_overwrite_argument(parser)
-    add_json_argument(parser)
+    output.add_argument("--compare", action="store_true", help="write input and output in one file")
+    add_overwrite_argument(output)
+    add_json_argument(output)
 
 
 def run_translate(options):
@@ -538,81 +823,112 @@ MISSING_STYLE = "a style is needed: add --style and an image file, or mosaic, st
 
 
 def add_stylize_arguments(parser):
-    parser.add_argument(
+    parser.describe(
+        """
+        Transfer the style of one image to another.
+
+        Three methods: `--preset gatys` optimizes each image by itself. A trained `fast_...` model
+        has one style, a trained `adain_...` model takes any style. Trained models need one pass.
+        """,
+        {
+            "Optimize a built-in photograph in a built-in style": "tfgan-zoo stylize china "
+            "--style mosaic -o mosaic.png",
+            "Use a trained network of one style": "tfgan-zoo stylize photo.jpg "
+            "--preset fast_mosaic -o fast.png",
+            "Use a trained network of any style": "tfgan-zoo stylize photo.jpg "
+            "--preset adain_folder_128 --style painting.jpg --alpha 0.8 -o adain.png",
+        },
+    )
+    images = parser.add_argument_group("images and method")
+    images.add_argument(
         "contents",
         nargs="*",
         default=[],
         metavar="CONTENT",
         help=f"{IMAGES_HELP}, or a built-in photograph: china, flower",
     )
-    parser.add_argument(
+    images.add_argument(
         "--style",
         nargs="+",
         default=[],
         help="image files, or built-in styles: mosaic, strokes, hatching. If no CONTENT is given, "
         "the last of several files is the CONTENT",
     )
-    parser.add_argument(
+    images.add_argument(
         "--preset",
         default="gatys",
         help="gatys (optimizes each image), or a trained fast_... or adain_... model: "
         f"{SOURCE_HELP} (default: gatys)",
+    ).completer = complete_sources
+    images.add_argument(
+        "--size",
+        metavar="PIXELS",
+        type=number(1, 2**14),
+        default=0,
+        help="longer side of the result in pixels (default: that of the content image)",
     )
-    parser.add_argument(
+    images.add_argument(
+        "--colors",
+        metavar="MODE",
+        choices=("style", "keep", "match", "histogram"),
+        default="style",
+        help="style: colors of the style; keep: colors of the content; match, histogram: "
+        "recolor the style image to the content first (default: style)",
+    )
+    images.add_argument(
+        "--style-weights",
+        metavar="WEIGHTS",
+        type=float_list,
+        help="weight of each style, such as 3,1 (default: equal weights)",
+    )
+    images.add_argument(
+        "--alpha",
+        type=number(0, 1, float),
+        help="AdaIN: style strength from 0 (content) to 1 (full style) (default: 1)",
+    )
+    add_tile_argument(images)
+    add_gatys_arguments(parser.add_argument_group("optimization (--preset gatys)"))
+    output = parser.add_argument_group("output")
+    output.add_argument(
         "-o",
         "--output",
         type=pathlib.Path,
         default=pathlib.Path("stylized.png"),
         help="image file, or folder (default: stylized.png)",
     )
-    parser.add_argument(
-        "--size",
-        type=number(1, 2**14),
-        default=0,
-        help="longer side of the result in pixels (default: that of the content image)",
-    )
-    parser.add_argument(
-        "--colors",
-        choices=("style", "keep", "match", "histogram"),
-        default="style",
-        help="style: colors of the style; keep: colors of the content; match, histogram: "
-        "recolor the style image to the content first (default: style)",
-    )
-    parser.add_argument(
-        "--style-weights",
-        type=float_list,
-        help="weight of each style, such as 3,1 (default: equal weights)",
-    )
-    add_tile_argument(parser)
-    add_overwrite_argument(parser)
-    add_json_argument(parser)
-    parser.add_argument(
-        "--alpha",
-        type=number(0, 1, float),
-        help="AdaIN: style strength from 0 (content) to 1 (full style) (default: 1)",
-    )
-    parser.add_argument(
+    output.add_argument(
         "--scores",
         action="store_true",
         help="print the style and content errors of the result and, as a reference, those of "
         "the style image and the content image",
     )
-    gatys = parser.add_argument_group("optimization (--preset gatys)")
+    add_overwrite_argument(output)
+    add_json_argument(output)
+
+
+def add_gatys_arguments(gatys):
     gatys.add_argument(
         "--features",
+        metavar="NETWORK",
         help="feature extractor: random, small, imagenet, or the path of a network "
         "(default: small)",
     )
     weight = number(0, MAX_FLOAT, float)
-    gatys.add_argument("--content-weight", type=weight, help="weight >= 0 (default: 0.5)")
-    gatys.add_argument("--style-weight", type=weight, help="weight >= 0 (default: 10)")
+    gatys.add_argument(
+        "--content-weight", metavar="WEIGHT", type=weight, help="weight >= 0 (default: 0.5)"
+    )
+    gatys.add_argument(
+        "--style-weight", metavar="WEIGHT", type=weight, help="weight >= 0 (default: 10)"
+    )
     gatys.add_argument(
         "--variation-weight",
+        metavar="WEIGHT",
         type=weight,
         help="weight >= 0 of the total variation; larger is smoother (default: 0.5)",
     )
     gatys.add_argument(
         "--iterations",
+        metavar="N",
         type=number(1, 10**6),
         help="iterations at each size; sizes grow by sqrt(2) from 128 pixels (default: 60)",
     )
@@ -625,17 +941,20 @@ def add_stylize_arguments(parser):
     )
     gatys.add_argument(
         "--style-scale",
+        metavar="SCALE",
         type=number(0.05, 20, float),
         help="relative size of the style image; below 1 gives finer strokes (default: 1)",
     )
     gatys.add_argument(
         "--mask",
+        metavar="FILE",
         nargs="+",
         type=pathlib.Path,
         help="one image file per style, white where the style applies",
     )
     gatys.add_argument(
         "--work-dir",
+        metavar="DIR",
         type=pathlib.Path,
         help="folder for the result at each size, from which an interrupted command resumes",
     )
@@ -767,27 +1086,44 @@ def load_mask(path):
 
 
 def add_benchmark_arguments(parser):
-    parser.add_argument(
+    parser.describe(
+        """
+        Measure training and inference speed on this machine, in images per second. Data that is
+        not on this machine is replaced by synthetic images of the same size.
+        """,
+        {
+            "Measure one preset per model": "tfgan-zoo benchmark",
+            "Measure a preset with another batch size": "tfgan-zoo benchmark dcgan_mnist "
+            "data.batch_size=128 --seconds 10",
+        },
+    )
+    measured = parser.add_argument_group("presets")
+    words = measured.add_argument(
         "words",
         nargs="*",
         default=[],
         metavar="PRESET",
         help="presets, and section.field=value for all of them (default: one preset per model)",
     )
-    parser.add_argument(
+    words.sections, words.completer = ("model", "data", "train"), complete_presets
+    measured.add_argument(
         "--seconds",
+        metavar="N",
         type=number(1, 86_400),
         default=20,
         help="measuring time per preset, after building the model (default: 20)",
     )
-    add_json_argument(parser, "print one JSON object instead of the table")
+    add_json_argument(
+        parser.add_argument_group("output"), "print one JSON object instead of the table"
+    )
 
 
 def run_benchmark(options):
     names = [word for word in options.words if "=" not in word]
     overrides = [word for word in options.words if "=" in word]
     for name in names:
-        check_choice("preset", name, presets.PRESETS)
+        presets.check_preset(name)
+        fields.check_overrides(name, overrides)
     start_tensorflow()
     from tfgan_zoo.tools import benchmark
 
@@ -804,12 +1140,24 @@ def run_benchmark(options):
 
 
 def add_demo_arguments(parser):
-    parser.add_argument(
+    parser.describe(
+        """
+        Serve a demo of the pretrained models in the browser.
+
+        The demo needs the extra demo: pip install "tfgan_zoo[demo]".
+        """,
+        {
+            "Serve the demo on this machine": "tfgan-zoo demo",
+            "Serve it to other machines": "tfgan-zoo demo --host 0.0.0.0 --port 8080",
+        },
+    )
+    server = parser.add_argument_group("server")
+    server.add_argument(
         "--host",
         default="127.0.0.1",
         help="address to listen on; 0.0.0.0: all interfaces (default: 127.0.0.1)",
     )
-    parser.add_argument(
+    server.add_argument(
         "--port", type=number(1, 65_535), default=7860, help="port to listen on (default: 7860)"
     )
 
@@ -827,12 +1175,23 @@ def run_demo(options):
 
 
 def add_report_arguments(parser):
-    parser.add_argument("source", metavar="RUN", type=pathlib.Path, help="a run directory")
-    parser.add_argument(
+    parser.describe(
+        """
+        Write an HTML report of a run: samples, curves, configuration and scores. The file needs no
+        other files.
+        """,
+        {
+            "Write runs/a/report.html": "tfgan-zoo report runs/a",
+            "Write another file": "tfgan-zoo report runs/a -o report.html --overwrite",
+        },
+    )
+    add_run_argument(parser.add_argument_group("run"))
+    output = parser.add_argument_group("output")
+    output.add_argument(
         "-o", "--output", type=pathlib.Path, help="HTML file (default: RUN/report.html)"
     )
-    add_overwrite_argument(parser)
-    add_json_argument(parser)
+    add_overwrite_argument(output)
+    add_json_argument(output)
 
 
 def run_report(options):
@@ -847,27 +1206,43 @@ def run_report(options):
 
 
 def add_import_torch_arguments(parser):
-    parser.add_argument(
+    parser.describe(
+        """
+        Import generator weights of the authors' PyTorch code of Pix2Pix and CycleGAN into a run
+        directory, which can translate images or be trained further.
+
+        The import needs the extra torch: pip install "tfgan_zoo[torch]".
+        """,
+        {
+            "Import a CycleGAN": "tfgan-zoo import-torch latest_net_G_A.pth "
+            "--preset cyclegan_folder_256 -o runs/horse2zebra",
+            "Import its inverse mapping into the same run": "tfgan-zoo import-torch "
+            "latest_net_G_B.pth --preset cyclegan_folder_256 -o runs/horse2zebra --direction yx",
+        },
+    )
+    weights = parser.add_argument_group("weights")
+    weights.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
         type=pathlib.Path,
         help="a .pth file, such as latest_net_G.pth",
     )
     add_overrides_argument(
-        parser, "model.FIELD=VALUE", "fields in which the network differs from the preset"
+        weights, "fields in which the network differs from the preset", ("model",)
     )
-    parser.add_argument(
+    weights.add_argument(
         "--preset",
         required=True,
         help="Pix2Pix or CycleGAN preset with the architecture of the checkpoint",
-    )
-    parser.add_argument(
+    ).completer = complete_presets
+    weights.add_argument(
         "--direction",
         choices=("xy", "yx"),
         default="xy",
         help="CycleGAN: generator to import (default: xy)",
     )
-    parser.add_argument(
+    output = parser.add_argument_group("output")
+    output.add_argument(
         "-o",
         "--output",
         type=pathlib.Path,
@@ -875,11 +1250,12 @@ def add_import_torch_arguments(parser):
         metavar="RUN",
         help="run directory to write",
     )
-    add_json_argument(parser)
+    add_json_argument(output)
 
 
 def run_import_torch(options):
-    check_choice("preset", options.preset, presets.PRESETS)
+    presets.check_preset(options.preset)
+    fields.check_overrides(options.preset, options.overrides)
     start_tensorflow()
     from tfgan_zoo.saving import torch_weights
 
@@ -897,39 +1273,54 @@ def run_import_torch(options):
 
 
 def add_export_arguments(parser):
-    parser.add_argument("source", metavar="RUN", type=pathlib.Path, help="a run directory")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=pathlib.Path,
-        help="path to write (default: RUN/saved_model, RUN/model.tflite or RUN/model.onnx)",
+    parser.describe(
+        """
+        Export a run as a SavedModel with a model card, as TFLite or as ONNX. The exported file is
+        loaded and compared with the model.
+
+        ONNX needs the extra onnx: pip install "tfgan_zoo[onnx]".
+        """,
+        {
+            "Export a SavedModel": "tfgan-zoo export runs/a -o my_model",
+            "Export for mobile devices": "tfgan-zoo export runs/a --format tflite",
+            "Export ONNX of a fixed size": "tfgan-zoo export runs/a --format onnx --size 256x256",
+        },
     )
-    parser.add_argument(
+    model = parser.add_argument_group("model")
+    add_run_argument(model)
+    model.add_argument(
         "--format",
         choices=("saved_model", "tflite", "onnx"),
         default="saved_model",
         help="onnx needs the extra onnx (default: saved_model)",
     )
-    parser.add_argument(
+    model.add_argument(
         "--size",
         type=height_and_width,
         metavar="HxW",
         help="fixed image size of a translation model in pixels (default: image_size for tflite, "
         "any size for onnx)",
     )
-    parser.add_argument(
+    model.add_argument(
         "--direction",
         choices=("xy", "yx"),
         default="xy",
         help="direction of a translation model in onnx (default: xy)",
     )
-    parser.add_argument(
+    model.add_argument(
         "--compact",
         action="store_true",
         help="store the weights of a SavedModel as float16, in half the space",
     )
-    add_overwrite_argument(parser)
-    add_json_argument(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "-o",
+        "--output",
+        type=pathlib.Path,
+        help="path to write (default: RUN/saved_model, RUN/model.tflite or RUN/model.onnx)",
+    )
+    add_overwrite_argument(output)
+    add_json_argument(output)
 
 
 def run_export(options):
@@ -966,12 +1357,31 @@ def run_export(options):
 
 
 def add_data_arguments(parser):
+    parser.describe(
+        "Prepare a dataset from its original files, or check a folder of images before a training.",
+        {
+            "Check a folder": "tfgan-zoo data check photos",
+            "Prepare MNIST without internet": "tfgan-zoo data prepare mnist --from downloads",
+        },
+    )
     add_subcommands(parser, DATA_COMMANDS)
 
 
 def add_prepare_arguments(parser):
-    parser.add_argument("name", metavar="NAME", help="mnist, fashion_mnist or cifar10")
-    parser.add_argument(
+    parser.describe(
+        """
+        Prepare a dataset of tensorflow-datasets from its original files, on a machine without
+        internet.
+        """,
+        {
+            "Prepare MNIST": "tfgan-zoo data prepare mnist --from downloads",
+            "Choose the folder of the prepared dataset": "tfgan-zoo data prepare cifar10 "
+            "--from downloads --data-dir datasets",
+        },
+    )
+    dataset = parser.add_argument_group("dataset")
+    dataset.add_argument("name", metavar="NAME", help="mnist, fashion_mnist or cifar10")
+    dataset.add_argument(
         "--from",
         dest="source",
         type=pathlib.Path,
@@ -979,7 +1389,7 @@ def add_prepare_arguments(parser):
         metavar="DIR",
         help="folder with the original files",
     )
-    parser.add_argument(
+    dataset.add_argument(
         "--data-dir",
         default="",
         help="folder for the prepared dataset (default: that of tensorflow-datasets)",
@@ -994,8 +1404,20 @@ def run_prepare(options):
 
 
 def add_check_arguments(parser):
-    parser.add_argument("folder", metavar="FOLDER", type=pathlib.Path, help="folder of images")
-    add_json_argument(parser)
+    parser.describe(
+        """
+        Check a folder of images: unreadable files, duplicates, copies of training images in the
+        test images, sizes and counts per class.
+        """,
+        {
+            "Check a folder": "tfgan-zoo data check photos",
+            "Print the result for a program": "tfgan-zoo data check photos --json",
+        },
+    )
+    parser.add_argument_group("images").add_argument(
+        "folder", metavar="FOLDER", type=pathlib.Path, help="folder of images"
+    )
+    add_json_argument(parser.add_argument_group("output"))
 
 
 def run_check(options):
@@ -1006,11 +1428,55 @@ def run_check(options):
     print(json.dumps(result, indent=2) if options.json else check.summary(result))
 
 
+# --- completion ---
+
+SHELLS = ("bash", "zsh", "fish", "powershell")
+
+
+def add_completion_arguments(parser):
+    parser.describe(
+        """
+        Print a script that completes commands, options, presets and fields when TAB is pressed.
+
+        Bash: add the line `eval "$(tfgan-zoo completion bash)"` to ~/.bashrc. Zsh: add the same
+        line with zsh to ~/.zshrc, after compinit. Fish: write the script to a file, see below.
+        """,
+        {
+            "Print the script for bash": "tfgan-zoo completion bash",
+            "Set up fish": "tfgan-zoo completion fish > ~/.config/fish/completions/tfgan-zoo.fish",
+        },
+    )
+    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
+
+
+def run_completion(options):
+    import argcomplete
+
+    print(argcomplete.shellcode(["tfgan-zoo"], shell=options.shell))
+
+
 # --- arguments that several subcommands have ---
 
 
-def add_overrides_argument(parser, metavar, help):
-    parser.add_argument("overrides", nargs="*", default=[], metavar=metavar, help=help)
+def add_preset_argument(parser, help=PRESET_HELP, complete=complete_presets):
+    parser.add_argument("preset", metavar="PRESET", help=help).completer = complete
+
+
+def add_source_argument(parser, help=SOURCE_HELP):
+    parser.add_argument("source", metavar="SOURCE", help=help).completer = complete_sources
+
+
+def add_run_argument(parser):
+    parser.add_argument("source", metavar="RUN", type=pathlib.Path, help="a run directory")
+
+
+def add_overrides_argument(parser, help, sections=("model", "data", "train")):
+    """Add a list of `section.field=value` with these sections."""
+    section = sections[0] if len(sections) == 1 else "SECTION"
+    overrides = parser.add_argument(
+        "overrides", nargs="*", default=[], metavar=f"{section}.FIELD=VALUE", help=help
+    )
+    overrides.sections, overrides.completer = sections, complete_overrides
 
 
 def add_json_argument(parser, help="print one JSON object on stdout"):
@@ -1019,24 +1485,34 @@ def add_json_argument(parser, help="print one JSON object on stdout"):
 
 def add_seed_argument(parser, help="random seed"):
     parser.add_argument(
-        "--seed", type=number(0, MAX_SEED), default=0, help=f"{help}, an integer >= 0 (default: 0)"
+        "--seed",
+        metavar="N",
+        type=number(0, MAX_SEED),
+        default=0,
+        help=f"{help}, an integer >= 0 (default: 0)",
     )
 
 
-def add_image_output_argument(parser, default, more=""):
-    parser.add_argument(
+def add_image_output_arguments(parser, default, more=""):
+    output = parser.add_argument_group("output")
+    output.add_argument(
         "-o",
         "--output",
         type=pathlib.Path,
         default=pathlib.Path(default),
         help=f"image file to write{more} (default: {default})",
     )
-    add_overwrite_argument(parser)
+    add_overwrite_argument(output)
+    add_json_argument(output)
 
 
 def add_tile_argument(parser):
     parser.add_argument(
-        "--tile", type=number(0, 2**16), default=1024, help=f"{TILE_HELP} (default: 1024)"
+        "--tile",
+        metavar="PIXELS",
+        type=number(0, 2**16),
+        default=1024,
+        help=f"{TILE_HELP} (default: 1024)",
     )
 
 
@@ -1158,24 +1634,58 @@ def count_of(number, noun):
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def print_table(columns, rows, right_aligned=()):
-    """Print a table: styled on a terminal, else plain text with two spaces between columns."""
+def terminal_width():
+    """Return the width of the terminal in characters; 200 if stdout is a file or a pipe."""
+    return shutil.get_terminal_size(fallback=(200, 24)).columns
+
+
+def wrapped_lines(text, begin="", indent=None):
+    """Return the lines of a text that fits the terminal.
+
+    Args:
+        text: the text.
+        begin: beginning of the first line.
+        indent: beginning of the other lines, by default spaces of the same length.
+    """
+    indent = " " * len(begin) if indent is None else indent
+    width = max(terminal_width(), len(indent) + 20)
+    return textwrap.wrap(
+        text, width, initial_indent=begin, subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
+def wrapped_terms(terms):
+    """Return {term: text} in two columns that fit the terminal."""
+    width = max(map(len, terms))
+    lines = [
+        line for term, text in terms.items() for line in wrapped_lines(text, f"{term:<{width}}  ")
+    ]
+    return "\n".join(lines)
+
+
+def table_width(columns):
+    """Return the width of a table {name: cells} in characters, with two spaces per column."""
+    return sum(max(map(len, [name, *cells])) + 2 for name, cells in columns.items())
+
+
+def print_table(columns, right_aligned=()):
+    """Print a table {name: cells} that fits the terminal. Its last three columns may be wrapped."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in columns:
-        justify = "right" if column in right_aligned else "left"
-        table.add_column(column, justify=justify, no_wrap=True)
-    for row in rows:
+    for name in columns:
+        justify = "right" if name in right_aligned else "left"
+        no_wrap = name not in list(columns)[-3:]
+        table.add_column(name, justify=justify, no_wrap=no_wrap, overflow="fold")
+    for row in zip(*columns.values(), strict=True):
         table.add_row(*row)
-    Console(width=200, highlight=False).print(table)  # terminals wrap longer lines themselves
+    Console(width=terminal_width(), highlight=False, markup=False).print(table)
 
 
 def print_error(error, code):
     """Print an error as one line on stderr and return the exit code."""
-    line = printable(" ".join(str(error).split()))
-    print(f"tfgan-zoo: error: {line}", file=sys.stderr)
+    print(f"tfgan-zoo: error: {one_line(error)}", file=sys.stderr)
     return code
 
 
@@ -1226,70 +1736,93 @@ class ImageProgress(contextlib.ExitStack):
         self.console.print(line)
 
 
-COMMANDS = {  # name: (summary, arguments, function)
-    "list": ("list the presets", add_list_arguments, run_list),
-    "show": ("print the experiment of a preset as JSON", add_show_arguments, run_show),
-    "train": ("train a preset, or resume a run", add_train_arguments, run_train),
-    "sample": ("generate a grid of images", add_sample_arguments, run_sample),
+COMMANDS = {  # name: (group, summary, arguments, function)
+    "train": ("train", "train a preset, or resume a run", add_train_arguments, run_train),
+    "sample": ("use", "generate a grid of images", add_sample_arguments, run_sample),
     "interpolate": (
+        "use",
         "interpolate in the latent space, or between classes",
         add_interpolate_arguments,
         run_interpolate,
     ),
     "reconstruct": (
+        "use",
         "encode and decode images with an autoencoder",
         add_reconstruct_arguments,
         run_reconstruct,
     ),
-    "evaluate": (
-        "compute metrics, with real images or baselines as a reference",
-        add_evaluate_arguments,
-        run_evaluate,
-    ),
     "translate": (
+        "use",
         "translate images of any size with Pix2Pix or CycleGAN",
         add_translate_arguments,
         run_translate,
     ),
     "stylize": (
-        "transfer the style of one image to another, by optimization or with a trained network",
+        "use",
+        "transfer the style of one image to another",
         add_stylize_arguments,
         run_stylize,
     ),
-    "benchmark": (
-        "measure training and inference speed on this machine",
-        add_benchmark_arguments,
-        run_benchmark,
-    ),
-    "demo": (
-        "serve a demo of the pretrained models in the browser (needs the extra demo)",
-        add_demo_arguments,
-        run_demo,
-    ),
-    "report": (
-        "write an HTML report of a run: samples, curves, configuration, scores",
-        add_report_arguments,
-        run_report,
-    ),
-    "import-torch": (
-        "import generator weights of the authors' PyTorch code (needs the extra torch)",
-        add_import_torch_arguments,
-        run_import_torch,
-    ),
     "export": (
+        "use",
         "export a run as a SavedModel with a model card, as TFLite or as ONNX",
         add_export_arguments,
         run_export,
     ),
-    "data": ("prepare or check data", add_data_arguments, None),
+    "demo": (
+        "use",
+        "serve a demo of the pretrained models in the browser",
+        add_demo_arguments,
+        run_demo,
+    ),
+    "list": ("inspect", "list the presets", add_list_arguments, run_list),
+    "show": (
+        "inspect",
+        "show the fields of a preset: value, default, meaning",
+        add_show_arguments,
+        run_show,
+    ),
+    "evaluate": (
+        "inspect",
+        "compute metrics, with real images or baselines as a reference",
+        add_evaluate_arguments,
+        run_evaluate,
+    ),
+    "report": (
+        "inspect",
+        "write an HTML report of a run: samples, curves, configuration, scores",
+        add_report_arguments,
+        run_report,
+    ),
+    "benchmark": (
+        "inspect",
+        "measure training and inference speed on this machine",
+        add_benchmark_arguments,
+        run_benchmark,
+    ),
+    "data": ("data", "check a folder of images, or prepare a dataset", add_data_arguments, None),
+    "import-torch": (
+        "data",
+        "import generator weights of the authors' PyTorch code",
+        add_import_torch_arguments,
+        run_import_torch,
+    ),
+    "completion": (
+        "shell",
+        "print the script for completion in bash, zsh, fish or PowerShell",
+        add_completion_arguments,
+        run_completion,
+    ),
 }
 DATA_COMMANDS = {
     "prepare": (
+        "data",
         "prepare a dataset of tensorflow-datasets from its original files",
         add_prepare_arguments,
         run_prepare,
     ),
     "check": (
+        "data",
         "check a folder of images: unreadable files, duplicates, leaks, sizes, counts",
         add_check_arguments,
         run_check,

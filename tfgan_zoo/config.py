@@ -1,10 +1,12 @@
 """Configuration: frozen dataclasses, their JSON form, and `section.field=value` overrides."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
+import re
 import types
 import typing
 
@@ -15,6 +17,8 @@ from tfgan_zoo.errors import (
     UserError,
     check_choice,
     check_range,
+    did_you_mean,
+    nearest_names,
     shortened,
     suggestion,
 )
@@ -67,6 +71,7 @@ class DataConfig:
     zoom: float = 0.0  # maximum random enlargement as a fraction, followed by a random crop
     binarize: str = "none"  # static: binarize once; resampled: draw pixels ~ gray level, each epoch
     binarize_seed: int = 0  # seed of the static binarization
+    clusters: int = 0  # k-means clusters of the images as labels, for model.condition=cluster
     path_y: str = ""  # translation: folder of the second domain, if data.path is the first one
     direction: str = "xy"  # translation: xy from the first domain (A, left, labels); yx: reversed
     derive: str = ""  # translation: compute x from single images y: gray, edges or lowres (1/4)
@@ -87,6 +92,7 @@ class DataConfig:
         check_range(0, 2**13, load_size=self.load_size)
         check_range(0, MAX_TRAIN_SEED, binarize_seed=self.binarize_seed)
         check_range(0, MAX_COUNT, limit=self.limit)
+        check_range(0, 10_000, clusters=self.clusters)
         check_range(0, 360, rotate=self.rotate)
         check_range(0, 100, zoom=self.zoom)
         check_range(0, MAX_FLOAT, cache_gb=self.cache_gb)
@@ -103,7 +109,7 @@ class DataConfig:
 class TrainConfig:
     """Length of training, devices, seed, samples and evaluation."""
 
-    epochs: int = 50
+    epochs: int = 50  # passes over the training images
     steps_per_epoch: int = 0  # 0: the number of whole batches in the dataset
     start: str = ""  # run, SavedModel, .keras file or preset whose weights training starts from
     seed: int = 0  # decides initial weights, data order, augmentation and noise
@@ -196,27 +202,15 @@ class Experiment:
         """
         # Replace all fields of a section at once, since a config checks them together.
         changes = {"model": {}, "data": {}, "train": {}}
+        types = {section: field_types(type(getattr(self, section))) for section in changes}
         for assignment in assignments:
-            target, equals, text = assignment.partition("=")
-            section, dot, field = target.partition(".")
-            if not (equals and dot):
-                raise UserError(
-                    f"an override has the form section.field=value, got {shortened(assignment)}."
-                )
-            check_choice("section", section, changes)
-            config = getattr(self, section)
-            hints = field_types(type(config))
-            if field not in hints:
-                raise UserError(
-                    f"{section} has no field {shortened(field)}{suggestion(field, hints)}; "
-                    f"it has {', '.join(hints)}."
-                )
-            changes[section][field] = parse_value(text, hints[field], assignment)
-        changed = {
-            section: dataclasses.replace(getattr(self, section), **values)
-            for section, values in changes.items()
-            if values
-        }
+            section, field, text = parse_assignment(assignment, types, self.preset)
+            changes[section][field] = parse_value(text, types[section][field], assignment)
+        changed = {}
+        for section, values in changes.items():
+            if values:
+                with section_in_errors(section, types[section]):
+                    changed[section] = dataclasses.replace(getattr(self, section), **values)
         return dataclasses.replace(self, **changed)
 
     def fields(self):
@@ -255,6 +249,81 @@ class Experiment:
         }
 
 
+def parse_assignment(assignment, sections, preset=""):
+    """Split `section.field=value` into section, field and value.
+
+    Args:
+        assignment: the string.
+        sections: {section: names of its fields}.
+        preset: name of a preset with these fields, for the message.
+
+    Raises:
+        UserError: another form, or an unknown section or field. The message begins with the
+            assignments that may be meant.
+    """
+    target, equals, text = assignment.partition("=")
+    section, dot, field = target.partition(".")
+    if section in sections and field in sections[section] and equals:
+        return section, field, text
+    names = field_suggestions(target, sections)
+    value = text if equals and len(text) <= 100 and text.isprintable() else "VALUE"
+    hint = did_you_mean([f"{name}={value}" for name in names])
+    show = f"`tfgan-zoo show {preset or 'PRESET'}` shows all fields."
+    if not (equals and dot):
+        problem = f"An override has the form section.field=value, got {shortened(assignment)}."
+        if equals and hint:
+            problem = f"{shortened(assignment)} has no section."
+        raise UserError(" ".join(filter(None, (problem, hint, show))))
+    if section not in sections:
+        listing = f"The sections are {', '.join(sections)}."
+        problem = f"Unknown section {shortened(section)}."
+    else:
+        listing = f"Fields: {', '.join(sections[section])}."
+        problem = f"{section} has no field {shortened(field)}."
+    raise UserError(f"{problem} {hint} {show}" if hint else f"{problem} {listing}")
+
+
+def field_suggestions(name, sections, limit=3):
+    """Return the fields that a name may mean, as "section.field", the most similar first.
+
+    Args:
+        name: a field, with or without a section, such as `epochs`, `lr`, `batch-size` or
+            `train.batch_size`.
+        sections: {section: names of its fields}.
+        limit: maximum number of fields.
+
+    Example:
+        >>> sections = {"data": ["batch_size"], "train": ["epochs", "seed"]}
+        >>> field_suggestions("train.batch-size", sections), field_suggestions("bs", sections)
+        (['data.batch_size'], ['data.batch_size'])
+    """
+    section, _, field = name.rpartition(".")
+    field = field.replace("-", "_").lower()
+    fields = {f"{section}.{name}": name for section, names in sections.items() for name in names}
+    words = {full: name.split("_") for full, name in fields.items()}
+    similar = nearest_names(field, sections.get(section) or dict.fromkeys(fields.values()), limit)
+    candidates = (
+        [full for full, name in fields.items() if name == field],
+        [full for full, parts in words.items() if "".join(part[:1] for part in parts) == field],
+        [full for full, name in fields.items() if len(field) > 2 and name.startswith(field)],
+        [full for full, parts in words.items() if field in parts],
+        [full for name in similar for full in fields if fields[full] == name],
+    )
+    return next(filter(None, candidates), [])[:limit]
+
+
+@contextlib.contextmanager
+def section_in_errors(section, fields):
+    """Add the section to a `UserError` whose message begins with one of its fields."""
+    try:
+        yield
+    except UserError as error:
+        begin, name = re.match(r"(Unknown )?(\w*)", str(error)).groups(default="")
+        if name not in fields:
+            raise
+        raise UserError(f"{begin}{section}.{str(error)[len(begin) :]}") from None
+
+
 def is_file_path(value):
     """Return True if a value names an existing file, and not a built-in choice such as mosaic."""
     path = pathlib.Path(value or "")
@@ -282,10 +351,8 @@ def from_dict(config_class, values):
     hints = field_types(config_class)
     unknown = [name for name in values if name not in hints]
     if unknown:
-        raise UserError(
-            f"{config_class.__name__} has no field {shortened(unknown[0])}"
-            f"{suggestion(unknown[0], hints)}; it has {', '.join(hints)}."
-        )
+        hint = suggestion(unknown[0], hints) or f"Fields: {', '.join(hints)}."
+        raise UserError(f"{config_class.__name__} has no field {shortened(unknown[0])}. {hint}")
     for name, value in values.items():
         if not matches_type(value, hints[name]):
             raise UserError(

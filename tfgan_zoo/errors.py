@@ -57,13 +57,24 @@ def first_line(error):
     return printable(line[:200])
 
 
-def check_choice(name, value, choices):
-    """Raise `UserError` with the nearest choices unless `value` is one of `choices`."""
-    if value not in choices:
-        names = ", ".join(map(str, choices))
-        raise UserError(
-            f"{name} must be one of {names}{suggestion(value, choices)}, got {shortened(value)}."
-        )
+def check_choice(name, value, choices, listing=""):
+    """Raise `UserError` unless `value` is one of `choices`. The nearest choices come first.
+
+    Args:
+        name: what is checked, for the message.
+        value: the value.
+        choices: the allowed values.
+        listing: sentence about where to find the choices, instead of a list of all of them.
+    """
+    if value in choices:
+        return
+    names = ", ".join(map(str, choices))
+    nearest = suggestion(value, choices) if isinstance(value, str) else ""
+    if nearest or listing:
+        kind = name.removeprefix("a ")
+        parts = (f"Unknown {kind} {shortened(value)}.", nearest, listing or f"Choices: {names}.")
+        raise UserError(" ".join(filter(None, parts)))
+    raise UserError(f"{name} must be one of {names}, got {shortened(value)}.")
 
 
 def check_range(lower, upper, **fields):
@@ -88,10 +99,20 @@ def join_names(names, limit=10):
     return printable(", ".join(map(str, names[:limit])) + more)
 
 
-def suggestion(word, choices):
-    """Return ` (did you mean ...?)` for a misspelled or abbreviated word, or an empty string."""
-    word, names = str(word), [str(choice) for choice in choices]
-    matches = difflib.get_close_matches(word, names, n=2)
+def nearest_names(word, names, limit=2):
+    """Return the names that a misspelled or abbreviated word may mean, the most similar first."""
+    word, names = str(word), [str(name) for name in names]
+    matches = difflib.get_close_matches(word, names, n=limit)
     if not matches and len(word) > 2:
-        matches = [name for name in names if name.startswith(word)][:2]
-    return f" (did you mean {' or '.join(matches)}?)" if matches else ""
+        matches = [name for name in names if name.startswith(word)][:limit]
+    return matches
+
+
+def did_you_mean(names):
+    """Return `Did you mean a or b?`, or an empty string if there are no names."""
+    return f"Did you mean {' or '.join(names)}?" if names else ""
+
+
+def suggestion(word, choices):
+    """Return `Did you mean ...?` for a misspelled or abbreviated word, or an empty string."""
+    return did_you_mean(nearest_names(word, choices))

@@ -2,12 +2,14 @@
 
 An adversarial objective is a pair of functions. The discriminator D minimizes
 `<name>_discriminator(real_logits, fake_logits, label_smoothing)`, the generator G minimizes
-`<name>_generator(fake_logits)`. Logits are D's raw outputs of any shape. They are cast to float32.
+`<name>_generator(real_logits, fake_logits)`. Most losses of G do not depend on the real logits.
+Logits are D's raw outputs of any shape. They are cast to float32.
 
 Label smoothing is one-sided (Salimans et al. 2016, arXiv 1606.03498): the target is
 1 - label_smoothing for real images and always 0 for fake images. TF-GAN smooths differently: its
 `label_smoothing=0.25` gives the target 0.875, which is `label_smoothing=0.125` here. `UserError` is
-raised for a value outside [0, 1), and for any value but 0 with hinge and Wasserstein.
+raised for a value outside [0, 1), and for any value but 0 with the objectives of
+`WITHOUT_TARGETS`.
 """
 
 import math
@@ -35,7 +37,7 @@ def non_saturating_discriminator(real_logits, fake_logits, label_smoothing=0.0):
     return real_loss + tf.reduce_mean(tf.nn.softplus(fake))
 
 
-def non_saturating_generator(fake_logits):
+def non_saturating_generator(real_logits, fake_logits):
     """Non-saturating loss of G, -mean log s(fake) (arXiv 1406.2661, section 3).
 
     Its gradient stays near 1 while D classifies the fakes correctly.
@@ -46,7 +48,7 @@ def non_saturating_generator(fake_logits):
 minimax_discriminator = non_saturating_discriminator  # the two objectives differ only in G's loss
 
 
-def minimax_generator(fake_logits):
+def minimax_generator(real_logits, fake_logits):
     """Minimax loss of G, mean log(1 - s(fake)) (arXiv 1406.2661, equation 1).
 
     Its gradient vanishes while D classifies the fakes correctly.
@@ -67,7 +69,7 @@ def least_squares_discriminator(real_logits, fake_logits, label_smoothing=0.0):
     return 0.5 * tf.reduce_mean(tf.square(real - target)) + 0.5 * tf.reduce_mean(tf.square(fake))
 
 
-def least_squares_generator(fake_logits):
+def least_squares_generator(real_logits, fake_logits):
     """Least-squares loss of G, mean (fake - 1)^2 / 2 (arXiv 1611.04076, equation 9)."""
     return 0.5 * tf.reduce_mean(tf.square(as_float(fake_logits) - 1.0))
 
@@ -85,7 +87,7 @@ def hinge_discriminator(real_logits, fake_logits, label_smoothing=0.0):
     return real_loss + tf.reduce_mean(tf.nn.relu(1.0 + as_float(fake_logits)))
 
 
-def hinge_generator(fake_logits):
+def hinge_generator(real_logits, fake_logits):
     """Hinge loss of G, -mean fake (Miyato et al. 2018, arXiv 1802.05957, equation 17)."""
     return -tf.reduce_mean(as_float(fake_logits))
 
@@ -105,11 +107,30 @@ def wasserstein_discriminator(real_logits, fake_logits, label_smoothing=0.0):
 wasserstein_generator = hinge_generator  # -mean fake (arXiv 1701.07875, algorithm 1)
 
 
+def relativistic_discriminator(real_logits, fake_logits, label_smoothing=0.0):
+    """Relativistic paired loss of D, -mean log s(real - fake), where s is the sigmoid.
+
+    The i-th real image is compared with the i-th generated one. Only the difference of their logits
+    matters, so logits have no absolute scale. label_smoothing must be 0.
+
+    Reference:
+        Jolicoeur-Martineau 2018, The relativistic discriminator, arXiv 1807.00734. Huang et al.
+        2024, arXiv 2501.05441, combine it with `r1_r2_penalty`.
+    """
+    check_no_smoothing("relativistic", label_smoothing)
+    return tf.reduce_mean(tf.nn.softplus(as_float(fake_logits) - as_float(real_logits)))
+
+
+def relativistic_generator(real_logits, fake_logits):
+    """Relativistic paired loss of G, -mean log s(fake - real) (arXiv 1807.00734)."""
+    return tf.reduce_mean(tf.nn.softplus(as_float(real_logits) - as_float(fake_logits)))
+
+
 class AdversarialObjective(NamedTuple):
     """The loss functions of both players."""
 
     discriminator: object  # (real_logits, fake_logits, label_smoothing=0.0) -> scalar
-    generator: object  # fake_logits -> scalar
+    generator: object  # (real_logits, fake_logits) -> scalar
 
 
 OBJECTIVES = {
@@ -118,7 +139,9 @@ OBJECTIVES = {
     "least_squares": AdversarialObjective(least_squares_discriminator, least_squares_generator),
     "hinge": AdversarialObjective(hinge_discriminator, hinge_generator),
     "wasserstein": AdversarialObjective(wasserstein_discriminator, wasserstein_generator),
+    "relativistic": AdversarialObjective(relativistic_discriminator, relativistic_generator),
 }
+WITHOUT_TARGETS = ("hinge", "wasserstein", "relativistic")  # objectives without target labels
 
 
 def as_float(x):
@@ -171,6 +194,18 @@ def r1_penalty(critic, real):
         arXiv 1801.04406, equation 9 with gamma = 1.
     """
     return 0.5 * tf.reduce_mean(squared_gradient_norms(critic, as_float(real)))
+
+
+def r1_r2_penalty(critic, real, fake):
+    """R1 and R2 penalties, mean ||grad D(real)||_2^2 / 2 + mean ||grad D(fake)||_2^2 / 2.
+
+    R2 is the R1 penalty of generated images. No gradient reaches the generator.
+
+    Reference:
+        Mescheder et al. 2018, arXiv 1801.04406, equations 9 and 10 with gamma = 1; Huang et al.
+        2024, The GAN is dead; long live the GAN!, arXiv 2501.05441.
+    """
+    return r1_penalty(critic, real) + r1_penalty(critic, tf.stop_gradient(fake))
 
 
 def squared_gradient_norms(critic, images):

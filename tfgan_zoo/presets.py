@@ -2,10 +2,19 @@
 
 A preset states the image size and what differs from the defaults in the model's file, which are
 those of the paper. `parameters` are the numbers of trainable parameters. A test builds every preset
-and compares them.
+and compares them. `EXPECTED` has the measured time and result.
 """
 
-from tfgan_zoo.config import DataConfig, Experiment, TrainConfig, from_dict
+import typing
+
+from tfgan_zoo.config import (
+    DataConfig,
+    Experiment,
+    TrainConfig,
+    field_types,
+    from_dict,
+    section_in_errors,
+)
 from tfgan_zoo.errors import UserError, check_choice, shortened
 
 PRESETS = {
@@ -159,6 +168,26 @@ PRESETS = {
         "train": {"epochs": 12},
         "parameters": {"generator": 1_042_881, "discriminator": 1_030_529},
     },
+    "r3gan_mnist": {
+        "kind": "DCGAN",
+        "model": {
+            "image_size": 28,
+            "channels": 1,
+            "latent_dim": 64,
+            "width": 32,
+            "objective": "relativistic",
+            "penalty": "r1_r2",
+            "penalty_weight": 0.5,
+            "penalty_interval": 8,
+            "discriminator_norm": "none",
+            "learning_rate": 1e-3,
+            "decay_steps": 23_425,
+            "ema_decay": 0.999,
+        },
+        "data": {"dataset": "mnist", "batch_size": 64},
+        "train": {"epochs": 25},
+        "parameters": {"generator": 388_321, "discriminator": 259_073},
+    },
     "dcgan_fashion_mnist": {
         "kind": "DCGAN",
         "model": {
@@ -219,6 +248,23 @@ PRESETS = {
         "data": {"dataset": "mnist", "batch_size": 64},
         "train": {"epochs": 12, "sample_count": 100},
         "parameters": {"generator": 564_949, "discriminator": 267_905},
+    },
+    "cgan_mnist_clusters": {
+        "kind": "CGAN",
+        "model": {
+            "image_size": 28,
+            "channels": 1,
+            "latent_dim": 64,
+            "classes": 100,
+            "condition": "cluster",
+            "width": 32,
+            "learning_rate": 1e-3,
+            "decay_steps": 23_425,
+            "ema_decay": 0.999,
+        },
+        "data": {"dataset": "mnist", "batch_size": 64, "clusters": 100},
+        "train": {"epochs": 25, "sample_count": 100},
+        "parameters": {"generator": 495_721, "discriminator": 338_465},
     },
     "cgan_fashion_mnist": {
         "kind": "CGAN",
@@ -294,6 +340,21 @@ PRESETS = {
         },
         "data": {"dataset": "facades_synthetic", "batch_size": 1, "limit": 2000, "flip": True},
         "train": {"epochs": 16, "sample_count": 8, "evaluate_every": 1, "best": "l1"},
+        "parameters": {"generator": 2_617_507, "discriminator": 176_081},
+    },
+    # The first command of the README: good images within minutes on a CPU.
+    "pix2pix_facades_quick": {
+        "kind": "Pix2Pix",
+        "model": {
+            "image_size": 128,
+            "downs": 7,
+            "width": 16,
+            "learning_rate": 5e-4,
+            "constant_epochs": 5,
+            "decay_epochs": 5,
+        },
+        "data": {"dataset": "facades_synthetic", "batch_size": 4, "limit": 1000, "flip": True},
+        "train": {"epochs": 10, "sample_count": 8},
         "parameters": {"generator": 2_617_507, "discriminator": 176_081},
     },
     "pix2pix_folder_128": {
@@ -387,6 +448,41 @@ PRESETS = {
 }
 
 
+class Expected(typing.NamedTuple):
+    """Measured time and result of a preset. An empty text is not measured."""
+
+    time: str = ""  # of the training on 2 CPU cores
+    result: str = ""  # scores, with those of real images or of baselines in parentheses
+
+
+# From the model cards in saved_models/ and the tables in docs/. Other machines need another time.
+EXPECTED = {
+    "gan_digits": Expected("", "readable digits after 24 s on 2 CPU cores"),
+    "gan_mnist": Expected(
+        "6 min", "classifier_score 7.45 (real images 9.80), frechet_distance 10.9 (0.06)"
+    ),
+    "dcgan_digits": Expected("", "readable digits after 92 s on 2 CPU cores"),
+    "dcgan_mnist": Expected(
+        "21 min", "classifier_score 9.31 (real images 9.80), frechet_distance 0.51 (0.06)"
+    ),
+    "dcgan_fashion_mnist": Expected(
+        "9 min", "train.epochs=15: precision 0.90 (real images 0.95), recall 0.92 (0.95)"
+    ),
+    "cgan_mnist": Expected("9 min", "label_accuracy 0.990 (real images 0.994)"),
+    "vae_mnist": Expected("19 min", "nll 85.07 nats"),
+    "vae_mnist_perceptron": Expected("11 min", "nll 89.90 nats"),
+    "pix2pix_facades_synthetic": Expected("15 min", "l1 11.4 of 255 (best baseline 20.3)"),
+    "pix2pix_folder_128": Expected("32 min", "240 maps: l1 9.6 of 255 (best baseline 11.6)"),
+    "pix2pix_tutorial_128": Expected("30 min", "240 maps: l1 10.6 of 255 (best baseline 11.6)"),
+    "cyclegan_facades_synthetic": Expected("45 min", "l1 17.0 of 255 (best baseline 20.1)"),
+    "gatys": Expected("", "no training; 15 s per image of 384 pixels on 2 CPU cores"),
+    "fast_mosaic": Expected("5 min", "style 0.012 (photographs 0.34), content 0.56"),
+    "adain_folder_128": Expected(
+        "8 min", "135 paintings: style 0.064 (photographs 0.51), content 0.45"
+    ),
+}
+
+
 def experiment(name: str, *overrides: str) -> Experiment:
     """Return the complete experiment of a preset.
 
@@ -400,9 +496,14 @@ def experiment(name: str, *overrides: str) -> Experiment:
     Raises:
         UserError: an unknown preset, field or value. The message suggests the nearest names.
     """
-    check_choice("preset", name, PRESETS)
+    check_preset(name)
     values = {key: PRESETS[name][key] for key in ("kind", "model", "data", "train")}
     return experiment_from_dict({"preset": name, **values}).override(*overrides)
+
+
+def check_preset(name):
+    """Raise `UserError` with the nearest names unless `name` is a preset."""
+    check_choice("preset", name, PRESETS, "`tfgan-zoo list` shows all presets.")
 
 
 def experiment_from_dict(values: dict) -> Experiment:
@@ -419,10 +520,9 @@ def experiment_from_dict(values: dict) -> Experiment:
         if not isinstance(values[name], expected):
             raise UserError(f"{name} must be {expected.__name__}, got {shortened(values[name])}.")
     check_choice("kind", values["kind"], MODELS)
-    return Experiment(
-        preset=values["preset"],
-        kind=values["kind"],
-        model=from_dict(MODELS[values["kind"]].Config, values["model"]),
-        data=from_dict(DataConfig, values["data"]),
-        train=from_dict(TrainConfig, values["train"]),
-    )
+    configs = {"model": MODELS[values["kind"]].Config, "data": DataConfig, "train": TrainConfig}
+    sections = {}
+    for section, config_class in configs.items():
+        with section_in_errors(section, field_types(config_class)):
+            sections[section] = from_dict(config_class, values[section])
+    return Experiment(preset=values["preset"], kind=values["kind"], **sections)

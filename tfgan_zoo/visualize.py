@@ -206,7 +206,7 @@ def curve_panels(rows):
     names = [
         name for name in rows[0] if name not in ("epoch", "step", "seconds", "images_per_second")
     ]
-    scores = [name for name in names if name.startswith("eval_")]
+    scores = [name for name in names if name.startswith("eval_") or name == "overfitting"]
     logits = [name for name in names if "logits" in name]
     losses = [name for name in names if name not in scores + logits]
     return [panel for panel in (losses, logits, *([name] for name in scores)) if panel]

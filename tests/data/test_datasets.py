@@ -314,7 +314,7 @@ def test_prepare_from_the_original_files(name, mean, prepared_here):
 
 
 def test_prepare_with_an_unknown_name_or_missing_files_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="did you mean mnist"):
+    with pytest.raises(UserError, match="Did you mean mnist"):
         tfds.prepare("minst", tmp_path)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"")
     with pytest.raises(UserError, match="missing in .*: train-labels-idx1-ubyte.gz, t10k-images"):

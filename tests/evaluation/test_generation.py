@@ -261,7 +261,7 @@ def test_metrics_that_do_not_apply_raise_an_error(evaluator):
     ]:
         with pytest.raises(UserError, match=f"{name} needs .*{reason}"):
             evaluator.names(gan, [name])
-    with pytest.raises(UserError, match="did you mean frechet_distance"):
+    with pytest.raises(UserError, match="Did you mean frechet_distance"):
         evaluator.names(gan, ["frechet"])
 
 
@@ -390,7 +390,7 @@ def test_evaluate_command(run, tmp_path):
     )
     assert "frechet_distance" in shown.stdout and "features: digits" in shown.stdout
     for arguments, reason in [
-        (["--metrics", "kernel"], "did you mean kernel_distance"),
+        (["--metrics", "kernel"], "Did you mean kernel_distance"),
         (["--samples", "5"], "samples must be between 50 and"),
         (["model.width=3"], "overrides of the data alone"),
         (["--features", "nothing"], "features must be"),
@@ -470,11 +470,11 @@ def test_a_resumed_run_keeps_its_best_epoch(tmp_path):
     "overrides, reason",
     [
         (["train.best=frechet_distance"], "needs train.evaluate_every"),
-        (["train.best=frechet", "train.evaluate_every=1"], "did you mean frechet_distance"),
+        (["train.best=frechet", "train.evaluate_every=1"], "Did you mean frechet_distance"),
         (["train.patience=2"], "needs train.best"),
         (
             ["train.evaluate_every=1", "train.evaluate_metrics=kernel"],
-            "did you mean kernel_distance",
+            "Did you mean kernel_distance",
         ),
         (["train.evaluate_every=1", "train.best=nll"], "score must be one of frechet_distance"),
         (

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import fit, images, make
+from helpers import arrays, fit, images, make
 
 from tfgan_zoo import presets
 from tfgan_zoo.errors import UserError
@@ -12,6 +12,7 @@ from tfgan_zoo.models import dcgan, gan
 from tfgan_zoo.models.base import batch_size_of, update_ema
 from tfgan_zoo.models.dcgan import DCGAN, DCGANConfig
 from tfgan_zoo.models.gan import GAN, GANConfig
+from tfgan_zoo.models.latent import network_inputs
 
 
 def shapes(network, kind):
@@ -143,7 +144,9 @@ def first_losses(name, *overrides):
     return train_from_start(name, *overrides)[1]
 
 
-OBJECTIVES = ["non_saturating", "minimax", "least_squares", "hinge", "wasserstein"]
+OBJECTIVES = [
+    *("non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic")
+]
 
 
 def test_objectives_have_different_losses():
@@ -151,8 +154,8 @@ def test_objectives_have_different_losses():
     # Weights, noise and images are equal, so the logits are equal. minimax has the same loss of D
     # as non_saturating, and wasserstein has the same loss of G as hinge.
     assert len({round(losses["real_logits"], 6) for losses in first.values()}) == 1
-    assert len({round(losses["discriminator"], 5) for losses in first.values()}) == 4
-    assert len({round(losses["generator"], 5) for losses in first.values()}) == 4
+    assert len({round(losses["discriminator"], 5) for losses in first.values()}) == 5
+    assert len({round(losses["generator"], 5) for losses in first.values()}) == 5
     fake = first["wasserstein"]["fake_logits"]
     assert first["wasserstein"]["generator"] == pytest.approx(-fake, abs=1e-6)
     assert first["minimax"]["generator"] < 0 < first["non_saturating"]["generator"]
@@ -167,7 +170,7 @@ def test_label_smoothing_changes_only_the_loss_of_the_discriminator():
     assert smooth["generator"] == pytest.approx(plain["generator"], abs=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["gradient", "r1"])
+@pytest.mark.parametrize("kind", ["gradient", "r1", "r1_r2"])
 def test_penalties_are_added_with_their_weight(kind):
     overrides = ["model.discriminator_norm=none", f"model.penalty={kind}"]
     light, heavy = (
@@ -178,6 +181,69 @@ def test_penalties_are_added_with_their_weight(kind):
     assert heavy["discriminator"] == pytest.approx(
         light["discriminator"] + 100 * heavy["penalty"], rel=1e-4
     )
+
+
+R3GAN = (
+    "model.discriminator_norm=none",
+    "model.objective=relativistic",
+    "model.penalty=r1_r2",
+)
+
+
+@pytest.mark.parametrize("name", ["gan_tiny", "dcgan_tiny", "cgan_tiny"])
+def test_the_relativistic_losses_compare_pairs_of_logits(name):
+    """All models report a mean over pairs of a real image and a generated one."""
+    model = make(name, *R3GAN)
+    batch = model.unpack_batch(tf.nest.map_structure(tf.constant, arrays(model, 16)))
+    real, *condition = batch
+    z = model.noise((16, model.config.latent_dim), "z")
+    fake = model.generator(network_inputs(z, *condition), training=True)
+    logits = [
+        model.discriminate(images, *condition, stream="real", training=False)
+        for images in (real, fake)
+    ]
+    losses, difference = model.adversarial_losses(*logits), np.subtract(*logits)
+    assert difference.std() > 1e-3 * abs(difference.mean())
+    for player, sign in (("discriminator", -1), ("generator", 1)):
+        expected = np.log1p(np.exp(sign * difference)).mean()
+        assert float(losses[player]) == pytest.approx(expected, rel=1e-5)
+    assert np.isfinite(list(fit(model, steps=2).values())).all()
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"run_eagerly": True}, {"xla": "on"}, {"steps_per_execution": 2}]
+)
+def test_penalty_interval_is_the_number_of_steps_between_penalties(options):
+    """With an interval of 3 the steps 0 and 3 have a penalty, however the step is compiled."""
+    model = make("dcgan_tiny", *R3GAN, "model.penalty_interval=3", **options)
+    steps = model.steps_per_execution
+    penalties = fit(model, epochs=6 // steps, steps=steps)["penalty"]
+    expected = np.reshape([True, False, False] * 2, (-1, steps)).any(axis=1)
+    assert [penalty > 0 for penalty in penalties] == expected.tolist()
+
+
+def test_penalty_interval_multiplies_the_penalty():
+    lazy = make("dcgan_tiny", *R3GAN, "model.penalty_interval=3")
+    always, without = make("dcgan_tiny", *R3GAN), make("dcgan_tiny", *R3GAN[:2])
+    batch = tf.constant(images(lazy, 16))
+
+    def gradient(model, step):
+        """Return the gradient of D's loss in a training step."""
+        model.step.assign(step)
+        variables = model.player_variables()["discriminator"]
+        with tf.GradientTape() as tape:
+            loss = model.compute_losses((batch,))["discriminator"]
+        return np.concatenate([np.ravel(g) for g in tape.gradient(loss, variables)])
+
+    for step, factor in ((0, 3), (1, 0), (2, 0), (3, 3)):
+        plain = gradient(without, step)
+        expected = plain + factor * (gradient(always, step) - plain)
+        tolerance = 1e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(gradient(lazy, step), expected, rtol=0, atol=tolerance)
+    # An evaluation has the penalty of every batch, whatever the training step.
+    lazy.step.assign(1)
+    penalties = [float(model.test_step(batch)["penalty"]) for model in (lazy, always)]
+    assert penalties[0] == pytest.approx(penalties[1], rel=1e-5)
 
 
 def test_gradient_penalty_brings_the_gradient_norm_to_one():
@@ -329,19 +395,66 @@ def test_diagnose_a_discriminator_that_has_won_and_mode_collapse():
     assert failures.keys() == {"saturation"}
     assert "mean logits of 9.0 for real and -8.0 for generated" in failures["saturation"]
     assert make("dcgan_tiny", "model.objective=wasserstein").diagnose(won) == {}
+    # Only the difference of the logits has a meaning, and label smoothing is not available.
+    relativistic = make("dcgan_tiny", *R3GAN)
+    assert relativistic.diagnose({"real_logits": 30.0, "fake_logits": 25.0}) == {}
+    failures = relativistic.diagnose({"real_logits": 30.0, "fake_logits": 15.0})
+    assert "a larger model.penalty_weight" in failures["saturation"]
+    assert "label_smoothing" not in failures["saturation"]
     model.step.assign(500)  # the samples are as gray as at the first step
     assert model.diagnose({"real_logits": 1.0, "fake_logits": -2.0}).keys() == {"collapse"}
+
+
+@pytest.mark.parametrize("name", ["dcgan_tiny", "cgan_tiny"])
+def test_overfitting_compares_training_and_held_out_images(name):
+    model = make(name)
+    training, held_out = arrays(model, 8), images(model, 8, seed=1)
+    if model.needs_labels:
+        held_out = (held_out, training[1])
+    training, held_out = (tf.nest.map_structure(tf.constant, x) for x in (training, held_out))
+
+    # The means by hand.
+    before = model.weights_sha256()
+    statistics = model.overfitting(training, held_out)
+    assert model.weights_sha256() == before
+    real, *condition = model.unpack_batch(training)
+    fake = model.generator(network_inputs(model.latent(8, 0), *condition))
+    train, test, generated = (
+        float(tf.reduce_mean(model.discriminator(network_inputs(x, *condition))))
+        for x in (real, model.unpack_batch(held_out)[0], fake)
+    )
+    expected = {"train_logits": train, "held_out_logits": test}
+    if train > generated:
+        expected["overfitting"] = (train - test) / (train - generated)
+    assert statistics == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+    # Mean logits of training, held-out and generated images, and (t - h) / (t - g).
+    for logits, r in (((5, 5, -3), 0), ((5, 1, -3), 0.5), ((5, -3, -3), 1), ((5, 9, 5), None)):
+        values = dict(zip((1.0, 2.0, 3.0), map(float, logits), strict=True))
+        model.discriminate = lambda x, *y, v=values, **kw: v[float(x[0, 0, 0, 0])] + 0 * x[:, 0, 0]
+        model.generator = lambda inputs, training: tf.fill(real.shape, 3.0)
+        model.unpack_batch = lambda data: (tf.fill(real.shape, data), *condition)
+        statistics = model.overfitting(1.0, 2.0)
+        assert (statistics["train_logits"], statistics["held_out_logits"]) == logits[:2]
+        assert statistics.get("overfitting") == r
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"objective": "hinges"}, r"did you mean hinge\?"),
+        ({"objective": "hinges"}, r"Did you mean hinge\?"),
         ({"penalty": "gradient"}, "set model.discriminator_norm=none or spectral"),
         (
             {"objective": "hinge", "label_smoothing": 0.1},
             "label_smoothing must be 0 with objective=hinge",
         ),
+        (
+            {"objective": "relativistic", "label_smoothing": 0.1},
+            "label_smoothing must be 0 with objective=relativistic",
+        ),
+        ({"penalty": "r1_r2"}, "set model.discriminator_norm=none or spectral"),
+        ({"penalty_interval": 4}, "penalty_interval=4 needs a penalty"),
+        ({"penalty_interval": 0}, "penalty_interval must be between 1 and"),
         ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), got 1.0"),
         ({"width": 0}, "width must be between 1 and"),
         ({"discriminator_steps": 0}, "discriminator_steps must be between 1 and"),

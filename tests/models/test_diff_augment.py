@@ -49,7 +49,7 @@ def test_static_shape_with_any_batch():
 
 
 def test_unknown_policy_and_shape_raise_an_error():
-    with pytest.raises(UserError, match=r"did you mean translation"):
+    with pytest.raises(UserError, match=r"Did you mean translation"):
         diff_augment(IMAGES, "color, translatoin", SEED)
     with pytest.raises(UserError, match=r"images must be \(n, h, w, c\)"):
         diff_augment(IMAGES[0], "color", SEED)

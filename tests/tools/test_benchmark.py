@@ -243,8 +243,8 @@ def test_wrong_path_raises(tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["dcgan_tny"], "did you mean dcgan_tiny"),
-        (["dcgan_tiny", "train.epoch=3"], "did you mean epochs"),
+        (["dcgan_tny"], "Did you mean dcgan_tiny"),
+        (["dcgan_tiny", "train.epoch=3"], "Did you mean train.epochs=3"),
         (["dcgan_tiny", "gatys", "model.width=3"], "has no field 'width'"),
         (
             ["dcgan_tiny", "data.batch_size=4000", "train.steps_per_epoch=0"],

@@ -76,9 +76,7 @@ def test_names_are_accepted_as_labels(models):
                 latent_walk(model, rows=2, steps=2, labels=labels),
                 latent_walk(model, rows=2, steps=2, labels=numbers),
             )
-        with pytest.raises(
-            UserError, match="one of cats, dogs, .* .did you mean dogs.., got 'dog'"
-        ):
+        with pytest.raises(UserError, match="one of cats, dogs, .*, got 'dog'. Did you mean dogs"):
             model.sample(4, labels=["dog"])
 
 

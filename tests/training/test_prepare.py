@@ -51,7 +51,7 @@ def test_dry_run_describes_what_train_would_do(tmp_path):
 @pytest.mark.parametrize(
     ("preset", "overrides", "message"),
     [
-        ("dcgan_tiny", ["model.diff_augment=colors"], "diff_augment must be one of.*got 'colors'"),
+        ("dcgan_tiny", ["model.diff_augment=colors"], "Unknown model.diff_augment 'colors'"),
         ("adain_tiny", ["model.features=nope"], "features must be one of random.*got 'nope'"),
         ("vae_tiny", ["train.evaluate_features=nope"], "train.evaluate_features.*got 'nope'"),
         ("gan_tiny", ["train.replicas=2", "train.strategy=cpu"], "needs train.strategy=mirrored"),

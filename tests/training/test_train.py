@@ -1,6 +1,7 @@
 """Test runs: their files, resuming, and stopping."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 import signal
@@ -14,12 +15,15 @@ from helpers import run_cli
 from PIL import Image
 
 from tfgan_zoo import presets
+from tfgan_zoo.config import DataConfig
+from tfgan_zoo.data import datasets
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.runs import read_experiment
 from tfgan_zoo.saving.exported import load
 from tfgan_zoo.training import callbacks
 from tfgan_zoo.training.callbacks import UnhealthyError
-from tfgan_zoo.training.train import train
+from tfgan_zoo.training.prepare import prepare
+from tfgan_zoo.training.train import overfitting_callbacks, train
 
 SHORT = ["train.epochs=3", "train.steps_per_epoch=4", "data.limit=128", "train.sample_count=9"]
 
@@ -108,6 +112,12 @@ STATEFUL = {
         "train.best=l1",
     ],
     "cyclegan_tiny": ["model.constant_epochs=1", "model.decay_epochs=2", "model.pool_size=5"],
+    # Clusters are computed again, and an interval of 3 does not divide the 4 steps of an epoch.
+    "cgan_tiny": [
+        *("data.clusters=7", "model.classes=7", "model.condition=cluster"),
+        *("model.discriminator_norm=none", "model.objective=relativistic"),
+        *("model.penalty=r1_r2", "model.penalty_interval=3", "model.ema_decay=0.9"),
+    ],
 }
 
 
@@ -279,3 +289,39 @@ def test_ctrl_c_prints_how_to_resume(tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert f"To resume: tfgan-zoo train {tmp_path}" in errors
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides"),
+    [
+        ("dcgan_tiny", []),
+        ("cgan_tiny", ["data.clusters=5", "model.classes=5", "model.condition=cluster"]),
+    ],
+)
+def test_overfitting_is_measured_with_held_out_images(preset, overrides, tmp_path, monkeypatch):
+    def load_digits_as_mnist(config, image_size, channels):
+        digits = datasets.load_digits(DataConfig("digits"), image_size, channels)
+        part = slice(900) if config.split == "train" else slice(900, None)
+        images, labels = digits.images[part], digits.labels[part]
+        return dataclasses.replace(digits, name="mnist", images=images, labels=labels)
+
+    monkeypatch.setitem(datasets.DATASETS, "mnist", load_digits_as_mnist)
+    overrides = ["data.dataset=mnist", "train.epochs=2", *overrides]
+    prepared = prepare(presets.experiment(preset, *overrides))
+    (callback,) = overfitting_callbacks(prepared)
+    for batch, (images, labels) in (
+        (callback.training, (prepared.data.images, prepared.data.labels)),
+        (callback.held_out, (load_digits_as_mnist(DataConfig(split="test"), 16, 1).images, None)),
+    ):
+        pixels, *condition = batch if isinstance(batch, tuple) else [batch]
+        pixels = np.round(127.5 * (pixels.numpy() + 1)).astype(np.uint8)
+        assert len(pixels) == 512 and len(condition) == prepared.model.needs_labels
+        places = {image.tobytes(): i for i, image in enumerate(images)}
+        index = [places[image.tobytes()] for image in pixels]  # raises if one is not there
+        if condition:
+            expected = prepared.data.clusters.labels(images) if labels is None else labels
+            np.testing.assert_array_equal(condition[0], expected[index])
+    if preset == "dcgan_tiny":
+        result = train(prepared.experiment, run_dir=tmp_path)
+        assert {"train_logits", "held_out_logits"} < result["metrics"].keys()
+        assert overfitting_callbacks(prepare(presets.experiment(preset))) == []

@@ -15,6 +15,7 @@ from tfgan_zoo.data import (
     tfds,
     transforms,
 )
+from tfgan_zoo.data.clusters import ImageClusters
 from tfgan_zoo.errors import UserError, check_choice, check_range, join_names
 
 NUM_PHOTOGRAPH_CROPS = 400  # images of photographs unless data.limit is set
@@ -31,6 +32,7 @@ class ImageData(pipeline.LoadedData):
     files: list | None = None
     shape: tuple = ()  # (s, s, c)
     label_advice: str = ""  # why a folder has no labels, and what to do
+    clusters: ImageClusters | None = None  # the clusters that the labels stand for, if they do
 
     @property
     def sizes(self):
@@ -40,6 +42,8 @@ class ImageData(pipeline.LoadedData):
     def description(self):
         kind = "classes" if self.labels is None or self.labels.ndim == 1 else "labels per image"
         classes = f", {len(self.classes)} {kind}" if self.classes else ""
+        if self.clusters:
+            classes = f", {self.clusters.count} clusters"
         place = "in memory" if self.images is not None else "decoded in every epoch"
         shape = "x".join(map(str, self.shape))
         return f"{self.name}: {len(self):,} images{classes}, {shape}, {place}"
@@ -226,6 +230,8 @@ def load_images(config, image_size, channels):
     splits = ("train", "test", "val") if config.dataset == "folder" else ("train", "test")
     check_choice("data.split", config.split, splits)
     data = DATASETS[config.dataset](config, image_size, channels)
+    if config.clusters:
+        data = with_cluster_labels(data, config, image_size, channels)
     if config.binarize == "static":
         if data.images is None:
             raise UserError(
@@ -235,6 +241,55 @@ def load_images(config, image_size, channels):
             )
         data.images = transforms.binarize(data.images, config.binarize_seed)
     return data
+
+
+def with_cluster_labels(data, config, image_size, channels):
+    """Return `ImageData` whose labels are the nearest clusters of the training images.
+
+    Args:
+        data: `ImageData` of `config.split`.
+        config: A `DataConfig`. The clusters are those of its training split, without binarization.
+        image_size: Pixels of a side.
+        channels: 1 or 3.
+
+    Raises:
+        UserError: The images do not fit in memory, or there are fewer than clusters.
+    """
+    training = data
+    if config.split != "train":
+        train = dataclasses.replace(config, split="train", clusters=0, binarize="none")
+        training = load_images(train, image_size, channels)
+    if data.images is None or training.images is None:
+        raise UserError(
+            "data.clusters needs the images in memory: increase data.cache_gb, or use fewer with "
+            f"data.limit, got data.cache_gb={config.cache_gb}."
+        )
+    clusters = ImageClusters(training.images, config.clusters)
+    labels = clusters.labels(data.images)
+    return dataclasses.replace(data, labels=labels, classes=[], clusters=clusters)
+
+
+def load_held_out(experiment, training):
+    """Load real images that are not trained on, with the condition that training would give them.
+
+    Args:
+        experiment: An `Experiment` of a model of single images.
+        training: `ImageData`, its training images.
+
+    Returns:
+        `ImageData` of the test split. None without a test split, if training uses it, or if the
+        images of a batch are binarized.
+    """
+    config, model = experiment.data, experiment.model
+    if config.dataset not in WITH_TEST_SPLIT or config.split != "train":
+        return None
+    if config.binarize == "resampled":
+        return None
+    test = load_single_images(dataclasses.replace(config, split="test", clusters=0), model)
+    if training.clusters is None:
+        return test
+    labels = training.clusters.labels(test.images)
+    return dataclasses.replace(test, labels=labels, classes=[], clusters=training.clusters)
 
 
 def load_for_experiment(experiment):

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.data import transforms
+from tfgan_zoo.data.clusters import ImageClusters
 from tfgan_zoo.data.datasets import WITH_TEST_SPLIT, load_images
 from tfgan_zoo.errors import MAX_TRAIN_SEED, UserError, check_choice, check_range
 from tfgan_zoo.evaluation.evaluator import Evaluator, images_sha256
@@ -188,10 +189,10 @@ def memorization_metric(evaluator, inputs):
 
 def reconstruction_metric(evaluator, inputs):
     """Compare the reference images with their reconstructions."""
-    model, labels = inputs.model, evaluator.reference_images.labels
+    model, labels = inputs.model, evaluator.reference_labels(inputs.model)
     psnr, ssim = [], []
     for i, images in enumerate(image_batches(evaluator.reference_images.images)):
-        batch_labels = labels[i * BATCH_SIZE :][: len(images)] if model.classes else None
+        batch_labels = None if labels is None else labels[i * BATCH_SIZE :][: len(images)]
         reconstructions = model.reconstruct(images, batch_labels)
         psnr.extend(np.minimum(similarity.psnr(images, reconstructions), similarity.MAX_PSNR))
         ssim.extend(similarity.ssim(images, reconstructions))
@@ -213,9 +214,7 @@ def likelihood_metric(evaluator, inputs):
         data = evaluator.held_out if evaluator.held_out is not None else evaluator.training
         binarized = transforms.binarize(data.images, evaluator.config.binarize_seed)
         images = binarized[evaluator.reference_index]
-    condition = model.condition(
-        evaluator.reference_images.labels if model.classes else None, len(images)
-    )
+    condition = model.condition(evaluator.reference_labels(model), len(images))
     densities = tf.function(model.densities)
     columns = []
     for i in range(0, len(images), LIKELIHOOD_BATCH_SIZE):
@@ -262,8 +261,8 @@ def lacks_data_classifier(evaluator, model):
 
 def lacks_labels(evaluator, model):
     real_labels = evaluator.reference_images.labels
-    if not model.classes or real_labels is None or real_labels.ndim > 1:
-        return "a conditional model, and images with one class each"
+    if not model.classes or model.clustered or real_labels is None or real_labels.ndim > 1:
+        return "a conditional model, with classes and not clusters, and images with one class each"
     return lacks_data_classifier(evaluator, model)
 
 
@@ -404,7 +403,7 @@ class GenerationEvaluator(Evaluator):
         self.network_name = default if features == "auto" else features
 
         # Split the images into the reference images and those for the real reference.
-        config = dataclasses.replace(config, binarize="none")
+        config = dataclasses.replace(config, binarize="none", clusters=0)
         self.training = load_in_memory(config, image_size, channels)
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(self.training))
@@ -473,14 +472,27 @@ class GenerationEvaluator(Evaluator):
     def labels(self, model):
         """Return the labels to generate images for; None for an unconditional model.
 
-        They are the labels of the reference images, repeated up to the number of samples.
+        They are the labels of the reference images, repeated up to the number of samples. A
+        clustered model draws clusters by their share of its training images.
         """
         if not model.classes:
             return None
+        if model.clustered:
+            return np.asarray(model.default_labels(self.samples, self.seed))
         labels = self.reference_images.labels
         if labels is None:
             labels = np.arange(model.classes)
         return np.resize(labels, (self.samples, *labels.shape[1:]))
+
+    def reference_labels(self, model):
+        """Return the condition of the reference images; None for an unconditional model.
+
+        For a clustered model it is the nearest cluster of the training images.
+        """
+        if not model.clustered:
+            return self.reference_images.labels if model.classes else None
+        clusters = ImageClusters(self.training.images, model.classes)
+        return clusters.labels(self.reference_images.images)
 
     def generated(self, model, count=None):
         """Yield batches of generated images, the first `count` ones.

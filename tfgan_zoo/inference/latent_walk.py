@@ -23,7 +23,8 @@ def latent_walk(model, path="spherical", rows=8, steps=10, seed=0, labels=None):
         steps: number of images per row.
         seed: seed of the random codes.
         labels: for a conditional model one label, an integer or a name, or two labels to
-            interpolate the condition with fixed codes. By default row i has class i.
+            interpolate the condition with fixed codes. By default row i has class i, or a cluster
+            that is drawn by its share of the training images.
 
     Returns:
         uint8 array (rows * steps, h, w, c).
@@ -47,7 +48,10 @@ def latent_walk(model, path="spherical", rows=8, steps=10, seed=0, labels=None):
     else:
         z = interpolate(np.asarray(model.latent(2 * rows, seed)), steps, path)
     if labels is None and model.classes:
-        labels = np.repeat(np.arange(rows) % model.classes, steps)
+        row_labels = np.arange(rows) % model.classes
+        if model.clustered:
+            row_labels = np.asarray(model.default_labels(rows, seed))
+        labels = np.repeat(row_labels, steps)
     return model.generate(z, None if labels is None else np.resize(labels, len(z)))
 
 

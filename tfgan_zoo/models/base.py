@@ -55,6 +55,8 @@ class ZooModel(ReplicatedModel):
     encodes = False  # True if the model has `encode` and `reconstruct`
     has_likelihood = False  # True if the model has `densities`
     needs_labels = False  # True if batches are (images, labels)
+    measures_overfitting = False  # True if the model has `overfitting`
+    clustered = False  # True if the labels are clusters of the training images
     batches_per_step = 1  # batches of `data.batch_size` images that a training step takes
 
     def __init__(self, config=None, dtype=None, **kwargs):

@@ -25,7 +25,7 @@ Deviations from the paper:
   pixels first.
 
 Presets: cgan_mnist (pretrained, 98.96 % of its digits are classified as their label), cgan_digits,
-cgan_fashion_mnist.
+cgan_fashion_mnist, and cgan_mnist_clusters (without labels: the classes are clusters of images).
 """
 
 import dataclasses

@@ -26,7 +26,8 @@ Deviations from the paper:
 
 Presets: dcgan_digits (built-in data, readable digits after 92 s on 2 CPU cores), dcgan_mnist
 (pretrained, classifier score 9.31, real images 9.80), dcgan_fashion_mnist, dcgan_stacked_mnist,
-dcgan_cifar10, and dcgan_folder_64 (the paper's networks for a folder of images).
+dcgan_cifar10, dcgan_folder_64 (the paper's networks for a folder of images), and r3gan_mnist (the
+losses of R3GAN, Huang et al. 2024, arXiv 2501.05441, without batch norm in D).
 """
 
 import dataclasses

@@ -134,7 +134,7 @@ def check_labels(labels, classes, condition):
     Args:
         labels: a batch of a dataset.
         classes: int, the number of classes or the length of the vectors.
-        condition: "label" or "vector", see `latent.ConditionConfig`.
+        condition: "label", "vector" or "cluster", see `latent.ConditionConfig`.
 
     Returns:
         An int32 or int64 tensor (n,), or a float32 tensor (n, classes).
@@ -153,7 +153,7 @@ def check_labels(labels, classes, condition):
                 f"labels must be numbers (n, {classes}) with condition=vector, {received}."
             )
         return tf.cast(with_static_shape(labels, (None, classes)), tf.float32)
-    expected = f"labels must be integers (n,) with condition=label, {received}"
+    expected = f"labels must be integers (n,) with condition={condition}, {received}"
     if labels.shape.rank == 2 and labels.shape[1] == classes > 1:
         raise UserError(
             f"{expected}: convert one-hot vectors with np.argmax(y, -1), or set condition=vector."

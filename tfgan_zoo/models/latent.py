@@ -3,6 +3,10 @@
 z is float32 (n, latent_dim) from N(0, I). A conditional model (`config.classes` > 0) also takes a
 condition, float32 (n, classes). It is one-hot for a class, or any vector: several classes at once,
 a mixture of two classes, continuous features.
+
+With `condition="cluster"` the classes are clusters of the training images (`data.clusters`). The
+model stores their sizes. Wherever no labels are given, it draws clusters by their share of the
+training images, and so generates images like an unconditional model.
 """
 
 import dataclasses
@@ -30,11 +34,15 @@ class ConditionConfig(ModelConfig):
     """Fields of a conditional model's config."""
 
     classes: int = 10  # or the length of the vectors
-    condition: str = "label"  # integers (n,); or vector: float32 (n, classes), any numbers
+    condition: str = "label"  # integers; vector: float32 (n, classes); cluster: see data.clusters
 
     def check_condition(self):
         check_range(0, 10_000, classes=self.classes)
-        check_choice("condition", self.condition, ("label", "vector"))
+        check_choice("condition", self.condition, ("label", "vector", "cluster"))
+        if self.condition == "cluster" and not self.classes:
+            raise UserError(
+                "condition=cluster needs classes, the number of clusters, got classes=0."
+            )
 
 
 class LatentModel(ZooModel):
@@ -53,6 +61,24 @@ class LatentModel(ZooModel):
 
     class_names = ()
 
+    def __init__(self, config=None, dtype=None, **kwargs):
+        super().__init__(config, dtype, **kwargs)
+        self.cluster_sizes = None
+        if self.clustered:
+            self.cluster_sizes = self.add_weight(
+                name="cluster_sizes",
+                shape=(self.classes,),
+                dtype="int64",
+                initializer="ones",
+                trainable=False,
+                autocast=False,
+            )
+
+    @property
+    def clustered(self):
+        """True if the labels are clusters of the training images."""
+        return bool(self.classes) and self.config.condition == "cluster"
+
     @property
     def classes(self):
         """Length of the condition, 0 for an unconditional model."""
@@ -66,7 +92,7 @@ class LatentModel(ZooModel):
     @property
     def nan_cause(self):
         """Name labels outside the classes as a cause of NaN losses, see `condition_tensor`."""
-        if not self.needs_labels or self.config.condition != "label":
+        if not self.needs_labels or self.config.condition == "vector":
             return ""
         return f". Labels outside 0 to {self.classes - 1} are a possible cause"
 
@@ -93,7 +119,7 @@ class LatentModel(ZooModel):
 
     def check_values(self, data):
         checks, labels = super().check_values(data), parts_of(data)[1:2]
-        if self.needs_labels and self.config.condition == "label":
+        if self.needs_labels and self.config.condition != "vector":
             check = functools.partial(check_label_range, classes=self.classes)
             checks += [check_on_host(check, part) for part in labels if tf.is_tensor(part)]
         return checks
@@ -137,13 +163,29 @@ class LatentModel(ZooModel):
     def condition(self, labels, n):
         """Return the condition of n images, in a list that is empty for an unconditional model.
 
-        See `condition_inputs`.
+        See `condition_inputs`. Without labels, a clustered model draws them.
         """
+        labels = self.default_labels(n) if labels is None else labels
         return condition_inputs(labels, n, self.classes, self.class_names)
 
     def latent(self, n, seed):
         """Draw n codes z for an integer seed: float32 (n, latent_dim)."""
         return sample_latent(n, self.config.latent_dim, seed)
+
+    def default_labels(self, n, seed=0):
+        """Draw the clusters of n images by their share of the training images: int64 (n,).
+
+        A model that is not clustered returns None.
+        """
+        return draw_clusters(self.cluster_sizes, n, seed) if self.clustered else None
+
+    def set_cluster_sizes(self, labels):
+        """Store how many training images each cluster has.
+
+        Args:
+            labels: int64 (n,), the clusters of the training images.
+        """
+        self.cluster_sizes.assign(np.bincount(labels, minlength=self.classes))
 
     def call_specs(self):
         sizes = [size for size in (self.config.latent_dim, self.classes) if size]
@@ -167,7 +209,7 @@ class LatentModel(ZooModel):
         Args:
             z: float32 (n, latent_dim).
             labels: for a conditional model, integers or names (n,), or float32 (n, classes).
-                Default: all classes in turn.
+                Default: all classes in turn, or the clusters of `default_labels`.
 
         Returns:
             uint8 array (n, s, s, c).
@@ -195,11 +237,12 @@ class LatentModel(ZooModel):
             seed: int. The same seed gives the same images. So two calls without a seed return the
                 same images: pass another seed for others.
             labels: for a conditional model, integers or names (m,), or vectors (m, classes), used
-                in turn if m < n. Default: all classes in turn.
+                in turn if m < n. Default: all classes in turn, or clusters drawn by their share.
 
         Returns:
             uint8 array (n, s, s, c).
         """
+        labels = self.default_labels(n, seed) if labels is None else labels
         return self.generate(self.latent(n, seed), cycle_labels(labels, n))
 
     def reference_outputs(self):
@@ -225,6 +268,8 @@ class LatentModel(ZooModel):
         - `serving_default`: z and labels to images.
         - `sample`: a number of images, a seed and labels to images.
         - `blend`: z and vectors to images, so also a mixture of classes.
+        - `draw_labels`: a number and a seed to labels. Only a clustered model has it, and its
+          `sample` has no labels.
 
         An unconditional model has no labels and no `blend`.
         """
@@ -251,13 +296,22 @@ class LatentModel(ZooModel):
             turns = tf.gather(labels, tf.range(n) % tf.shape(labels)[0])
             return serve(self.latent(n, seed), turns)
 
+        def draw_labels(n, seed):
+            return {"labels": self.default_labels(n, seed)}
+
+        def sample_clusters(n, seed):
+            return serve(self.latent(n, seed), self.default_labels(n, seed))
+
         vectors = tf.TensorSpec((None, self.classes), tf.float32, "labels")
         integers = tf.TensorSpec((None,), tf.int32, "labels")
         labels = vectors if self.config.condition == "vector" else integers
+        functions = {"serving_default": (serve, [z, labels]), "blend": (blend, [z, vectors])}
+        if not self.clustered:
+            return {**functions, "sample": (sample, [n, seed, labels])}
         return {
-            "serving_default": (serve, [z, labels]),
-            "sample": (sample, [n, seed, labels]),
-            "blend": (blend, [z, vectors]),
+            **functions,
+            "sample": (sample_clusters, [n, seed]),
+            "draw_labels": (draw_labels, [n, seed]),
         }
 
 
@@ -276,6 +330,20 @@ def check_codes(z, size):
 def sample_latent(n, size, seed):
     """Draw n codes from N(0, I) for an integer seed: float32 (n, size)."""
     return tf.random.stateless_normal((n, size), tf.stack([tf.cast(seed, tf.int64), 0]))
+
+
+def draw_clusters(sizes, n, seed):
+    """Draw n clusters with probabilities proportional to their sizes: int64 (n,).
+
+    Args:
+        sizes: int64 (k,), the number of training images in each cluster.
+        n: int, or an int32 scalar.
+        seed: int, or an integer scalar. The codes of `sample_latent` are independent of the draws.
+    """
+    ends = tf.cumsum(tf.convert_to_tensor(sizes))
+    seeds = tf.stack([tf.cast(seed, tf.int64), 1])
+    images = tf.random.stateless_uniform((n,), seeds, 0, ends[-1], tf.int64)  # a training image
+    return tf.searchsorted(ends, images, side="right", out_type=tf.int64)
 
 
 def network_inputs(first, *condition):
@@ -334,7 +402,8 @@ def class_numbers(labels, names):
         is_number = label.isdecimal() and len(label) < 10 and not named_by_numbers
         if label not in numbers and not is_number:
             expected = f"one of {join_names(names)}" if names else "numbers: no names are stored"
-            raise UserError(f"labels must be {expected}{suggestion(label, names)}, got {label!r}.")
+            hint = suggestion(label, names)
+            raise UserError(f"labels must be {expected}, got {label!r}. {hint}".rstrip())
     return [int(numbers.get(label, label)) for label in labels.tolist()]
 
 

@@ -108,6 +108,7 @@ class ExportedGenerator(Exported):
     Attributes:
         latent_dim: Length of a code z.
         classes: Length of the condition, 0 for an unconditional model.
+        clustered: True if the labels are clusters of the training images.
         class_names: Names of the classes, or of the entries of vectors; empty if unknown.
         image_shape: (height, width, channels).
     """
@@ -120,6 +121,7 @@ class ExportedGenerator(Exported):
         images = self.signatures["serving_default"].structured_outputs["images"]
         self.latent_dim = self.inputs("serving_default")["z"].shape[1]
         self.classes = self.inputs("blend")["labels"].shape[1] if "blend" in self.signatures else 0
+        self.clustered = "draw_labels" in self.signatures
         self.class_names = read_class_names(path) if self.classes else ()
         self.image_shape = tuple(images.shape[1:])
         self.encodes = "reconstruct" in self.signatures
@@ -141,9 +143,16 @@ class ExportedGenerator(Exported):
         """Draw n codes z from N(0, I) for an integer seed: float32 (n, latent_dim)."""
         return sample_latent(n, self.latent_dim, seed)
 
+    def default_labels(self, n, seed=0):
+        """Draw the clusters of n images; see `LatentModel.default_labels`."""
+        if not self.clustered:
+            return None
+        return self.signatures["draw_labels"](n=tf.constant(n), seed=tf.constant(seed))["labels"]
+
     def generate(self, z, labels=None):
         """Generate uint8 images (n, h, w, c) from codes; see `LatentModel.generate`."""
         z = check_codes(z, self.latent_dim)
+        labels = self.default_labels(len(z)) if labels is None else labels
         condition = condition_inputs(labels, len(z), self.classes, self.class_names)
         if not condition:
             return map_batches(self, z)
@@ -155,6 +164,7 @@ class ExportedGenerator(Exported):
 
     def sample(self, n, seed=0, labels=None):
         """Generate n uint8 images (n, h, w, c) for a seed; see `LatentModel.sample`."""
+        labels = self.default_labels(n, seed) if labels is None else labels
         return self.generate(self.latent(n, seed), cycle_labels(labels, n))
 
     def encode(self, images, labels=None):
@@ -347,10 +357,9 @@ def load(source: str | os.PathLike) -> ZooModel | Exported:
             f"this preset is not pretrained, got {str(source)!r}. "
             f"Train it: tfgan-zoo train {source}"
         )
-    raise UserError(
-        "a run directory, a SavedModel, a .keras file or a pretrained preset is needed"
-        f"{suggestion(source, presets.PRESETS)}, got {str(source)!r}."
-    )
+    needed = "a run directory, a SavedModel, a .keras file or a pretrained preset is needed"
+    hint = suggestion(source, presets.PRESETS)
+    raise UserError(f"{needed}, got {str(source)!r}. {hint}".rstrip())
 
 
 def load_keras_file(path):

@@ -205,14 +205,20 @@ SHAPES = {  # of the images, from a model's config
 
 
 def generation_texts(run, experiment, model):
-    labels, options = "", "-n 64"
-    if model.classes and experiment.model.condition == "label":
+    labels, options, clusters = "", "-n 64", ""
+    if model.clustered:
+        clusters = (
+            f" The condition is one of {model.classes} k-means clusters of the training images. "
+            "`sample` and `draw_labels` draw clusters by their share of these images."
+        )
+    elif model.classes and experiment.model.condition == "label":
         labels, options = f", labels=tf.range({model.classes})", label_option(run, model.classes)
     elif model.classes:
         labels = f", labels=tf.eye({model.classes})"
+    unconditional = not model.classes or model.clustered
     return {
         "has_image": True,
-        "pipeline_tag": None if model.classes else "unconditional-image-generation",
+        "pipeline_tag": "unconditional-image-generation" if unconditional else None,
         "tags": ["image-generation", experiment.kind.lower(), "tfgan-zoo"],
         "python": (
             'sample = model.signatures["sample"]\n'
@@ -222,7 +228,7 @@ def generation_texts(run, experiment, model):
         "shell": f"tfgan-zoo sample DIRECTORY {options} --seed 0 -o samples.png",
         "inputs": (
             f"Codes z are float32 (n, {experiment.model.latent_dim}) from N(0, 1). "
-            "Images are uint8."
+            f"Images are uint8.{clusters}"
         ),
         "limitations": (
             "The model generates images like its training data. Rare kinds of images may be "

@@ -78,16 +78,21 @@ def generate(preset, label, count, seed):
         UserError: A digit is asked for, but the model is not conditional.
     """
     generator = load_cached(preset)
-    if label != ANY_DIGIT and not generator.classes:
+    if label != ANY_DIGIT and not generates_digits(generator):
         raise UserError(
             f"{preset} cannot generate a given digit: choose cgan_mnist, or {ANY_DIGIT} digit."
         )
     labels = None
     if label != ANY_DIGIT:
         labels = [int(label)]
-    elif generator.classes:
+    elif generates_digits(generator):
         labels = list(range(generator.classes))
     return image_sheet(generator.sample(int(count), seed=int(seed), labels=labels))
+
+
+def generates_digits(generator):
+    """Return True if the labels of a model are digits, and not clusters of images."""
+    return bool(generator.classes) and not generator.clustered
 
 
 @functools.lru_cache(maxsize=32)
@@ -95,7 +100,7 @@ def interpolate(preset, seed, first, last):
     """Return uint8 images (INTERPOLATION_STEPS, h, w, c); digits are for conditional models."""
     generator = load_cached(preset)
     labels = None
-    if generator.classes:
+    if generates_digits(generator):
         labels = [int(label) for label in (first, last) if label != ANY_DIGIT] or None
     return latent_walk(generator, rows=1, steps=INTERPOLATION_STEPS, seed=int(seed), labels=labels)
 

@@ -55,6 +55,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.steps_done, self.speed_start, self.last_log = 0, None, -LOG_INTERVAL
+        self.players = list(self.model.players())
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.epoch_begin, self.last_refresh = epoch, now(), now()
@@ -66,7 +67,7 @@ class Progress(keras.callbacks.Callback):
             self.speed_start = (now(), self.steps_done)
         if sys.stderr.isatty() and now() - self.last_refresh > REFRESH_INTERVAL:
             self.last_refresh = now()
-            line = self.line(logs, batch + 1, f"step {batch + 1}/{self.steps}")
+            line = self.line(logs, batch + 1)
             print(CLEAR_LINE + line, end="", file=sys.stderr, flush=True)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -77,32 +78,34 @@ class Progress(keras.callbacks.Callback):
             self.last_log = now()
             log((CLEAR_LINE if sys.stderr.isatty() else "") + self.line(logs, self.steps))
 
-    def line(self, logs, step, *more):
-        """Return the line after `step` steps of the epoch, which ends with `more`.
+    def line(self, logs, step):
+        """Return the line after `step` steps of the epoch.
 
-        On a terminal that is too narrow, the last losses are left out: a line that wraps cannot be
-        replaced.
+        The losses of the players come first, in the order of the model. On a terminal that is too
+        narrow, the last losses are left out, then the speed and the time: a line that wraps cannot
+        be replaced.
         """
         start, first = self.speed_start
         steps_per_second = (self.steps_done - first) / max(now() - start, 1e-9)
-        remaining = (self.epochs - self.epoch) * self.steps - step
-        losses = [
-            f"{name} {value:.3f}"
-            for name, value in logs.items()
-            if name not in ("loss", "seconds", "images_per_second")
-        ]
-        speed = ""
+        progress = [f"epoch {self.epoch + 1}/{self.epochs}"]
+        if step < self.steps:
+            progress.append(f"step {step}/{self.steps}")
+        names = [name for name in logs if name not in ("loss", "seconds", "images_per_second")]
+        names.sort(key=lambda name: [*self.players, name].index(name))  # stable
+        losses = [f"{name} {logs[name]:.4g}" for name in names]
+        speed = []
         if steps_per_second:
-            images_per_second = steps_per_second * self.batch_size
-            left = format_duration(remaining / steps_per_second)
-            speed = f"{images_per_second:,.0f} images/s  {left} left"
-        epoch = f"epoch {self.epoch + 1}/{self.epochs}"
-        if not sys.stderr.isatty():
-            return "  ".join([epoch, *losses, speed, *more])
+            left = ((self.epochs - self.epoch) * self.steps - step) / steps_per_second
+            unit = "min" if left < 3600 else "h"
+            speed = [
+                f"{format_duration(left)} {unit} left",
+                f"{steps_per_second * self.batch_size:,.0f} images/s",
+            ]
         width = shutil.get_terminal_size().columns - 1  # a full line may wrap
-        while losses and len("  ".join([epoch, *losses, speed, *more])) > width:
-            losses.pop()
-        return "  ".join([epoch, *losses, speed, *more])[:width]
+        if sys.stderr.isatty():
+            while len("  ".join([*progress, *losses, *speed])) > width and (losses or speed):
+                (losses or speed).pop()
+        return "  ".join([*progress, *losses, *speed])[: width if sys.stderr.isatty() else None]
 
 
 class StopOnInterrupt(keras.callbacks.Callback):
@@ -214,6 +217,22 @@ class Samples(keras.callbacks.Callback):
             with self.writer.as_default(step=self.epoch):
                 tf.summary.image("samples", grid.reshape(1, *grid.shape[:2], -1))
                 self.writer.flush()
+
+
+class Overfitting(keras.callbacks.Callback):
+    """Add the statistics of `AdversarialModel.overfitting` to the logs of every epoch.
+
+    Args:
+        training: a batch of training images, as the model's `fit` takes it.
+        held_out: a batch of real images that are not trained on.
+    """
+
+    def __init__(self, training, held_out):
+        super().__init__()
+        self.training, self.held_out = training, held_out
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update(self.model.overfitting(self.training, self.held_out))
 
 
 class Evaluation(keras.callbacks.Callback):

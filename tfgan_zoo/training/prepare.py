@@ -91,12 +91,15 @@ def prepare(
             f"got {experiment.data.batch_size}. To train on one device, set "
             "train.strategy=mirrored train.replicas=1."
         )
+    check_clusters(experiment)
     data = load_for_experiment(experiment) if data is None else data
     model = build_model(experiment, strategy)
     model.check_epochs(experiment.train.epochs)
     check_labels(data, model)
     if model.needs_labels:
         model.class_names = tuple(data.classes)
+    if model.clustered:
+        model.set_cluster_sizes(data.labels)
     batch_size = experiment.data.batch_size * model.batches_per_step
     steps = experiment.train.steps_per_epoch or pipeline.steps_per_epoch(data, batch_size)
     return Prepared(experiment, strategy, data, model, batch_size, steps)
@@ -161,6 +164,23 @@ def check_tensorboard(experiment):
         raise UserError(
             'train.tensorboard needs an extra: pip install "tfgan_zoo[tensorboard]"'
         ) from None
+
+
+def check_clusters(experiment):
+    """Raise `UserError` unless data.clusters is the number of clusters that the model needs."""
+    clusters, model = experiment.data.clusters, experiment.model
+    needed = model.classes if getattr(model, "condition", "") == "cluster" else 0
+    if clusters == needed:
+        return
+    if needed:
+        raise UserError(
+            f"model.condition=cluster with model.classes={needed} needs data.clusters={needed}, "
+            f"got data.clusters={clusters}."
+        )
+    raise UserError(
+        f"data.clusters needs a conditional model (CGAN or VAE) with model.condition=cluster and "
+        f"model.classes={clusters}, got data.clusters={clusters} with {experiment.kind}."
+    )
 
 
 def check_labels(data, model):

@@ -10,11 +10,13 @@ import time
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.config import FILES, FOLDERS, Experiment
-from tfgan_zoo.data.datasets import load_evaluation_images
+from tfgan_zoo.data.datasets import load_evaluation_images, load_held_out
+from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import FailureError, UserError, join_names, shell_command
 from tfgan_zoo.evaluation import (
     best_score,
@@ -64,6 +66,7 @@ from tfgan_zoo.training.callbacks import (
     HealthGuard,
     KeepBest,
     MetricsCSV,
+    Overfitting,
     Progress,
     Samples,
     StopOnInterrupt,
@@ -310,7 +313,8 @@ def chief_callbacks(prepared, run, checkpoint, first_epoch, callbacks):
 
     Their order is a contract. `HealthGuard` is first, so that nothing unhealthy is written. At the
     end of an epoch each one may use what those before it wrote:
-    `Progress` adds seconds and images_per_second to the logs, `Evaluation` adds eval_..., the
+    `Progress` adds seconds and images_per_second to the logs, `Overfitting` the mean logits of
+    training and held-out images, `Evaluation` adds eval_..., the
     user's callbacks may add more, and `MetricsCSV` writes all of them as the epoch's row.
     `KeepBest` reads the file with that row. `Checkpoints` is last, so that a checkpoint exists only
     for epochs whose files are complete.
@@ -338,12 +342,37 @@ def chief_callbacks(prepared, run, checkpoint, first_epoch, callbacks):
         Progress(prepared.steps_per_epoch, prepared.batch_size, settings.epochs),
         FailureWarnings(),
         Samples(run / SAMPLES, settings, fixed_images, logs),
+        *overfitting_callbacks(prepared),
         *callbacks,
         MetricsCSV(run / METRICS, first_epoch),
         *keep_best,
         *tensorboard,
         Checkpoints(checkpoint, CheckpointFolder(run / CHECKPOINTS)),
     ]
+
+
+OVERFITTING_IMAGES = 512  # training images, and held-out images, of the statistic
+
+
+def overfitting_callbacks(prepared):
+    """Return the callback that measures overfitting, in a list; or an empty list.
+
+    It needs a model with a discriminator, and real images that are not trained on.
+    """
+    if not prepared.model.measures_overfitting:
+        return []
+    held_out = load_held_out(prepared.experiment, prepared.data)
+    if held_out is None:
+        return []
+
+    def batch(data):
+        index = np.random.default_rng(0).permutation(len(data))[:OVERFITTING_IMAGES]
+        images = to_float(tf.constant(data.images[index]))
+        if not prepared.model.needs_labels:
+            return images
+        return images, tf.constant(data.labels[index])
+
+    return [Overfitting(batch(prepared.data), batch(held_out))]
 
 
 def evaluation_callbacks(experiment, model):

@@ -1,0 +1,147 @@
+"""Hooks of the documentation site: pages that are generated, links to the repository, formulas.
+
+ProperDocs calls the `on_...` functions while it builds the site (see mkdocs.yml).
+"""
+
+import functools
+import importlib.util
+import pathlib
+import re
+from html import unescape
+
+import latex2mathml.converter
+import nbconvert
+from properdocs.structure.files import File, InclusionLevel
+
+DOCS = pathlib.Path(__file__).resolve().parent
+ROOT = DOCS.parent
+TOP_PAGES = {  # page of the site: file of the repository that it shows
+    "index.md": "README.md",
+    "README.zh-CN.md": "README.zh-CN.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "CHANGELOG.md": "CHANGELOG.md",
+}
+MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.M)
+LINK = re.compile(r"(?P<before>\]\(|(?:src|href)=\")(?P<target>[^)\s\"#]+)(?P<anchor>#[^)\s\"]*)?")
+BADGE = re.compile(r"\[!\[(Open in Colab)\]\([^)]*\)\]\(([^)]*)\)")  # its image is on another host
+FENCE = re.compile(r"(^```.*?^```)", re.M | re.S)
+INLINE_FORMULA = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.S)
+FORMULA = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.S)
+
+
+@functools.cache
+def reference():
+    """Return docs/reference.py as a module."""
+    spec = importlib.util.spec_from_file_location("reference", DOCS / "reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def on_config(config):
+    """Read the sources again, for every build of `properdocs serve`."""
+    reference.cache_clear()
+    return config
+
+
+def on_files(files, config):
+    """Add the pages and images that are not in docs/."""
+    for page, source in TOP_PAGES.items():
+        files.append(File.generated(config, page, content=(ROOT / source).read_text("utf-8")))
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        name = f"notebooks/{notebook.stem}"
+        text, images = notebook_page(notebook)
+        files.append(File.generated(config, f"{name}.md", content=text))
+        for image, content in images.items():
+            files.append(File.generated(config, f"{name}/{image}", content=content))
+    for name, text in reference().api_pages().items():
+        files.append(File.generated(config, name, content=text))
+    for image in sorted((ROOT / "saved_models").rglob("*.[pj][np]g")):
+        name = image.relative_to(ROOT).as_posix()
+        files.append(File.generated(config, name, abs_src_path=str(image)))
+    for card in sorted((ROOT / "saved_models").glob("*/README.md")):
+        name = f"saved_models/{card.parent.name}/README.md"
+        page = File.generated(config, name, content=card.read_text("utf-8"))
+        page.inclusion = InclusionLevel.NOT_IN_NAV
+        files.append(page)
+    return files
+
+
+def notebook_page(path):
+    """Return a notebook as Markdown, and its images as {name: bytes}."""
+    exporter = nbconvert.MarkdownExporter()
+    text, resources = exporter.from_filename(str(path))
+    images = resources["outputs"]
+    for image in images:
+        text = text.replace(f"]({image})", f"]({path.stem}/{image})")
+    return BADGE.sub(r"[\1](\2)", text), images
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Fill in the generated parts of a page, and translate links for the site."""
+    markdown = MARKER.sub(lambda match: getattr(reference(), match[1])(), markdown)
+    source = TOP_PAGES.get(page.file.src_uri, f"docs/{page.file.src_uri}")
+    if page.file.src_uri.startswith(("notebooks/", "saved_models/")):
+        source = page.file.src_uri
+    parts = FENCE.split(markdown)
+    parts[::2] = [
+        LINK.sub(lambda m: site_link(m, source, page, files, config), part) for part in parts[::2]
+    ]
+    return "".join(parts)
+
+
+def site_link(match, source, page, files, config):
+    """Return a link of a repository file, as a link of the site or to the repository's host."""
+    before, target, anchor = match["before"], match["target"], match["anchor"] or ""
+    if re.match(r"[a-z]+:", target) or is_in_site(files, own_path(page, target)):
+        return match[0]
+    path = normalized(pathlib.PurePosixPath(source).parent / target)
+    for name in site_names(path):
+        if is_in_site(files, name):
+            up = "../" * page.file.src_uri.count("/")
+            return f"{before}{up}{name}{anchor}"
+    if (ROOT / path).exists():
+        kind = "tree" if (ROOT / path).is_dir() else "blob"
+        return f"{before}{config.extra['repository']}/{kind}/main/{path}{anchor}"
+    return match[0]  # reported by the strict build
+
+
+def is_in_site(files, name):
+    """Return True if the site has a file of this name; Python files of docs/ are excluded."""
+    file = files.get_file_from_path(name)
+    return file is not None and not file.inclusion.is_excluded()
+
+
+def own_path(page, target):
+    return normalized(pathlib.PurePosixPath(page.file.src_uri).parent / target)
+
+
+def normalized(path):
+    """Return a path as text, without `..`."""
+    parts = []
+    for part in path.parts:
+        if part == ".." and parts:
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)
+
+
+def site_names(path):
+    """Return the names that a file of the repository may have in the site."""
+    pages = {source: page for page, source in TOP_PAGES.items()}
+    return [
+        pages.get(path, path),
+        path.removeprefix("docs/"),
+        re.sub(r"\.ipynb$", ".md", path),
+    ]
+
+
+def on_page_content(html, page, config, files):
+    """Convert formulas from LaTeX to MathML, which browsers show without a script."""
+    html = INLINE_FORMULA.sub(lambda match: mathml(match[1], "inline"), html)
+    return FORMULA.sub(lambda match: mathml(match[1], "block"), html)
+
+
+def mathml(latex, display):
+    return latex2mathml.converter.convert(unescape(latex).strip(), display=display)
