@@ -970,7 +970,7 @@ def add_data_arguments(parser):
 
 
 def add_prepare_arguments(parser):
-    parser.add_argument("name", metavar="NAME", help="mnist, fashion_mnist or cifar10")
+    parser.add_argument("name", metavar="NAME", help="mnist, fashion_mnist, cifar10 or emoji")
     parser.add_argument(
         "--from",
         dest="source",
@@ -988,9 +988,9 @@ def add_prepare_arguments(parser):
 
 def run_prepare(options):
     start_tensorflow()
-    from tfgan_zoo.data import tfds
+    from tfgan_zoo.data import datasets
 
-    print(tfds.prepare(options.name, options.source, options.data_dir))
+    print(datasets.prepare(options.name, options.source, options.data_dir))
 
 
 def add_check_arguments(parser):
