@@ -209,7 +209,7 @@ def prepare(source, data_dir=""):
     with atomic_write(path) as partial:
         np.savez_compressed(partial, **vars(emoji))
     licenses = "\n".join(LICENSES.values())
-    write_text(path.with_name("LICENSES.txt"), licenses + "\n")
+    write_text(path.with_name("LICENSES.txt"), licenses)
     sizes = ", ".join(f"{split} {len(emoji.split(split).labels):,}" for split in SPLITS)
     return f"emoji: {sizes} pairs of images in {path}\n{licenses}"
 
