@@ -20,7 +20,9 @@ Baselines, which need no network:
 - `histogram`: the input with the histogram of the target domain in every channel.
 """
 
+import collections
 import functools
+import itertools
 
 import numpy as np
 
@@ -74,6 +76,7 @@ TRANSLATION_METRICS = {
     "kernel_distance": "lower",
     "cycle_l1": "lower",
 }
+BATCH_SIZE = 50  # images whose features are extracted at once
 FEW_FOR_FRECHET = 1000  # images with 128 features: see the warning
 DIRECTION_SUFFIX = {"xy": "", "yx": "_yx"}  # of a score's name
 
@@ -150,6 +153,7 @@ class TranslationEvaluator(Evaluator):
         if not applicable:
             raise UserError(
                 "no metric applies: a model without an inverse direction needs true translations, "
+                "or two gray or RGB images of each domain, "
                 f"got {self.test.description}. Evaluate on pairs."
             )
         for name in requested or []:
@@ -218,22 +222,27 @@ class TranslationEvaluator(Evaluator):
         """
         source, target = source_and_target(direction)
         values = {name: [] for name in names if name not in DISTANCES}
-        features = []
-        for pair in evaluation_pairs(self.test, source) if names else ():
-            translated = translate(pair[source])
-            for name in values:
-                if name == "cycle_l1":
-                    values[name].append(pair_l1(pair[source], translate_back(translated)))
-                else:
-                    values[name].append(PAIRED_METRICS[name](pair[target], translated))
-            if len(values) < len(names):
-                features.append(self.features(translated))
-        scores = {
+
+        def translations():
+            """Translate the test images, and compare each translation with its truth or input."""
+            for pair in evaluation_pairs(self.test, source):
+                translated = translate(pair[source])
+                for name in values:
+                    if name == "cycle_l1":
+                        values[name].append(pair_l1(pair[source], translate_back(translated)))
+                    else:
+                        values[name].append(PAIRED_METRICS[name](pair[target], translated))
+                yield translated
+
+        distances = {}
+        if len(values) < len(names):
+            distances = self.distances(direction, self.features(translations()))
+        elif values:
+            collections.deque(translations(), maxlen=0)
+        means = {
             name: (float(np.mean(numbers)), {"n": len(numbers)}) for name, numbers in values.items()
         }
-        if features:
-            scores |= self.distances(direction, np.stack(features))
-        return {name: scores[name] for name in names}
+        return {name: {**means, **distances}[name] for name in names}
 
     def distances(self, direction, features):
         """Compute distances to the target domain's test images: {name: (value, details)}.
@@ -255,15 +264,22 @@ class TranslationEvaluator(Evaluator):
         """The feature network of the distances."""
         return load_metric_network(self.network_name)
 
-    def features(self, image):
-        """Return the features of one image uint8 (h, w, c): float32 (d,)."""
-        return self.network(image[None])[0][0]
+    def features(self, images):
+        """Return the features of uint8 images (h, w, c): float32 (n, d).
+
+        Images that follow each other and have one size are one batch.
+        """
+        parts = []
+        for _, group in itertools.groupby(images, key=np.shape):
+            while batch := list(itertools.islice(group, BATCH_SIZE)):
+                parts.append(self.network(np.stack(batch))[0])
+        return np.concatenate(parts)
 
     def test_features(self, side):
         """Return the features of the test images of one side of a pair (x, y): float32 (n, d)."""
         if side not in self.feature_cache:
             images = (pair[side] for pair in evaluation_pairs(self.test, side))
-            self.feature_cache[side] = np.stack([self.features(image) for image in images])
+            self.feature_cache[side] = self.features(images)
         return self.feature_cache[side]
 
     def real_references(self, direction, names):
@@ -277,7 +293,7 @@ class TranslationEvaluator(Evaluator):
             images = [pair[target] for pair in evaluation_pairs(self.training, target)]
             order = np.random.default_rng(self.seed).permutation(len(images))
             count = len(self.test.sources[0 if self.test.paired else source])
-            features = np.stack([self.features(images[i]) for i in order[: max(2, count)]])
+            features = self.features(images[i] for i in order[: max(2, count)])
             self.reference_cache[direction] = {
                 name: value for name, (value, _) in self.distances(direction, features).items()
             }
