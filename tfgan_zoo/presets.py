@@ -513,6 +513,7 @@ EXPECTED = {
     "cgan_mnist": Expected("9 min", "label_accuracy 0.990 (real images 0.994)"),
     "vae_mnist": Expected("19 min", "nll 85.07 nats"),
     "vae_mnist_perceptron": Expected("11 min", "nll 89.90 nats"),
+    "pix2pix_facades_quick": Expected("1.5 min", "l1 12.9 of 255 (best baseline 20.3)"),
     "pix2pix_facades_synthetic": Expected("15 min", "l1 11.4 of 255 (best baseline 20.3)"),
     "pix2pix_folder_128": Expected("32 min", "240 maps: l1 9.6 of 255 (best baseline 11.6)"),
     "pix2pix_tutorial_128": Expected("30 min", "240 maps: l1 10.6 of 255 (best baseline 11.6)"),
