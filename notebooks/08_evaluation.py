@@ -136,9 +136,10 @@ for name, variant in variants.items():
 # %% [markdown]
 # Column by column:
 #
-# - The first row is the **real reference**: other real images instead of generated ones. No model
-#   can be expected to have better scores, and 0 is not reachable. `evaluate` prints this reference
-#   for every score.
+# - The first row is the **real reference**: other real images instead of generated ones. Its
+#   distance is not 0, because both sets are finite. A model can have a lower distance by chance, or
+#   because it generates exactly the label proportions of the test images. `evaluate` prints this
+#   reference for every score.
 # - Five of ten classes: *precision* does not change, *recall* and *coverage* fall. The *Fréchet
 #   distance* rises without saying why.
 # - 30 images, copied many times: the *classifier score* remains high. It asks for clear images of

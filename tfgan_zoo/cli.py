@@ -1370,8 +1370,7 @@ def add_data_arguments(parser):
 def add_prepare_arguments(parser):
     parser.describe(
         """
-        Prepare a dataset of tensorflow-datasets from its original files, on a machine without
-        internet.
+        Prepare a dataset from its original files, on a machine without internet.
         """,
         {
             "Prepare MNIST": "tfgan-zoo data prepare mnist --from downloads",
@@ -1380,7 +1379,7 @@ def add_prepare_arguments(parser):
         },
     )
     dataset = parser.add_argument_group("dataset")
-    dataset.add_argument("name", metavar="NAME", help="mnist, fashion_mnist or cifar10")
+    dataset.add_argument("name", metavar="NAME", help="mnist, fashion_mnist, cifar10 or emoji")
     dataset.add_argument(
         "--from",
         dest="source",
@@ -1398,9 +1397,9 @@ def add_prepare_arguments(parser):
 
 def run_prepare(options):
     start_tensorflow()
-    from tfgan_zoo.data import tfds
+    from tfgan_zoo.data import datasets
 
-    print(tfds.prepare(options.name, options.source, options.data_dir))
+    print(datasets.prepare(options.name, options.source, options.data_dir))
 
 
 def add_check_arguments(parser):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import make
-from PIL import Image
+from PIL import Image, ImageFilter
 from skimage.exposure import match_histograms
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -14,8 +14,16 @@ from tfgan_zoo import cli, presets
 from tfgan_zoo.data import facades
 from tfgan_zoo.data.color_transfer import histogram_matcher
 from tfgan_zoo.errors import UserError
-from tfgan_zoo.evaluation import better_value, evaluator_for, metric_names, translation
+from tfgan_zoo.evaluation import (
+    best_score,
+    better_value,
+    evaluator_for,
+    metric_names,
+    run_evaluator,
+    translation,
+)
 from tfgan_zoo.evaluation.translation import (
+    DISTANCES,
     PAIRED_METRICS,
     TRANSLATION_METRICS,
     TranslationEvaluator,
@@ -247,15 +255,15 @@ def test_baselines_are_computed_once(monkeypatch):
 
 def test_label_accuracy_is_for_label_maps_only(pairs, unpaired):
     copy = StubModel(xy=lambda image: image)
-    assert pairs.names(copy) == ["l1", "psnr", "ssim"]
-    with pytest.raises(
-        UserError, match="metric must be one of l1, psnr, ssim, got 'label_accuracy'"
-    ):
+    assert pairs.names(copy) == ["l1", "psnr", "ssim", *DISTANCES]
+    message = "metric must be one of l1, psnr, ssim, .*, got 'label_accuracy'"
+    with pytest.raises(UserError, match=message):
         pairs.names(copy, ["label_accuracy"])
     back = TranslationEvaluator(
         presets.experiment("pix2pix_tiny", "data.limit=2", "data.direction=yx")
     )
-    scores = back.measure(StubModel(xy=lookup_truth(back, 0, 1)), back.names(copy))
+    names = ["l1", "label_accuracy"]
+    scores = back.measure(StubModel(xy=lookup_truth(back, 0, 1)), back.names(copy, names))
     assert scores["label_accuracy"].value == 1 and scores["l1"].value == 0
     assert (
         scores["label_accuracy"].baselines["copy"]
@@ -264,12 +272,11 @@ def test_label_accuracy_is_for_label_maps_only(pairs, unpaired):
         < 1
     )
     both = StubModel(xy=lookup_truth(unpaired, 0, 1), yx=lookup_truth(unpaired, 1, 0))
-    assert unpaired.names(both) == ["l1", "psnr", "ssim", "label_accuracy", "cycle_l1"]
-    scores = unpaired.measure(both, unpaired.names(both))
-    assert list(scores) == [
-        *("l1", "psnr", "ssim", "cycle_l1"),
-        *("l1_yx", "psnr_yx", "ssim_yx", "label_accuracy_yx", "cycle_l1_yx"),
-    ]
+    names = ["l1", "psnr", "ssim", "label_accuracy", *DISTANCES, "cycle_l1"]
+    assert unpaired.names(both) == names
+    scores = unpaired.measure(both, names)
+    without_labels = [name for name in names if name != "label_accuracy"]
+    assert list(scores) == [*without_labels, *(f"{name}_yx" for name in names)]
     assert (
         scores["label_accuracy_yx"].value == 1
         and scores["cycle_l1"].value == scores["cycle_l1_yx"].value == 0
@@ -368,18 +375,14 @@ def folder(tmp_path):
     ]
 
 
-def test_without_truth_only_cycle_l1_applies(folder):
+def test_without_truth_distances_and_cycle_l1_apply(folder):
     evaluator = TranslationEvaluator(presets.experiment("cyclegan_tiny", *folder))
     model = StubModel(
         xy=lambda image: image + 10, yx=lambda image: image - image % 2
     )  # the cycle adds 10 to even numbers and 9 to odd ones
-    assert evaluator.names(model) == ["cycle_l1"]
-    with pytest.raises(UserError, match="metric must be one of cycle_l1, got 'l1'"):
+    assert evaluator.names(model) == [*DISTANCES, "cycle_l1"]
+    with pytest.raises(UserError, match="metric must be one of .*, cycle_l1, got 'l1'"):
         evaluator.names(model, ["l1"])
-    with pytest.raises(
-        UserError, match="a model without an inverse direction needs true translations, got"
-    ):
-        evaluator.names(StubModel(xy=lambda image: image))
     scores = evaluator.measure(model, ["cycle_l1"])
     assert scores["cycle_l1"].value == pytest.approx(
         (10 + 9 + 10) / 3
@@ -391,6 +394,24 @@ def test_without_truth_only_cycle_l1_applies(folder):
         "there are no pairs to compare with: cycle_l1 measures the inverse mapping only"
         in evaluator.warnings(["cycle_l1"])[1]
     )
+    distances = evaluator.measure(model, ["frechet_distance"])
+    for name, counts in (
+        ("frechet_distance", {"n": 3, "n_real": 5}),
+        ("frechet_distance_yx", {"n": 5, "n_real": 3}),
+    ):
+        score = distances[name]
+        assert score.details == counts and score.real_reference < score.value
+        assert list(score.baselines) == ["copy", "mean", "histogram"]  # colors needs pairs
+    settings = evaluator.settings(["frechet_distance"])
+    assert settings["n_training_for_baselines"] == 24 and "small VGG" in str(settings["features"])
+
+
+def test_without_truth_and_images_for_distances_no_metric_applies(folder):
+    """Feature networks take gray or RGB images, and distances need two images or more."""
+    evaluator = TranslationEvaluator(presets.experiment("cyclegan_tiny", *folder), samples=1)
+    message = "no metric applies: .* got folder: 1 and 1 unpaired images"
+    with pytest.raises(UserError, match=message):
+        evaluator.names(StubModel(xy=lambda image: image))
 
 
 def test_pairs_of_16_bits_and_different_sizes(folder, tmp_path):
@@ -417,6 +438,74 @@ def test_pairs_of_16_bits_and_different_sizes(folder, tmp_path):
     }  # images of different sizes have no mean
 
 
+# --- Distances
+
+
+@pytest.fixture(scope="module")
+def facades_32():
+    """Return an evaluator with 30 unpaired test images."""
+    overrides = ["model.image_size=32", "model.receptive_field=34", "data.limit=30"]
+    return TranslationEvaluator(presets.experiment("cyclegan_tiny", *overrides))
+
+
+def test_distances_of_the_target_domain_itself_are_zero(facades_32):
+    """The kernel distance is unbiased: for equal sets it is below 0, as for real images."""
+    model = StubModel(xy=lookup_truth(facades_32, 0, 1), yx=lookup_truth(facades_32, 1, 0))
+    scores = facades_32.measure(model, DISTANCES)
+    assert list(scores) == [name + suffix for suffix in ("", "_yx") for name in DISTANCES]
+    for suffix in ("", "_yx"):
+        frechet, kernel = (scores[name + suffix] for name in DISTANCES)
+        assert 0 <= frechet.value < 1e-3 * frechet.real_reference
+        assert 3 * frechet.real_reference < frechet.baselines["copy"]
+        assert kernel.value < 0 and kernel.real_reference < 0.3 * kernel.baselines["copy"]
+        assert set(frechet.baselines) == {"copy", "mean", "colors", "histogram"}
+        assert frechet.details == {"n": 30, "n_real": 30}
+        assert kernel.details == {"n": 30, "n_real": 30, "standard_error": None}
+    translations = [facades_32.test.evaluation_images(i)[1] for i in range(30)][::-1]
+    permuted = StubModel(xy=lambda image: translations.pop())  # of another building each
+    assert facades_32.measure(permuted, ["frechet_distance"])["frechet_distance"].value < 0.01
+
+
+@pytest.mark.parametrize("kind", ["blur", "input"])
+def test_distances_grow_as_translations_get_worse(facades_32, kind):
+    truth = lookup_truth(facades_32, 0, 1)
+
+    def translate(image, strength):
+        if kind == "blur":
+            smooth = ImageFilter.GaussianBlur(2 * strength)
+            return np.asarray(Image.fromarray(truth(image)).filter(smooth))
+        mixed = (1 - strength) * truth(image) + strength * image
+        return np.round(mixed).astype(np.uint8)
+
+    for name in DISTANCES:
+        values = [
+            facades_32.method_scores("xy", [name], lambda image, s=s: translate(image, s))[name][0]
+            for s in (0.0, 0.25, 0.5, 1.0)
+        ]
+        assert values == sorted(values) and len(set(values)) == 4, (name, values)
+
+
+def test_distances_select_the_best_epoch_of_unpaired_training():
+    experiment = presets.experiment(
+        "cyclegan_tiny",
+        "data.limit=4",
+        "train.evaluate_every=1",
+        "train.evaluate_metrics=kernel_distance,frechet_distance,l1",
+        "train.best=frechet_distance_yx",
+    )
+    assert best_score(experiment) == ("eval_frechet_distance_yx", True)
+    model = make("cyclegan_tiny")
+    evaluator, names = run_evaluator(experiment, model)
+    assert names == ["kernel_distance", "frechet_distance", "l1"]
+    scores = evaluator.measure(model, names)
+    assert list(scores) == evaluator.score_names(model, names)
+    assert len(scores) == 6 and all(np.isfinite(score.value) for score in scores.values())
+    assert all(score.baselines is score.real_reference is None for score in scores.values())
+    missing = experiment.override("train.evaluate_features=random")
+    with pytest.raises(UserError, match="features must be digits, inception, small.*got 'random'"):
+        run_evaluator(missing, model)
+
+
 # --- Command line
 
 
@@ -429,15 +518,24 @@ def test_evaluate_prints_and_stores_scores_and_baselines(tmp_path, capsys):
     (run / "experiment.json").write_text(presets.experiment("pix2pix_tiny").to_json())
     assert cli.main(["evaluate", str(run), "--samples", "4"]) == 0
     printed = capsys.readouterr()
-    assert (
-        printed.err == "warning: 4 test images are few: "
+    assert printed.err == (
+        "warning: 4 test images are few: "
         "expect the scores to change by some percent with other images\n"
+        "warning: 4 test images are few for a Frechet distance: "
+        "expect it to be too high by about its real reference\n"
     )
     head, *rows = printed.out.splitlines()
-    assert head.split() == ["metric", "translated", "copy", "mean", "colors", "histogram"]
-    assert [row.split()[0] for row in rows[:3]] == ["l1", "psnr", "ssim"]
+    assert head.split() == [
+        *("metric", "translated", "real", "images", "copy", "mean", "colors", "histogram")
+    ]
+    assert [row.split()[0] for row in rows[:5]] == ["l1", "psnr", "ssim", *DISTANCES]
     assert "the test split; baselines from 16 training images" in printed.out
-    (file,) = (run / "evaluation").glob("*.json")
+    assert "features: small VGG (distilled, width 16)" in printed.out
+    assert cli.main(["evaluate", str(run), "--samples", "4", "--metrics", "l1"]) == 0
+    row = capsys.readouterr().out.splitlines()[1]
+    assert row.split()[:2] == rows[0].split()[:2]
+    files = sorted((run / "evaluation").glob("*.json"), key=lambda path: path.stat().st_size)
+    file, _ = files  # the other one, of all metrics, also records the feature network
     stored = json.loads(file.read_text())
     assert set(stored["scores"]["l1"]["baselines"]) == {"copy", "mean", "colors", "histogram"}
     assert f"{stored['scores']['l1']['value']:.4f}" == rows[0].split()[1]
@@ -450,14 +548,14 @@ def test_evaluate_prints_and_stores_scores_and_baselines(tmp_path, capsys):
     for arguments, message in (
         (
             ["--metrics", "frechet"],
-            "metric must be one of l1, psnr, ssim, got 'frechet'",
+            "frechet_distance, kernel_distance (did you mean frechet_distance?), got 'frechet'",
         ),
         (["model.width=3"], "overrides of the data alone"),
         (["data.split=test"], "got 'test'"),
     ):
         assert cli.main(["evaluate", str(run), *arguments]) == 2
         assert message in capsys.readouterr().err
-    assert list((run / "evaluation").glob("*.json")) == [file]
+    assert set((run / "evaluation").glob("*.json")) == set(files)
 
 
 def test_evaluator_for_a_translation_model():

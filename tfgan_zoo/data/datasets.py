@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfgan_zoo.data import (
     builtin_images,
     domains,
+    emoji,
     image_file,
     image_folder,
     pipeline,
@@ -184,6 +185,13 @@ def load_photographs(config, image_size, channels):
     return ImageData("photographs", images, None, [], shape=images.shape[1:])
 
 
+def load_emoji(config, image_size, channels):
+    """Load emoji in one design, with their categories as classes, see `emoji`."""
+    data, design = emoji.load(config.path, config.split), config.dataset.partition("/")[2]
+    images = getattr(data, design)
+    return to_image_data(config, images, data.labels, data.classes, image_size, channels)
+
+
 DATASETS = {  # of single images; domains.py has those of two domains
     "digits": load_digits,
     "mnist": load_tfds,
@@ -191,9 +199,14 @@ DATASETS = {  # of single images; domains.py has those of two domains
     "cifar10": load_tfds,
     "stacked_mnist": load_stacked_mnist,
     "photographs": load_photographs,
+    "emoji/noto": load_emoji,
+    "emoji/twemoji": load_emoji,
     "folder": load_folder,
 }
-WITH_TEST_SPLIT = ("mnist", "fashion_mnist", "cifar10", "stacked_mnist")
+WITH_TEST_SPLIT = (
+    *("mnist", "fashion_mnist", "cifar10", "stacked_mnist"),
+    *("emoji/noto", "emoji/twemoji"),
+)
 
 LICENSES = {
     "digits": "CC BY 4.0 (E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI)",
@@ -203,7 +216,29 @@ LICENSES = {
     "cifar10": "none stated by the authors (A. Krizhevsky, 2009)",
     "facades_synthetic": "MIT (drawn by tfgan_zoo)",
     "photographs": "CC BY 2.0 (danielbuechele, vultilion), styles drawn by tfgan_zoo",
+    "emoji": "; ".join(emoji.LICENSES.values()),
+    **{f"emoji/{design}": license for design, license in emoji.LICENSES.items()},
 }
+
+
+def prepare(name, source, data_dir=""):
+    """Prepare a dataset from its original files, without a network connection.
+
+    Args:
+        name: mnist, fashion_mnist, cifar10 or emoji.
+        source: The folder that has the original files.
+        data_dir: The tensorflow-datasets directory; "" for its default.
+
+    Returns:
+        Text that says what was prepared, and where.
+
+    Raises:
+        UserError: The name is unknown, or files are missing or damaged.
+    """
+    check_choice("name", name, (*tfds.ORIGINAL_FILES, "emoji"))
+    if name == "emoji":
+        return emoji.prepare(source, data_dir)
+    return tfds.prepare(name, source, data_dir)
 
 
 def load_images(config, image_size, channels):

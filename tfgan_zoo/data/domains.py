@@ -29,7 +29,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageFilter
 
-from tfgan_zoo.data import builtin_images, facades, image_file, image_folder, tfds
+from tfgan_zoo.data import builtin_images, emoji, facades, image_file, image_folder, tfds
 from tfgan_zoo.data.image_folder import ALTERNATIVES, SPLIT_FOLDERS
 from tfgan_zoo.data.pipeline import LoadedData
 from tfgan_zoo.data.transforms import crop_center, resize, to_float_array
@@ -59,6 +59,8 @@ LAYOUTS = (
 SIDE_BY_SIDE_RATIOS = (1.8, 2.8)  # of width to height: halves of up to 4:3
 MAX_SIZES = 100  # number of images whose size decides whether they are pairs side by side
 SPLIT_SEEDS = {"train": 0, "test": 1, "val": 2}  # of synthetic images
+# Datasets whose test images show the same objects in both domains, also if training is unpaired.
+WITH_TEST_PAIRS = ("facades_synthetic", "emoji")
 
 
 class CachedItems:
@@ -223,8 +225,8 @@ def load_domains(config, model, kind):
     dataset = "cycle_gan/" if config.dataset.startswith("cycle_gan/") else config.dataset
     if dataset not in LOADERS:
         raise UserError(
-            "translation needs a dataset of two domains: facades_synthetic, photographs, folder "
-            f"or cycle_gan/..., got data.dataset={config.dataset!r}."
+            "translation needs a dataset of two domains: facades_synthetic, photographs, emoji, "
+            f"folder or cycle_gan/..., got data.dataset={config.dataset!r}."
         )
     sources = LOADERS[dataset](config, resizer, channels, kind)
     size = model.image_size if config.preprocess.endswith("crop") else 0
@@ -385,6 +387,40 @@ def photograph_items(config, resizer, channels, kind):
     ]
 
 
+def emoji_items(config, resizer, channels, kind):
+    """Load emoji: x is Noto's design, y Twemoji's.
+
+    Unpaired training images show different emoji in the two domains. Test images show the same.
+    """
+    if not {*channels} <= {1, 3}:
+        raise UserError(
+            "emoji has 3 channels, or 1 as gray, "
+            f"got x_channels={channels[0]} and y_channels={channels[1]}."
+        )
+    data = emoji.load(config.path, config.split)
+    unpaired = kind == "domains" and config.split == "train"
+    a, b = data.halves() if unpaired else (data, data)
+    images = [side[: config.limit or None] for side in (a.noto, b.twemoji)]
+    images, channels = (swap_for_direction(pair, config.direction) for pair in (images, channels))
+
+    def convert(image, side):
+        return convert_channels(image, channels[side])
+
+    if kind == "pairs":
+        return [
+            CachedItems(
+                "pairs",
+                range(len(images[0])),
+                lambda i: resizer(*(convert(images[side][i], side) for side in (0, 1))),
+                config.cache_gb,
+            )
+        ]
+    return [
+        unpaired_items(images[side], lambda image, s=side: resizer(convert(image, s)), config)
+        for side in (0, 1)
+    ]
+
+
 def folder_items(config, resizer, channels, kind):
     """Load image files from folders, in one of the layouts of this module's docstring."""
     channels_a, channels_b = swap_for_direction(channels, config.direction)
@@ -453,6 +489,7 @@ def tfds_items(config, resizer, channels, kind):
 LOADERS = {
     "facades_synthetic": facade_items,
     "photographs": photograph_items,
+    "emoji": emoji_items,
     "folder": folder_items,
     "cycle_gan/": tfds_items,  # followed by the name of a dataset
 }

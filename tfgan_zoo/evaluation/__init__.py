@@ -60,7 +60,8 @@ def evaluate(
         seed: decides the noise, the labels and every random choice.
         features: feature extractor of the metrics. Generation: "digits", "inception" or the path
             of a Keras model; "auto": digits for datasets of digits, otherwise inception.
-            Stylization: see `features.vgg.load_perceptual_network`; "auto": that of the model.
+            Translation: the same or "small"; "auto": small. Stylization: see
+            `features.vgg.load_perceptual_network`; "auto": that of the model.
         importance_samples: draws of z per image for the likelihood.
         output: folder for the JSON file and the image of the nearest training images; None:
             RUN/evaluation, or evaluation/NAME for a source that is not a run directory.

@@ -1,8 +1,14 @@
-"""Paired metrics for image-to-image translation (L1, PSNR, SSIM), with trivial baselines.
+"""Metrics for image-to-image translation: paired, unpaired and cyclic, with trivial baselines.
 
-The true translation is known for pairs, and for unpaired facades_synthetic, whose test split shows
-both domains of the same facades. Without true translations, only the cycle x -> y -> x can be
-compared with its input. Images of 16 bits are compared at 8 bits.
+Paired metrics (L1, PSNR, SSIM) compare each translation with the true one. It is known for pairs,
+and for unpaired facades_synthetic and emoji, whose test split shows the same objects in both
+domains.
+
+Distances (Frechet, kernel) need no pairs. They compare the features of all translations with those
+of the test images of the target domain. A distance does not notice a translation that belongs to
+another input. Its real reference is the distance of as many training images of the target domain.
+
+cycle_l1 compares the cycle x -> y -> x with its input. Images of 16 bits are compared at 8 bits.
 
 Baselines, which need no network:
 
@@ -14,7 +20,9 @@ Baselines, which need no network:
 - `histogram`: the input with the histogram of the target domain in every channel.
 """
 
+import collections
 import functools
+import itertools
 
 import numpy as np
 
@@ -23,7 +31,8 @@ from tfgan_zoo.data.color_transfer import histogram_matcher
 from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.errors import MAX_TRAIN_SEED, UserError, check_choice, check_range
 from tfgan_zoo.evaluation.evaluator import Evaluator, images_sha256
-from tfgan_zoo.metrics import similarity
+from tfgan_zoo.features.metric_networks import load_metric_network
+from tfgan_zoo.metrics import frechet, kernel, similarity
 from tfgan_zoo.metrics.score import Score
 
 BASELINE_IMAGES = 400  # maximum number of training images for the baselines
@@ -57,13 +66,18 @@ PAIRED_METRICS = {
     "ssim": pair_ssim,
     "label_accuracy": pair_label_accuracy,
 }
+DISTANCES = ("frechet_distance", "kernel_distance")
 TRANSLATION_METRICS = {
     "l1": "lower",
     "psnr": "higher",
     "ssim": "higher",
     "label_accuracy": "higher",
+    "frechet_distance": "lower",
+    "kernel_distance": "lower",
     "cycle_l1": "lower",
 }
+BATCH_SIZE = 50  # images whose features are extracted at once
+FEW_FOR_FRECHET = 1000  # images with 128 features: see the warning
 DIRECTION_SUFFIX = {"xy": "", "yx": "_yx"}  # of a score's name
 
 
@@ -75,8 +89,9 @@ class TranslationEvaluator(Evaluator):
     Args:
         experiment: an `Experiment` of a translation model.
         samples: maximum number of test images.
-        seed: seed of the noise of a stochastic model.
-        validate: if True, use validation images and compute no baselines.
+        seed: seed of the noise of a stochastic model, and of the selection of real images.
+        features: name or path for `load_metric_network`; "auto": small.
+        validate: if True, use validation images and compute no baselines or real references.
 
     Raises:
         UserError: if there are no test images.
@@ -86,7 +101,7 @@ class TranslationEvaluator(Evaluator):
 
     @classmethod
     def create(cls, experiment, model, options):
-        return cls(experiment, options.samples, options.seed, options.validate)
+        return cls(experiment, options.samples, options.seed, options.features, options.validate)
 
     @classmethod
     def better(cls, names):
@@ -96,7 +111,7 @@ class TranslationEvaluator(Evaluator):
             for suffix in DIRECTION_SUFFIX.values()
         }
 
-    def __init__(self, experiment, samples=10_000, seed=0, validate=False):
+    def __init__(self, experiment, samples=10_000, seed=0, features="auto", validate=False):
         check_range(1, 10**6, samples=samples)
         check_range(0, MAX_TRAIN_SEED, seed=seed)
         config = experiment.data
@@ -109,25 +124,28 @@ class TranslationEvaluator(Evaluator):
         split = "val" if validate else "test"
         limit = min(samples, config.limit or samples)
         self.test = load_evaluation_images(experiment, split, limit)
-        synthetic = config.dataset == "facades_synthetic"
-        self.has_truth = self.test.paired or synthetic
+        self.network_name = "small" if features == "auto" else features
+        self.has_truth = self.test.paired or config.dataset in domains.WITH_TEST_PAIRS
         self.label_domain = None  # the domain of label maps
-        if synthetic:
+        if config.dataset == "facades_synthetic":
             self.label_domain = "x" if config.direction == "xy" else "y"
         self.baseline_cache = {}  # {direction: {baseline: function}}
         self.score_cache = {}  # {(direction, metric): {baseline: value}}
+        self.feature_cache = {}  # {0 or 1: features of the test images of x or y}
+        self.reference_cache = {}  # {direction: {metric: value}}
 
     def names(self, model, requested=None):
         """Return the metrics that apply to a model: all, or the requested ones.
 
-        Metrics of pairs need true translations; cycle_l1 needs a model with both directions.
+        Metrics of pairs need true translations. Distances need gray or RGB images, two or more in
+        each domain. cycle_l1 needs a model with both directions.
 
         Raises:
             UserError: if no metric or a requested one does not apply.
         """
         applicable = [
             name
-            for name in PAIRED_METRICS
+            for name in (*PAIRED_METRICS, *DISTANCES)
             if any(self.applies(name, direction) for direction in model.directions)
         ]
         if len(model.directions) == 2:
@@ -135,6 +153,7 @@ class TranslationEvaluator(Evaluator):
         if not applicable:
             raise UserError(
                 "no metric applies: a model without an inverse direction needs true translations, "
+                "or two gray or RGB images of each domain, "
                 f"got {self.test.description}. Evaluate on pairs."
             )
         for name in requested or []:
@@ -145,6 +164,9 @@ class TranslationEvaluator(Evaluator):
         """Return True if a metric applies to a direction."""
         if name == "cycle_l1":
             return True
+        if name in DISTANCES:
+            _, target = source_and_target(direction)
+            return self.test.channels[target] in (1, 3) and min(self.test.sizes) > 1
         return self.has_truth and (name != "label_accuracy" or self.label_domain == direction[1])
 
     def score_names(self, model, names):
@@ -169,43 +191,121 @@ class TranslationEvaluator(Evaluator):
         """
         scores = {}
         for direction in model.directions:
-            source, target = source_and_target(direction)
-            values = {name: [] for name in names if self.applies(name, direction)}
-            for pair in evaluation_pairs(self.test, source) if values else ():
-                translated = model.translate(pair[source], direction, self.seed)
-                for name in values:
-                    if name == "cycle_l1":
-                        cycled = model.translate(translated, direction[::-1], self.seed)
-                        values[name].append(pair_l1(pair[source], cycled))
-                    else:
-                        values[name].append(PAIRED_METRICS[name](pair[target], translated))
-            baselines = {} if self.validate else self.baseline_scores(direction, values)
-            for name, numbers in values.items():
+            applicable = [name for name in names if self.applies(name, direction)]
+            values = self.method_scores(
+                direction,
+                applicable,
+                lambda image, direction=direction: model.translate(image, direction, self.seed),
+                lambda image, back=direction[::-1]: model.translate(image, back, self.seed),
+            )
+            baselines, references = {}, {}
+            if not self.validate:
+                baselines = self.baseline_scores(direction, applicable)
+                references = self.real_references(direction, applicable)
+            for name, (value, details) in values.items():
                 scores[name + DIRECTION_SUFFIX[direction]] = Score(
-                    float(np.mean(numbers)),
-                    baselines=baselines.get(name),
-                    details={"n": len(numbers)},
+                    value, references.get(name), baselines.get(name), details
                 )
         return scores
 
+    def method_scores(self, direction, names, translate, translate_back=None):
+        """Compute metrics of any method of translation.
+
+        Args:
+            direction: "xy" or "yx".
+            names: metrics that apply to the direction.
+            translate: function from an image to its translation.
+            translate_back: function for the inverse direction, for cycle_l1.
+
+        Returns:
+            {name: (value, details)}, in the order of the names.
+        """
+        source, target = source_and_target(direction)
+        values = {name: [] for name in names if name not in DISTANCES}
+
+        def translations():
+            """Translate the test images, and compare each translation with its truth or input."""
+            for pair in evaluation_pairs(self.test, source):
+                translated = translate(pair[source])
+                for name in values:
+                    if name == "cycle_l1":
+                        values[name].append(pair_l1(pair[source], translate_back(translated)))
+                    else:
+                        values[name].append(PAIRED_METRICS[name](pair[target], translated))
+                yield translated
+
+        distances = {}
+        if len(values) < len(names):
+            distances = self.distances(direction, self.features(translations()))
+        elif values:
+            collections.deque(translations(), maxlen=0)
+        means = {
+            name: (float(np.mean(numbers)), {"n": len(numbers)}) for name, numbers in values.items()
+        }
+        return {name: {**means, **distances}[name] for name in names}
+
+    def distances(self, direction, features):
+        """Compute distances to the target domain's test images: {name: (value, details)}.
+
+        Args:
+            direction: "xy" or "yx".
+            features: float32 (n, d), from `features`.
+        """
+        real = self.test_features(source_and_target(direction)[1])
+        value, error = kernel.kernel_distance(real, features, seed=self.seed)
+        details = {"n": len(features), "n_real": len(real)}
+        return {
+            "frechet_distance": (frechet.frechet_distance(real, features), details),
+            "kernel_distance": (value, {**details, "standard_error": error}),
+        }
+
+    @functools.cached_property
+    def network(self):
+        """The feature network of the distances."""
+        return load_metric_network(self.network_name)
+
+    def features(self, images):
+        """Return the features of uint8 images (h, w, c): float32 (n, d).
+
+        Images that follow each other and have one size are one batch.
+        """
+        parts = []
+        for _, group in itertools.groupby(images, key=np.shape):
+            while batch := list(itertools.islice(group, BATCH_SIZE)):
+                parts.append(self.network(np.stack(batch))[0])
+        return np.concatenate(parts)
+
+    def test_features(self, side):
+        """Return the features of the test images of one side of a pair (x, y): float32 (n, d)."""
+        if side not in self.feature_cache:
+            images = (pair[side] for pair in evaluation_pairs(self.test, side))
+            self.feature_cache[side] = self.features(images)
+        return self.feature_cache[side]
+
+    def real_references(self, direction, names):
+        """Return the distances of training images of the target domain: {name: value}.
+
+        As many images are compared as the model translates, if there are enough.
+        """
+        names = [name for name in names if name in DISTANCES]
+        if names and direction not in self.reference_cache:
+            source, target = source_and_target(direction)
+            images = [pair[target] for pair in evaluation_pairs(self.training, target)]
+            order = np.random.default_rng(self.seed).permutation(len(images))
+            count = len(self.test.sources[0 if self.test.paired else source])
+            features = self.features(images[i] for i in order[: max(2, count)])
+            self.reference_cache[direction] = {
+                name: value for name, (value, _) in self.distances(direction, features).items()
+            }
+        return {name: self.reference_cache[direction][name] for name in names}
+
     def baseline_scores(self, direction, names):
         """Return the scores of the baselines: {metric: {baseline: value}}."""
-        source, target = source_and_target(direction)
-        names = [name for name in names if name in PAIRED_METRICS]
+        names = [name for name in names if name != "cycle_l1"]
         missing = [name for name in names if (direction, name) not in self.score_cache]
-        if missing:
-            baselines = self.baselines(direction)
-            values = {name: {baseline: [] for baseline in baselines} for name in missing}
-            for pair in evaluation_pairs(self.test, source):
-                for baseline, translate in baselines.items():
-                    translated = translate(pair[source])
-                    for name in missing:
-                        score = PAIRED_METRICS[name](pair[target], translated)
-                        values[name][baseline].append(score)
-            for name in missing:
-                self.score_cache[direction, name] = {
-                    baseline: float(np.mean(numbers)) for baseline, numbers in values[name].items()
-                }
+        for baseline, translate in self.baselines(direction).items() if missing else ():
+            for name, (value, _) in self.method_scores(direction, missing, translate).items():
+                self.score_cache.setdefault((direction, name), {})[baseline] = value
         return {name: self.score_cache[direction, name] for name in names}
 
     def baselines(self, direction):
@@ -220,7 +320,7 @@ class TranslationEvaluator(Evaluator):
         if self.test.size:  # all images have one size
             mean = mean_image(pair[target] for pair in evaluation_pairs(self.training, target))
             baselines["mean"] = lambda image: mean
-        if inputs <= 4:
+        if inputs <= 4 and self.has_truth:
             baselines["colors"] = color_table(
                 (pair[source], pair[target]) for pair in evaluation_pairs(self.pairs, source)
             )
@@ -246,14 +346,15 @@ class TranslationEvaluator(Evaluator):
 
     def settings(self, names):
         """Return the settings that the scores depend on, as a JSON-serializable dict."""
-        training = [self.training] if self.has_truth else []
+        distances = [name for name in names if name in DISTANCES]
+        training = [self.training] if self.has_truth or distances else []
         images = (
             image
             for data in (self.test, *training)
             for i in range(len(data))
             for image in data.evaluation_images(i)
         )
-        return {
+        settings = {
             "data": self.test.description,
             "images_sha256": images_sha256(images),
             "direction": self.experiment.data.direction,
@@ -261,6 +362,13 @@ class TranslationEvaluator(Evaluator):
             "n_training_for_baselines": sum(map(len, training)),
             "seed": self.seed,
         }
+        if distances:
+            settings["features"] = {
+                "network": self.network.name,
+                "sha256": self.network.sha256,
+                "resizer": self.network.resizer,
+            }
+        return settings
 
     def warnings(self, names):
         """Return warnings about the reliability of the scores, as a list of sentences."""
@@ -269,6 +377,11 @@ class TranslationEvaluator(Evaluator):
             warnings.append(
                 f"{len(self.test)} test images are few: "
                 "expect the scores to change by some percent with other images"
+            )
+        if "frechet_distance" in names and min(self.test.sizes) < FEW_FOR_FRECHET:
+            warnings.append(
+                f"{min(self.test.sizes)} test images are few for a Frechet distance: "
+                "expect it to be too high by about its real reference"
             )
         if not self.has_truth:
             warnings.append(

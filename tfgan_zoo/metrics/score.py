@@ -89,7 +89,10 @@ def generation_settings(settings):
 def translation_settings(settings):
     training = settings["n_training_for_baselines"]
     baselines = f"; baselines from {training} training images" if training else ""
-    return [f"{settings['data']}, the test split{baselines}"]
+    lines = [f"{settings['data']}, the test split{baselines}"]
+    if "features" in settings:
+        lines.append(f"{describe_network(settings)}, resized: {settings['features']['resizer']}")
+    return lines
 
 
 def stylization_settings(settings):

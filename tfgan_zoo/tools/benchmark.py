@@ -30,7 +30,7 @@ import rich.table
 import tensorflow as tf
 
 from tfgan_zoo import presets
-from tfgan_zoo.data import builtin_images, tfds
+from tfgan_zoo.data import builtin_images, emoji, tfds
 from tfgan_zoo.data.datasets import ImageData, load_for_experiment
 from tfgan_zoo.errors import UserError, first_line
 from tfgan_zoo.models.adversarial import AdversarialConfig
@@ -352,6 +352,8 @@ SYNTHETIC_DATA = {  # task: function of an experiment that returns its data
 def is_missing(config):
     """Return True if a dataset is not on this machine."""
     name = {"stacked_mnist": "mnist"}.get(config.dataset, config.dataset)
+    if name.startswith("emoji"):
+        return not emoji.prepared_file(config.path).is_file()
     if name not in tfds.DOWNLOAD_HOSTS and not name.startswith("cycle_gan/"):
         return name == "folder" and not config.path
     try:
