@@ -689,8 +689,8 @@ def add_evaluate_arguments(parser):
         metavar="NETWORK",
         default="auto",
         help="feature extractor. Generation: digits, inception or a Keras model (default: digits "
-        "for datasets of digits, otherwise inception). Stylization: random, small, imagenet or a "
-        "file (default: that of the model)",
+        "for datasets of digits, otherwise inception). Stylization: random, small, medium, hed, "
+        "imagenet or a file (default: that of the model)",
     )
     metrics.add_argument(
         "--importance-samples",
@@ -910,8 +910,8 @@ def add_gatys_arguments(gatys):
     gatys.add_argument(
         "--features",
         metavar="NETWORK",
-        help="feature extractor: random, small, imagenet, or the path of a network "
-        "(default: small)",
+        help="feature extractor: random, small, medium, hed, imagenet, or the path of a network "
+        "(default: medium)",
     )
     weight = number(0, MAX_FLOAT, float)
     gatys.add_argument(

@@ -28,7 +28,7 @@ PREPROCESS = ("resize_and_crop", "crop", "scale_width", "scale_width_and_crop", 
 # tfgan-zoo interpolate --path, here because the command line needs it before TensorFlow starts
 LATENT_PATHS = ("spherical", "linear", "traversal", "manifold")
 # model.features; the command line needs it before TensorFlow starts (see features/vgg.py)
-PERCEPTUAL_NETWORKS = ("random", "small", "hed", "imagenet")
+PERCEPTUAL_NETWORKS = ("random", "small", "medium", "hed", "imagenet")
 # Fields that may name a folder or a file.
 FOLDERS = ("data.path", "data.path_y")
 FILES = ("model.style", "model.features", "train.evaluate_features")

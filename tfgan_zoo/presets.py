@@ -95,7 +95,7 @@ PRESETS = {
         # Two content layers: with random weights block4_conv2 alone carries little content.
         "model": {
             "image_size": 512,
-            "features": "small",
+            "features": "medium",
             "content_layers": ["block2_conv2", "block4_conv2"],
             "content_weight": 0.5,
         },

@@ -1,4 +1,6 @@
-"""VGG feature networks, and the pruning and distillation of the small one."""
+"""VGG feature networks, and the pruning and distillation of the medium one."""
+
+import dataclasses
 
 import keras
 import numpy as np
@@ -11,7 +13,7 @@ from tfgan_zoo.data import builtin_images, transforms
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.features import distill_vgg, vgg
 from tfgan_zoo.features.vgg import (
-    SMALL_VGG_FILE,
+    PACKAGED_NETWORKS,
     VGG16_BLOCKS,
     build_vgg,
     caffe_preprocess,
@@ -20,9 +22,10 @@ from tfgan_zoo.features.vgg import (
 from tfgan_zoo.models.stylization import STYLE_LAYERS
 
 
-def test_the_small_network_separates_styles():
+@pytest.mark.parametrize("name", PACKAGED_NETWORKS)
+def test_the_networks_of_the_package_separate_styles(name):
     """Two crops of one drawing are closer to each other than to crops of other drawings."""
-    network = load_perceptual_network("small", STYLE_LAYERS)
+    network = load_perceptual_network(name, STYLE_LAYERS)
     grams = {}
     for name in builtin_images.STYLES:
         image = builtin_images.style_image(name, 256)
@@ -40,14 +43,17 @@ def test_the_small_network_separates_styles():
         assert to_itself < 0.7 * min(distances.values())
 
 
-def test_the_small_network_is_checked_and_ends_at_block5(tmp_path, monkeypatch):
-    network = load_perceptual_network("small", STYLE_LAYERS, "average").network
-    assert [output.shape[-1] for output in network.outputs] == [32, 64, 128, 256, 256]
-    with pytest.raises(UserError, match="not be deeper than block5_conv1 .* got block5_conv2"):
-        load_perceptual_network("small", ["block5_conv2"])
-    damaged = tmp_path / "small_vgg.npz"
-    damaged.write_bytes(SMALL_VGG_FILE.read_bytes()[:-1])
-    monkeypatch.setattr(vgg, "SMALL_VGG_FILE", damaged)
+@pytest.mark.parametrize(("name", "width"), [("small", 16), ("medium", 32)])
+def test_the_networks_of_the_package_end_at_block5(name, width):
+    network = load_perceptual_network(name, STYLE_LAYERS, "average").network
+    assert [output.shape[-1] // width for output in network.outputs] == [1, 2, 4, 8, 8]
+    with pytest.raises(UserError, match=f"block5_conv1 for features={name}, got block5_conv2"):
+        load_perceptual_network(name, ["block5_conv2"])
+
+
+def test_a_damaged_network_of_the_package_raises_an_error(monkeypatch):
+    packaged = dataclasses.replace(PACKAGED_NETWORKS["small"], sha256="0" * 64)
+    monkeypatch.setitem(PACKAGED_NETWORKS, "small", packaged)
     with pytest.raises(UserError, match="small_vgg.npz is damaged"):
         load_perceptual_network("small", STYLE_LAYERS)
 
@@ -57,7 +63,7 @@ def distillation(tmp_path, monkeypatch):
     """Return (path of a teacher of width 4, folder of images), for a small network of width 2."""
     teacher, folder = tmp_path / "teacher.keras", tmp_path / "images"
     build_vgg(VGG16_BLOCKS, distill_vgg.LAYERS, "max", 4).save(teacher)
-    constants = {"SMALL_VGG_WIDTH": 2, "SIZE": 32, "PRUNING_BATCHES": 4, "POSITIONS": 4000}
+    constants = {"WIDTH": 2, "SIZE": 32, "PRUNING_BATCHES": 4, "POSITIONS": 4000}
     for name, value in constants.items():
         monkeypatch.setattr(distill_vgg, name, value)
     folder.mkdir()
@@ -76,7 +82,7 @@ def test_distillation_lowers_the_error_of_pruning(distillation):
 
 
 def test_pruning_without_fewer_channels_keeps_the_network(distillation, monkeypatch):
-    monkeypatch.setattr(distill_vgg, "SMALL_VGG_WIDTH", 4)
+    monkeypatch.setattr(distill_vgg, "WIDTH", 4)
     monkeypatch.setattr(distill_vgg, "POSITIONS", 10**6)  # all of them: the fit is exact
     teacher = load_perceptual_network(distillation[0], distill_vgg.LAYERS)
     images = tf.random.stateless_uniform((3, 32, 32, 3), (1, 2), -1.0, 1.0)
@@ -174,7 +180,7 @@ def test_any_keras_model_with_the_layers_is_loaded(tmp_path):
         (
             "nothing.h5",
             ["block1_conv1"],
-            "features must be random, small, hed, imagenet, a .keras model or a .h5 file",
+            "features must be random, small, medium, hed, imagenet, a .keras model or a .h5 file",
         ),
         (
             "nothing.keras",

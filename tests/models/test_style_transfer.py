@@ -192,7 +192,8 @@ def test_adam_moves_the_models_image_by_train_steps():
     config = dataclasses.replace(SMALL, optimizer="adam", iterations=3, smallest=64)
     model = StyleTransfer(config)
     model.stylize(CONTENT, [STYLE])
-    assert model.image.pixels.shape == (1, 48, 64, 3)
+    margin = 2 * config.margin
+    assert model.image.pixels.shape == (1, 48 + margin, 64 + margin, 3)
     assert [weight.path for weight in model.trainable_weights] == [model.image.pixels.path]
     assert int(model.step.numpy()) == 3
 

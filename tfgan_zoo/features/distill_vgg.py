@@ -1,9 +1,9 @@
-"""Train the small VGG-16 of the package by channel pruning and knowledge distillation.
+"""Train the medium VGG-16 of the package by channel pruning and knowledge distillation.
 
-The small network is VGG-16 to block5_conv1, half as wide. Every channel of it reproduces one
+The medium network is VGG-16 to block5_conv1, half as wide. Every channel of it reproduces one
 channel of the teacher, a VGG-16 of full width:
 
-    python -m tfgan_zoo.features.distill_vgg hed FOLDER [FOLDER ...] -o small_vgg.npz
+    python -m tfgan_zoo.features.distill_vgg hed FOLDER [FOLDER ...] -o medium_vgg.npz
 
 1. Pruning (He et al. 2017, Channel Pruning for Accelerating Very Deep Neural Networks, arXiv
    1707.06168): a QR decomposition with pivoting selects the half of each layer's channels from
@@ -12,7 +12,10 @@ channel of the teacher, a VGG-16 of full width:
 2. Distillation (Hinton et al. 2015, arXiv 1503.02531): all layers are trained together to
    reproduce the teacher's selected channels, on random crops of many scales.
 
-The last tenth of every folder is held out for the errors that are printed at the end.
+The last tenth of every folder is held out for the errors that are printed at the end. The file of
+the package comes from 800 steps on 898 photographs of the ImageNet classes and on 200 images of
+CycleGAN's datasets, in 9 min on 2 CPU cores. On the held-out images the errors are between 0.000
+(block1_conv1) and 0.070 (block4_conv3).
 """
 
 import argparse
@@ -29,7 +32,6 @@ from tfgan_zoo.config import DataConfig
 from tfgan_zoo.data import pipeline
 from tfgan_zoo.data.datasets import ImageData, load_images
 from tfgan_zoo.features.vgg import (
-    SMALL_VGG_WIDTH,
     VGG16_BLOCKS,
     build_vgg,
     layer_names,
@@ -39,6 +41,7 @@ from tfgan_zoo.files import atomic_write
 from tfgan_zoo.optimizers import Adam
 
 LAYERS = tuple(layer_names(VGG16_BLOCKS)[: sum(VGG16_BLOCKS[:4]) + 1])  # to block5_conv1
+WIDTH = 32  # channels of the first block
 SIZE = 128  # side of a crop in pixels
 BATCH_SIZE = 8  # crops per step
 PRUNING_BATCHES = 25  # batches whose features select the channels
@@ -46,7 +49,7 @@ POSITIONS = 20_000  # positions of a layer in these batches
 
 
 def distill(teacher, folders, steps, seed, learning_rate=3e-5):
-    """Train the small network.
+    """Train the network.
 
     Args:
         teacher: feature network as for `load_perceptual_network`, such as "hed".
@@ -105,7 +108,7 @@ def distill(teacher, folders, steps, seed, learning_rate=3e-5):
 
 
 def prune(teacher, batches, seed):
-    """Build the small network from the teacher's weights.
+    """Build the network from the teacher's weights.
 
     Args:
         teacher: `PerceptualNetwork` with VGG-16's layers.
@@ -122,7 +125,7 @@ def prune(teacher, batches, seed):
             positions = features.numpy().reshape(-1, features.shape[-1])
             count = min(len(positions), POSITIONS // PRUNING_BATCHES)
             samples[layer].append(random.permutation(positions)[:count])
-    student = build_vgg(VGG16_BLOCKS, LAYERS, "max", SMALL_VGG_WIDTH)
+    student = build_vgg(VGG16_BLOCKS, LAYERS, "max", WIDTH)
     student.trainable = True
     channels = {}
     # The image, as a linear function of the network's input, which is in [-1, 1].
@@ -191,13 +194,13 @@ def random_crops(image_arrays, part, steps, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Train the small feature network by distillation.")
+    parser = argparse.ArgumentParser(description="Train the medium feature network.")
     parser.add_argument(
         "teacher", help="hed, or a Keras model of RGB images in [0, 1] with VGG-16's layers"
     )
     parser.add_argument("folders", nargs="+", type=pathlib.Path, help="folders of images")
-    parser.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path("small_vgg.npz"))
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("-o", "--output", type=pathlib.Path, default=pathlib.Path("medium_vgg.npz"))
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     network, errors = distill(options.teacher, options.folders, options.steps, options.seed)

@@ -22,6 +22,11 @@ Deviations from the paper:
   is dominated by the mean in random networks.
 - The encoder may be any network with these layers. Each channel is scaled by a constant before the
   decoder, which mirrors the encoder.
+- Optional terms of later papers, 0 by default: the identity loss and the structure loss of Park &
+  Lee 2019 (Arbitrary Style Transfer with Style-Attentional Networks, arXiv 1812.02342), and the
+  total variation.
+- Options against patterns of the upsampling layers, off by default: bilinear upsampling, and a
+  random shift before the losses.
 
 Presets: adain_folder_256 (as in the paper, for two folders), adain_folder_128 (with the small
 network of this package, in minutes on a CPU), adain_photographs (built-in images), adain_tiny (for

@@ -18,6 +18,8 @@ Deviations from the paper:
 - By default the features are those of a random network with VGG-19's layers at half the width,
   which needs no download. features=imagenet is VGG-19. The paper uses VGG-16.
 - Errors are averaged over layers. The paper sums them.
+- Options against patterns of the upsampling layers, off by default: bilinear upsampling, and a
+  random shift before the losses.
 - Errors are divided by the mean square of the target, so that a weight means the same with every
   feature network (see `losses.relative_error`).
 

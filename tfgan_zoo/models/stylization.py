@@ -32,7 +32,7 @@ class StylizationConfig(ModelConfig):
     """Fields that all stylization models share."""
 
     image_size: int = 256  # side of a square training crop, in pixels
-    features: str = "random"  # network: random, small, hed, imagenet or a file (features/vgg.py)
+    features: str = "random"  # random, small, medium, hed, imagenet or a file (features/vgg.py)
     features_width: int = 32  # channels of its first block if features=random; VGG-19 has 64
     pooling: str = "max"  # of the feature network: max or average
     content_weight: float = 1.0  # of the error of the content features
