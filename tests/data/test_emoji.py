@@ -166,7 +166,7 @@ def test_categories_are_the_labels_of_single_images(prepared):
         assert data.images.shape[1:] == (32, 32, 3) and set(data.images[:, 16, 16, 2]) == {blue}
         assert data.classes == ["Objects", "People & Body"]
         assert data.labels.tolist() == emoji.load(prepared, "test").labels.tolist()
-    with pytest.raises(UserError, match=r"data.dataset must be one of .*got 'emoji'"):
+    with pytest.raises(UserError, match="Unknown data.dataset 'emoji'. Did you mean emoji/noto"):
         datasets.load_images(DataConfig(dataset="emoji", path=str(prepared)), 32, 3)
 
 

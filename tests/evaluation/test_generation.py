@@ -60,6 +60,7 @@ class Fixed:
     """A model that generates the images that it is constructed with."""
 
     classes = 0
+    clustered = False
 
     def __init__(self, images):
         self.images = images
@@ -504,6 +505,7 @@ def test_the_binarization_of_an_image_does_not_depend_on_the_selection():
     def binarized_images(seed):
         class Model:
             classes = 0
+            clustered = False
             config = make("vae_tiny").config
             condition = staticmethod(lambda labels, n: [])
 

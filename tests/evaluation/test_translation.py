@@ -548,7 +548,7 @@ def test_evaluate_prints_and_stores_scores_and_baselines(tmp_path, capsys):
     for arguments, message in (
         (
             ["--metrics", "frechet"],
-            "frechet_distance, kernel_distance (did you mean frechet_distance?), got 'frechet'",
+            "Unknown metric 'frechet'. Did you mean frechet_distance?",
         ),
         (["model.width=3"], "overrides of the data alone"),
         (["data.split=test"], "got 'test'"),

@@ -258,7 +258,7 @@ def test_ctrl_c_writes_the_image_and_stops(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["china.png"]
     stylized = np.asarray(Image.open("out/china.png")).astype(int)
     content = transforms.resize_longer_side(builtin_images.photograph("china"), 48)
-    assert stylized.shape == content.shape and np.abs(stylized - content).mean() > 2
+    assert stylized.shape == content.shape and np.abs(stylized - content).mean() > 0.5
 
 
 def test_command_with_masks_tiles_and_folders(tmp_path, monkeypatch, capsys):
