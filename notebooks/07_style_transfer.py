@@ -54,10 +54,9 @@ set_up(full=FULL, drive=DRIVE)
 # - **Style**: the Gram matrix $G^l(x) = \frac{1}{hw} \sum_\text{positions} F F^\top$, the
 #   correlations between channels. The sum over positions removes the position.
 #
-# The network here is part of the package: it has the architecture of VGG19 with a quarter of the
-# width, and was trained by knowledge distillation. `features="imagenet"` is VGG19 itself (Keras
-# downloads it once). `features="random"` has random weights, which still capture colors and simple
-# patterns.
+# The network here is part of the package (`features="medium"`): VGG16 with half of the width, pruned
+# and trained by knowledge distillation. `features="imagenet"` is VGG19 itself (Keras downloads it
+# once). `features="random"` has random weights, which still capture colors and simple patterns.
 #
 # The content is a photograph that comes with scikit-learn, the style a synthetic mosaic.
 

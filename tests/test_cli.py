@@ -520,7 +520,7 @@ COMPLETIONS = {  # typed: some of the completions, which are all if the text end
     "tfgan-zoo tr": "train translate",
     "tfgan-zoo ": "train sample ...",
     "tfgan-zoo data ": "prepare check",
-    "tfgan-zoo show cgan_m": "cgan_mnist ",
+    "tfgan-zoo show vae_mnist_": "vae_mnist_perceptron ",
     "tfgan-zoo train dcgan_mnist train.ep": "train.epochs=",
     "tfgan-zoo train dcgan_mnist --d": "--dry-run ",
     "tfgan-zoo train cgan_mnist train.epochs=3 model.em": "model.ema_decay= model.embedding_dim=",

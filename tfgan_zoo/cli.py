@@ -112,6 +112,7 @@ ENVIRONMENT = {  # environment variables that the package reads: {name: meaning}
     "presets, which are downloaded once",
     "TFGAN_ZOO_TRACEBACK": "1: print the Python traceback of an unexpected error",
     "TFGAN_ZOO_FAST": "1: run the notebooks with tiny models, as a test",
+    "TFDS_DATA_DIR": "folder of prepared datasets (default: ~/tensorflow_datasets)",
     "KERAS_HOME": "folder of downloaded weights and presets (default: ~/.keras)",
     "TF_CONFIG": "cluster of train.strategy=multiworker, as JSON",
     "TF_NUM_INTRAOP_THREADS": "CPU threads of one operation (default: all cores)",
