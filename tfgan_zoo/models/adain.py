@@ -20,7 +20,7 @@ Deviations from the paper:
 - Errors are divided by the variance of the target's features. A weight then means the same for
   every feature network. `losses.relative_error` is not used: it divides by the mean square, which
   is dominated by the mean in random networks.
-- The encoder may be any network with these layers. Each channel is scaled by a constant before the
+- The encoder may be any network with these layers. Features are scaled by a constant before the
   decoder, which mirrors the encoder.
 - Optional terms of later papers, 0 by default: the identity loss and the structure loss of Park &
   Lee 2019 (Arbitrary Style Transfer with Style-Attentional Networks, arXiv 1812.02342), and the
@@ -40,7 +40,6 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.config import PERCEPTUAL_NETWORKS, check_features
-from tfgan_zoo.data.builtin_images import photograph_crop
 from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import check_choice, check_range
 from tfgan_zoo.layers import ReflectionPadding, Upsampling
@@ -188,18 +187,13 @@ class AdaIN(StylizationModel):
         self.encoder = self.extract_features.network
         widths = [output.shape[-1] for output in self.encoder.outputs]
         self.decoder = decoder(widths, self.config.upsampling)
-        # Scale every channel to about 1. Unscaled, features are in the hundreds and saturate the
-        # decoder's ReLUs at 0; and a few channels would dominate the others.
-        photograph = to_float(photograph_crop(0, 256))[None]
-        deviation = mean_and_std(self.encode(photograph))[1][0, 0, 0]
+        # Features are in the hundreds. Unscaled they would saturate the decoder's ReLUs at 0.
+        noise = tf.random.stateless_uniform((1, 64, 64, 3), (0, 0), -1.0, 1.0)
+        size = tf.sqrt(tf.reduce_mean(tf.square(self.encode(noise))))
         self.factor = self.add_weight(
-            name="factor",
-            shape=deviation.shape,
-            initializer="ones",
-            trainable=False,
-            autocast=False,
+            name="factor", shape=(), initializer="ones", trainable=False, autocast=False
         )
-        self.factor.assign(1.0 / (deviation + 0.1 * tf.reduce_mean(deviation)))
+        self.factor.assign(1.0 / size)
 
     def encode(self, images):
         """Compute f: the features of the last layer."""
