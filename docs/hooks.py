@@ -47,7 +47,9 @@ def on_config(config):
 def on_files(files, config):
     """Add the pages and images that are not in docs/."""
     for page, source in TOP_PAGES.items():
-        files.append(File.generated(config, page, content=(ROOT / source).read_text("utf-8")))
+        files.append(
+            File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8"))
+        )
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         name = f"notebooks/{notebook.stem}"
         text, images = notebook_page(notebook)
@@ -61,7 +63,7 @@ def on_files(files, config):
         files.append(File.generated(config, name, abs_src_path=str(image)))
     for card in sorted((ROOT / "saved_models").glob("*/README.md")):
         name = f"saved_models/{card.parent.name}/README.md"
-        page = File.generated(config, name, content=card.read_text("utf-8"))
+        page = File.generated(config, name, content=card.read_text(encoding="utf-8"))
         page.inclusion = InclusionLevel.NOT_IN_NAV
         files.append(page)
     return files

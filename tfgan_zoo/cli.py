@@ -658,7 +658,8 @@ def add_evaluate_arguments(parser):
         baselines, as a reference.
 
         Generation: frechet_distance, classifier_score, precision, recall and others of generated
-        images. Translation: l1, psnr and ssim of test pairs. Stylization: style and content losses.
+        images. Translation: l1, psnr and ssim of test pairs, and frechet_distance and
+        kernel_distance, which need no pairs. Stylization: style and content losses.
         """,
         {
             "Evaluate a run": "tfgan-zoo evaluate runs/a",
@@ -690,8 +691,8 @@ def add_evaluate_arguments(parser):
         metavar="NETWORK",
         default="auto",
         help="feature extractor. Generation: digits, inception or a Keras model (default: digits "
-        "for datasets of digits, otherwise inception). Stylization: random, small, medium, hed, "
-        "imagenet or a file (default: that of the model)",
+        "for datasets of digits, otherwise inception). Translation: small (default) or the same. "
+        "Stylization: random, small, medium, hed, imagenet or a file (default: that of the model)",
     )
     metrics.add_argument(
         "--importance-samples",
@@ -916,7 +917,7 @@ def add_gatys_arguments(gatys):
     )
     weight = number(0, MAX_FLOAT, float)
     gatys.add_argument(
-        "--content-weight", metavar="WEIGHT", type=weight, help="weight >= 0 (default: 0.5)"
+        "--content-weight", metavar="WEIGHT", type=weight, help="weight >= 0 (default: 0.8)"
     )
     gatys.add_argument(
         "--style-weight", metavar="WEIGHT", type=weight, help="weight >= 0 (default: 10)"
@@ -1056,7 +1057,7 @@ def build_gatys_stylizer(options, styles, progress):
     }
     config = dataclasses.replace(presets.experiment(options.preset).model, **overrides)
     if config.features == "random":
-        progress.print("random features capture little of a style: try --features small")
+        progress.print("random features capture little of a style: try --features medium")
     return gatys_stylizer(
         styles,
         config,

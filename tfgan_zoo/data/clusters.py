@@ -49,16 +49,29 @@ class ImageClusters:
         selected = np.random.default_rng(0).permutation(len(images))
         selected = selected[: min(PCA_IMAGES, max(count, PCA_VALUES // size))]
         components = min(NUM_COMPONENTS, size, len(selected))
-        self.pca = PCA(components, random_state=0).fit(flatten(images[np.sort(selected)]))
         self.kmeans = KMeans(count, n_init=1, random_state=0)
+        # One thread: the order of summation does not depend on the number of cores.
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # an error below
+            self.pca = PCA(components, random_state=0).fit(flatten(images[np.sort(selected)]))
             labels = self.kmeans.fit_predict(self.project(images))
-        distinct = len(np.unique(labels))
-        if distinct < count:
+        self.sizes = np.bincount(labels, minlength=count)
+        if not self.sizes.all():
             raise UserError(
-                "data.clusters must be at most the number of different images, "
-                f"which is {distinct}, got {count}."
+                "data.clusters must be at most the number of different images, of which there are "
+                f"about {np.count_nonzero(self.sizes)}, got {count}."
+            )
+
+    def check_sizes(self, sizes):
+        """Raise `UserError` if a model was trained with other clusters.
+
+        Args:
+            sizes: number of training images of each cluster of the model.
+        """
+        if list(self.sizes) != [int(size) for size in sizes]:
+            raise UserError(
+                "the clusters of the model belong to its training images, and those of the given "
+                "data differ: leave data.dataset, data.path and data.limit as in the training."
             )
 
     def project(self, images):
@@ -71,7 +84,10 @@ class ImageClusters:
 
     def labels(self, images):
         """Return the nearest cluster of each image: uint8 (n, h, w, c) -> int64 (n,)."""
-        return self.kmeans.predict(self.project(images)).astype(np.int64)
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            return self.kmeans.predict(self.project(images)).astype(np.int64)
 
 
 def flatten(images):

@@ -6,7 +6,8 @@ domains.
 
 Distances (Frechet, kernel) need no pairs. They compare the features of all translations with those
 of the test images of the target domain. A distance does not notice a translation that belongs to
-another input. Its real reference is the distance of as many training images of the target domain.
+another input. Its real reference is the distance of training images of the target domain, as many
+as there are test images but at most BASELINE_IMAGES.
 
 cycle_l1 compares the cycle x -> y -> x with its input. Images of 16 bits are compared at 8 bits.
 
@@ -285,12 +286,15 @@ class TranslationEvaluator(Evaluator):
     def real_references(self, direction, names):
         """Return the distances of training images of the target domain: {name: value}.
 
-        As many images are compared as the model translates, if there are enough.
+        As many images are compared as the model translates, at most `BASELINE_IMAGES`. There is no
+        reference if the domain has fewer than two training images.
         """
         names = [name for name in names if name in DISTANCES]
         if names and direction not in self.reference_cache:
             source, target = source_and_target(direction)
             images = [pair[target] for pair in evaluation_pairs(self.training, target)]
+            if len(images) < 2:  # too few for a distance
+                return {}
             order = np.random.default_rng(self.seed).permutation(len(images))
             count = len(self.test.sources[0 if self.test.paired else source])
             features = self.features(images[i] for i in order[: max(2, count)])

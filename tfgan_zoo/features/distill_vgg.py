@@ -6,9 +6,9 @@ channel of the teacher, a VGG-16 of full width:
     python -m tfgan_zoo.features.distill_vgg hed FOLDER [FOLDER ...] -o medium_vgg.npz
 
 1. Pruning (He et al. 2017, Channel Pruning for Accelerating Very Deep Neural Networks, arXiv
-   1707.06168): a QR decomposition with pivoting selects the half of each layer's channels from
-   which the others can be computed best. The next layer's kernel takes the least-squares
-   combination of the selected channels instead of those that are removed.
+   1707.06168, who select by LASSO): a QR decomposition with pivoting selects the half of each
+   layer's channels from which the others can be computed best. The next layer's kernel takes the
+   least-squares combination of the selected channels instead of those that are removed.
 2. Distillation (Hinton et al. 2015, arXiv 1503.02531): all layers are trained together to
    reproduce the teacher's selected channels, on random crops of many scales.
 

@@ -52,7 +52,8 @@ class PackagedNetwork:
 
 PACKAGED_NETWORKS = {
     # Distilled in 9 min on 2 CPU cores from the network of Wang et al. 2020 (Collaborative
-    # Distillation, arXiv 2003.08436), on 45 photographs and 135 paintings of CycleGAN's datasets.
+    # Distillation, arXiv 2003.08436), on 45 photographs and 135 paintings of CycleGAN's datasets,
+    # by an earlier program. Held-out errors, relative to the variance: 0.09 to 0.22.
     "small": PackagedNetwork(
         "small_vgg.npz",
         "34d9ad5fda55831ef4621cc711bb80fca83388e4eb9543387724bb5adc45b141",

@@ -238,7 +238,8 @@ class AdversarialModel(LatentModel):
         With a `penalty_interval` of k, only the training steps 0, k, 2 k, ... compute the penalty,
         multiplied by k (lazy regularization, Karras et al. 2020, arXiv 1912.04958, section 3.1).
         Then the mean of the penalty over the steps of an epoch estimates what it is for k = 1. An
-        evaluation (`training=False`) computes the penalty of every batch, unscaled.
+        evaluation (`training=False`) computes the penalty of every batch, unscaled. Adam's rate and
+        betas are not adapted to the interval.
 
         Args:
             losses: as `adversarial_losses` returns them.

@@ -55,6 +55,7 @@ from tfgan_zoo.models.stylization import (
 )
 from tfgan_zoo.models.tiled_gram import (
     AnySizeFunction,
+    needs_tiles,
     split_image,
     sum_gram_matrices,
     tile_gradient,
@@ -488,8 +489,9 @@ class StyleTransfer(StylizationModel):
             else:
                 canvas = mirror(resize_image(image, height, width)[0], margin)[None]
             # Descend.
+            tiles = tile if needs_tiles((height, width), tile) else 0  # without the margin
             targets = self.targets(
-                as_batch(small_content), small_styles, style_weights, small_masks, tile
+                as_batch(small_content), small_styles, style_weights, small_masks, tiles
             )
             iterates = self.optimize(canvas, targets, self.config.iterations, state)
             for iteration, (canvas, losses, optimizer) in enumerate(iterates, done + 1):
