@@ -48,7 +48,7 @@ def test_there_are_enough_different_images():
     images, _ = noisy_images(8)
     with pytest.raises(UserError, match="most the number of images, which is 8, got 9"):
         ImageClusters(images, 9)
-    with pytest.raises(UserError, match="number of different images, which is 2, got 3"):
+    with pytest.raises(UserError, match="different images, of which there are about 2, got 3"):
         ImageClusters(images[[0, 0, 0, 1, 1]], 3)
 
 
@@ -146,7 +146,12 @@ def test_a_clustered_vae_reconstructs_with_the_cluster_of_each_image():
     experiment = presets.experiment("vae_tiny", *CLUSTERS, "data.limit=120")
     prepared = prepare(experiment)
     model = make("vae_tiny", *CLUSTERS[1:])
+    model.set_cluster_sizes(prepared.data.labels)
     evaluator = evaluator_for(experiment, model, samples=60)
     labels = evaluator.reference_labels(model)
     np.testing.assert_array_equal(labels, prepared.data.labels[evaluator.reference_index])
     assert evaluator.measure(model, ["psnr"])["psnr"].value > 0
+    # Other training images have other clusters.
+    fewer = evaluator_for(experiment.override("data.limit=110"), model, samples=60)
+    with pytest.raises(UserError, match="the clusters of the model belong to its training images"):
+        fewer.reference_labels(model)

@@ -212,9 +212,9 @@ def test_command_with_gatys(tmp_path, monkeypatch, capsys):
     (record,) = json.loads(captured.out)["stylized"]
     assert record["width"] == 48 and record["finished"]
     assert set(record["losses"]) == {"image", "style", "content", "variation"}
-    assert "--features small" not in captured.err and "GiB of memory" in captured.err
+    assert "--features medium" not in captured.err and "GiB of memory" in captured.err
     assert run_stylize(*mosaic, *quick, "--features", "random", "-o", "random.png") == 0
-    assert "--features small" in capsys.readouterr().err
+    assert "--features medium" in capsys.readouterr().err
     assert Image.open("stylized.png").size == (48, 32)
     # Scores of the image and of the baselines.
     assert run_stylize(*mosaic, *quick, "--scores", "--overwrite") == 0

@@ -66,9 +66,9 @@ class ImageClusters:
         """Raise `UserError` if a model was trained with other clusters.
 
         Args:
-            sizes: number of training images of each cluster of the model.
+            sizes: number of training images of each cluster of the model, int (count,).
         """
-        if list(self.sizes) != [int(size) for size in sizes]:
+        if not np.array_equal(self.sizes, np.asarray(sizes)):
             raise UserError(
                 "the clusters of the model belong to its training images, and those of the given "
                 "data differ: leave data.dataset, data.path and data.limit as in the training."

@@ -492,7 +492,8 @@ class GenerationEvaluator(Evaluator):
         if not model.clustered:
             return self.reference_images.labels if model.classes else None
         clusters = ImageClusters(self.training.images, model.classes)
-        clusters.check_sizes(model.cluster_sizes)
+        if (sizes := getattr(model, "cluster_sizes", None)) is not None:  # not a SavedModel
+            clusters.check_sizes(sizes)
         return clusters.labels(self.reference_images.images)
 
     def generated(self, model, count=None):
