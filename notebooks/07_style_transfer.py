@@ -160,7 +160,7 @@ plot_curves(
 )
 
 # %% [markdown]
-# The style error falls by three orders of magnitude, and the content error rises. The curves jump
+# The style error falls by more than two orders of magnitude, and the content error rises. The curves jump
 # where the image grows.
 #
 # ### One loss term alone

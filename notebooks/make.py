@@ -133,7 +133,8 @@ def find_problems(name, notebook):
         outputs = [
             output
             for output in cell.get("outputs", ())
-            if "image/png" not in output.get("data", {})  # Base64 text may contain anything
+            # Base64 text may contain anything.
+            if not {"image/png", "image/jpeg"} & output.get("data", {}).keys()
         ]
         if LOCAL_PATH.search(str(outputs)):
             problems.append(f"{cell.id} shows a path of this machine")

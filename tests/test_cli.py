@@ -181,7 +181,7 @@ def listed(capsys, *arguments):
 
 
 def test_list_prints_one_plain_line_per_preset():
-    header, *lines = run_cli("list").stdout.splitlines()
+    header, *lines = run_cli("list", env={"COLUMNS": "200"}).stdout.splitlines()
     lines = lines[: lines.index("")]
     columns = ["preset", "model", "dataset", "size", "parameters", "trained", "time", "result"]
     assert header.split() == columns

@@ -188,10 +188,12 @@ def test_unknown_static_shapes(name, xla):
     pairs = zip(unknown.weights, model.weights, strict=True)
     errors = np.concatenate([np.ravel(np.abs(a.numpy() - b.numpy())) for a, b in pairs])
     assert np.mean(errors < 1e-6) > 0.99
-    before = unknown.weights_sha256()
+    # Counters of dropout may advance before the check fails, the trained weights may not change.
+    before = [weight.numpy() for weight in unknown.trainable_weights]
     with pytest.raises(UserError, match=r"must have the shape \(n, .*\), got \([8n], \d+, \d+\)\."):
         unknown.fit(unknown_shapes(x[..., 0], y), verbose=0)
-    assert unknown.weights_sha256() == before
+    for weight, expected in zip(unknown.trainable_weights, before, strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
 @pytest.mark.parametrize("name", ["dcgan_tiny", "cgan_tiny"])
