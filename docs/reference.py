@@ -1,19 +1,20 @@
 """Generated parts of the documentation pages: presets, fields, scores, commands, API, gallery.
 
 docs/hooks.py inserts the text of `NAME()` where a page has the line `<!-- generated: NAME -->`.
-The sources of models and presets are parsed and not imported, because comments state what a field
-means. docs/gallery.md is part of the repository, so that its images are shown there, too:
+The sources of models are parsed and not imported, because comments state what a field means.
+docs/gallery.md is part of the repository, so that its images are shown there, too:
 
     python docs/reference.py    # write docs/gallery.md
 """
 
 import argparse
 import ast
-import io
 import json
 import pathlib
 import re
-import tokenize
+
+from tfgan_zoo.fields import comments_of, config_classes, parse
+from tfgan_zoo.presets import PRESETS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODELS = ROOT / "tfgan_zoo" / "models"
@@ -47,10 +48,6 @@ hand: the export of a run writes the images of a fixed seed.
 """
 
 
-def parse(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 def assigned(module, name):
     """Return the syntax tree of the value of a module's variable."""
     (value,) = [
@@ -59,9 +56,6 @@ def assigned(module, name):
         if isinstance(node, ast.Assign) and node.targets[0].id == name
     ]
     return value
-
-
-PRESETS = ast.literal_eval(assigned(parse(MODELS.parent / "presets.py"), "PRESETS"))
 
 
 def model_files():
@@ -81,27 +75,7 @@ def model_files():
     return {kind: files[kind] for kind in kinds}
 
 
-def config_classes():
-    """Return {class name: (file, syntax tree)} of the configs in config.py and models/."""
-    return {
-        node.name: (path, node)
-        for path in [MODELS.parent / "config.py", *sorted(MODELS.glob("*.py"))]
-        for node in parse(path).body
-        if isinstance(node, ast.ClassDef) and node.name.endswith("Config")
-    }
-
-
 CONFIGS = config_classes()
-
-
-def comments_of(path):
-    """Return {line number: (text of its comment, True if the line has nothing else)}."""
-    source = path.read_text(encoding="utf-8")
-    return {
-        token.start[0]: (token.string.lstrip("# "), token.line.lstrip().startswith("#"))
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
 
 
 def fields_of(name):
@@ -114,15 +88,10 @@ def fields_of(name):
             continue
         if "ClassVar" in ast.unparse(statement.annotation):
             continue
-        # The comment is on the lines of the field, or else on the lines above it.
         lines = range(statement.lineno, statement.end_lineno + 1)
-        texts = [comments[line][0] for line in lines if line in comments]
-        line = statement.lineno - 1
-        while not texts and comments.get(line, ("", False))[1]:
-            texts.insert(0, comments[line][0])
-            line -= 1
+        meaning = " ".join(comments[line] for line in lines if line in comments)
         default = ast.unparse(statement.value).replace("'", '"')
-        fields[statement.target.id] = (default, " ".join(texts))
+        fields[statement.target.id] = (default, meaning)
     return fields
 
 

@@ -286,8 +286,8 @@ class TranslationEvaluator(Evaluator):
     def real_references(self, direction, names):
         """Return the distances of training images of the target domain: {name: value}.
 
-        As many images are compared as the model translates, at most `BASELINE_IMAGES`. There is no
-        reference if the domain has fewer than two training images.
+        As many images are compared as the model translates, at most `BASELINE_IMAGES`. A
+        domain with fewer than two training images has no reference.
         """
         names = [name for name in names if name in DISTANCES]
         if names and direction not in self.reference_cache:
