@@ -189,6 +189,7 @@ def test_all_numbers_of_the_command_line_are_checked():
         (["sample", "x", "--seed", str(2**63)], "--seed: must be an integer between 0 and"),
         (["show", "gatys", 'model.style_layers=["nope"]'], "a layer of style_layers must be one"),
         (["show", "gatys", 'model.content_layers=["a"]'], "a layer of content_layers must be one"),
+        (["show", "fast_tiny", "model.content_layers=[]"], "content_layers must name at least one"),
         (["show", "dcgan_tiny", "model.diff_augment=colors"], "Did you mean color?"),
         (["export", "x", "--size", "1x99999999999"], "HEIGHTxWIDTH"),
         (["export", "x", "--size", "²x3"], "HEIGHTxWIDTH"),

@@ -230,14 +230,9 @@ def pytorch_options(kind, config):
     if kind != "FastStyle":
         return {}
     from tfgan_zoo.data.builtin_images import load_style_image
-    from tfgan_zoo.models import fast_style
 
     style = load_style_image(config.style, config.style_size)[None] / np.float32(127.5) - 1
-    return {
-        "style_image": style,
-        "style_layers": fast_style.STYLE_LAYERS,
-        "content_layer": fast_style.CONTENT_LAYER,
-    }
+    return {"style_image": style}
 
 
 # --- Gatys

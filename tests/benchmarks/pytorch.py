@@ -499,24 +499,25 @@ def unpaired(options, kind, batch):
 def one_style(options, kind, batch):
     c = options.config
     (generator,) = options.prepare(stylizer(c))
-    (extract_features,) = options.prepare(VGG19(c.style_layers, c.pooling, c.features_width))
+    layers = (*c.style_layers, *c.content_layers)
+    (extract_features,) = options.prepare(VGG19(layers, c.pooling, c.features_width))
     adam = options.adam(generator)
     x = options.images(batch)
     with torch.no_grad():
-        targets = {
-            layer: gram(features)
-            for layer, features in extract_features(options.images(c.style_image)).items()
-        }
+        style = extract_features(options.images(c.style_image), set(c.style_layers))
+        targets = {layer: gram(features) for layer, features in style.items()}
 
     def step():
         y = generator(x)
         features = extract_features(y)
         with torch.no_grad():
-            content = extract_features(x, {c.content_layer})
+            content = extract_features(x, set(c.content_layers))
         style_loss = sum(
             relative_error(gram(features[layer]), target) for layer, target in targets.items()
         ) / len(targets)
-        content_loss = relative_error(features[c.content_layer], content[c.content_layer])
+        content_loss = sum(
+            relative_error(features[layer], target) for layer, target in content.items()
+        ) / len(content)
         loss = (
             c.content_weight * content_loss
             + c.style_weight * style_loss

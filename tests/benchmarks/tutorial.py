@@ -274,7 +274,7 @@ def unpaired(kind, config):
 def one_style(kind, config):
     """Use two passes of VGG19, for the result and its content, and constant Gram matrices."""
     generator, optimizer = with_keras_layers(fast_style.generator(config)), adam(config)
-    extract_features = config.feature_network(fast_style.STYLE_LAYERS)
+    extract_features = config.feature_network(config.feature_layers)
 
     def gram(features):
         shape = tf.shape(features)
@@ -286,7 +286,7 @@ def one_style(kind, config):
         return tf.reduce_mean(tf.square(x - target)) / tf.reduce_mean(tf.square(target))
 
     style = extract_features(tf.constant(config.style_image()[None] / 127.5 - 1.0, tf.float32))
-    targets = {layer: gram(features) for layer, features in style.items()}
+    targets = {layer: gram(style[layer]) for layer in config.style_layers}
 
     @tf.function
     def train_step(x):
@@ -296,9 +296,9 @@ def one_style(kind, config):
             style_loss = tf.add_n(
                 [error(gram(features[layer]), target) for layer, target in targets.items()]
             ) / len(targets)
-            content_loss = error(
-                features[fast_style.CONTENT_LAYER], content[fast_style.CONTENT_LAYER]
-            )
+            content_loss = tf.add_n(
+                [error(features[layer], content[layer]) for layer in config.content_layers]
+            ) / len(config.content_layers)
             rows, columns = y[:, 1:] - y[:, :-1], y[:, :, 1:] - y[:, :, :-1]
             variation = tf.reduce_mean(tf.square(rows)) + tf.reduce_mean(tf.square(columns))
             loss = (

@@ -53,6 +53,13 @@ from tfgan_zoo.optimizers import Adam
 class FastStyleConfig(StylizationConfig):
     """Style, network and training of fast style transfer."""
 
+    content_layers: tuple[str, ...] = ("block2_conv2",)  # section 4.1
+    style_layers: tuple[str, ...] = (  # section 4.1, with equal weights
+        "block1_conv2",
+        "block2_conv2",
+        "block3_conv3",
+        "block4_conv3",
+    )
     style: str = "mosaic"  # style image: mosaic, strokes, hatching or a file
     style_size: int = 256  # its longer side in pixels; a smaller one gives finer strokes
     width: int = 32  # channels of the first convolution
@@ -71,12 +78,9 @@ class FastStyleConfig(StylizationConfig):
         check_range(0, MAX_COUNT, decay_steps=self.decay_steps)
         check_choice("upsampling", self.upsampling, UPSAMPLING)
         check_range(0, self.image_size // 2, jitter=self.jitter)
+        self.check_layers()
         if self.image_size % 4:
             raise UserError(f"image_size must be a multiple of 4, got {self.image_size}.")
-
-
-CONTENT_LAYER = "block2_conv2"
-STYLE_LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")
 
 
 def generator(config):
@@ -148,9 +152,11 @@ class FastStyle(StylizationModel):
             UserError: a style or feature network that does not exist.
         """
         super().compile(*args, **options)
-        self.extract_features = self.config.feature_network(STYLE_LAYERS)  # with CONTENT_LAYER
+        self.extract_features = self.config.feature_network(self.config.feature_layers)
         features = self.extract_features(to_float(self.config.style_image())[None])
-        self.style_targets = {layer: gram_matrix(features[layer]) for layer in STYLE_LAYERS}
+        self.style_targets = {
+            layer: gram_matrix(features[layer]) for layer in self.config.style_layers
+        }
 
     def compute_losses(self, x, training=True):
         y = self.generator(x, training=training)  # f(x)
@@ -160,8 +166,12 @@ class FastStyle(StylizationModel):
             relative_error(gram_matrix(features[layer]), target)
             for layer, target in self.style_targets.items()
         ]
-        style = tf.add_n(style_errors) / len(STYLE_LAYERS)
-        content = relative_error(features[CONTENT_LAYER], content_features[CONTENT_LAYER])
+        content_errors = [
+            relative_error(features[layer], content_features[layer])
+            for layer in self.config.content_layers
+        ]
+        style = tf.add_n(style_errors) / len(style_errors)
+        content = tf.add_n(content_errors) / len(content_errors)
         variation = total_variation(y)
         config = self.config
         total = config.content_weight * content + config.style_weight * style

@@ -42,7 +42,6 @@ import tensorflow as tf
 
 from tfgan_zoo.data.transforms import resize, resize_longer_side, to_float, to_uint8
 from tfgan_zoo.errors import UserError, check_choice, check_range
-from tfgan_zoo.features.vgg import VGG19_BLOCKS, layer_names
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
 from tfgan_zoo.models.base import batch_size_of
 from tfgan_zoo.models.stylization import (
@@ -94,17 +93,7 @@ class StyleTransferConfig(StylizationConfig):
         check_range(0, 31, margin=self.margin)
         check_choice("optimizer", self.optimizer, ("lbfgs", "adam"))
         check_choice("init", self.init, ("content", "noise", "style"))
-        for name in ("content_layers", "style_layers"):
-            if not getattr(self, name):
-                raise UserError(f"{name} must name at least one layer, got ().")
-            if not self.features.endswith(".keras"):  # which has layers of any names
-                for layer in getattr(self, name):
-                    check_choice(f"a layer of {name}", layer, layer_names(VGG19_BLOCKS))
-
-    @property
-    def feature_layers(self):
-        """Names of all layers of the objective, without repetitions."""
-        return tuple(dict.fromkeys((*self.style_layers, *self.content_layers)))
+        self.check_layers()
 
 
 @keras.saving.register_keras_serializable("tfgan_zoo")

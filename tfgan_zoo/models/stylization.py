@@ -11,7 +11,7 @@ from tfgan_zoo.config import PERCEPTUAL_NETWORKS, ModelConfig, check_features, f
 from tfgan_zoo.data.builtin_images import load_style_image
 from tfgan_zoo.data.transforms import apply_at_any_size, resize_longer_side, to_float, to_uint8
 from tfgan_zoo.errors import MAX_FLOAT, UserError, check_choice, check_range
-from tfgan_zoo.features.vgg import load_perceptual_network
+from tfgan_zoo.features.vgg import VGG19_BLOCKS, layer_names, load_perceptual_network
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.models.inputs import check_pair
 from tfgan_zoo.visualize import pad_to_common_size
@@ -49,6 +49,20 @@ class StylizationConfig(ModelConfig):
         check_choice("pooling", self.pooling, ("max", "average"))
         floats = [name for name, kind in field_types(type(self)).items() if kind is float]
         check_range(0, MAX_FLOAT, **{name: getattr(self, name) for name in floats})
+
+    def check_layers(self):
+        """Raise a `UserError` if content_layers or style_layers are empty or do not exist."""
+        for name in ("content_layers", "style_layers"):
+            if not getattr(self, name):
+                raise UserError(f"{name} must name at least one layer, got ().")
+            if not self.features.endswith(".keras"):  # which has layers of any names
+                for layer in getattr(self, name):
+                    check_choice(f"a layer of {name}", layer, layer_names(VGG19_BLOCKS))
+
+    @property
+    def feature_layers(self):
+        """Names of all layers of the objective, without repetitions."""
+        return tuple(dict.fromkeys((*self.style_layers, *self.content_layers)))
 
     def feature_network(self, layers, features=None):
         """Load a feature network: a `features.vgg.PerceptualNetwork` with these layers.
