@@ -18,6 +18,7 @@ Deviations from the paper:
 - By default the features are those of a random network with VGG-19's layers at half the width,
   which needs no download. features=imagenet is VGG-19. The paper uses VGG-16.
 - Errors are averaged over layers. The paper sums them.
+- The last convolution is multiplied by 0.05 before tanh (see `OUTPUT_SCALE`).
 - Options against patterns of the upsampling layers, off by default: bilinear upsampling, and a
   random shift before the losses.
 - Errors are divided by the mean square of the target, so that a weight means the same with every
@@ -83,6 +84,11 @@ class FastStyleConfig(StylizationConfig):
             raise UserError(f"image_size must be a multiple of 4, got {self.image_size}.")
 
 
+# Without it, the first steps of Adam saturate tanh in regions, which stay blobs of one color: all
+# 9 * 9 * width weights of an output change by about the learning rate in the same direction.
+OUTPUT_SCALE = 0.05
+
+
 def generator(config):
     """Build f: x (n, h, w, 3) -> (n, h, w, 3) in [-1, 1] (the supplement's table 1).
 
@@ -111,7 +117,8 @@ def generator(config):
     for width in (2 * w, w):  # (n, 128, 128, 64), (n, 256, 256, 32)
         x = Upsampling(config.upsampling)(x)
         x = relu()(normalized(convolution(x, width, 3)))
-    x = keras.layers.Activation("tanh", dtype="float32")(convolution(x, 3, 9))  # (n, 256, 256, 3)
+    x = keras.layers.Rescaling(OUTPUT_SCALE)(convolution(x, 3, 9))  # (n, 256, 256, 3)
+    x = keras.layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(image, x, name="generator")
 
 
