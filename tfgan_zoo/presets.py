@@ -17,6 +17,22 @@ from tfgan_zoo.config import (
 )
 from tfgan_zoo.errors import UserError, check_choice, shortened
 
+# Fast style transfer for a CPU, without a download.
+FAST_STYLE = {
+    "image_size": 128,
+    "features": "medium",
+    "pooling": "average",
+    # Those of Gatys et al.: block2_conv2 of this network is nearly constant.
+    "style_layers": [f"block{i}_conv1" for i in range(1, 6)],
+    "content_layers": ["block2_conv1", "block4_conv2"],
+    "content_weight": 6.0,
+    "upsampling": "bilinear",
+    "jitter": 8,
+    "decay_steps": 4000,
+}
+FAST_STYLE_TRAINING = {"epochs": 20, "steps_per_epoch": 200, "sample_every": 2, "sample_count": 8}
+PHOTOGRAPHS = {"dataset": "folder", "batch_size": 4, "flip": True, "load_size": 256}
+
 PRESETS = {
     "adain_folder_256": {
         "kind": "AdaIN",
@@ -72,16 +88,24 @@ PRESETS = {
     },
     "fast_mosaic": {
         "kind": "FastStyle",
-        "model": {
-            "image_size": 128,
-            "width": 16,
-            "features": "small",
-            "pooling": "average",
-            "style": "mosaic",
-        },
+        "model": {**FAST_STYLE, "style": "mosaic"},
         "data": {"dataset": "photographs", "batch_size": 4, "flip": True},
-        "train": {"epochs": 20, "sample_count": 8},
-        "parameters": {"generator": 424_899},
+        "train": FAST_STYLE_TRAINING,
+        "parameters": {"generator": 1_679_235},
+    },
+    "fast_starry_night": {  # the path of the painting is model.style, of photographs data.path
+        "kind": "FastStyle",
+        "model": {**FAST_STYLE, "style": "starry_night.jpg"},
+        "data": PHOTOGRAPHS,
+        "train": FAST_STYLE_TRAINING,
+        "parameters": {"generator": 1_679_235},
+    },
+    "fast_great_wave": {
+        "kind": "FastStyle",
+        "model": {**FAST_STYLE, "style": "great_wave_hokusai.jpg"},
+        "data": PHOTOGRAPHS,
+        "train": FAST_STYLE_TRAINING,
+        "parameters": {"generator": 1_679_235},
     },
     "fast_tiny": {
         "kind": "FastStyle",

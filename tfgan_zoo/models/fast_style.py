@@ -25,7 +25,7 @@ Deviations from the paper:
   feature network (see `losses.relative_error`).
 
 Presets: fast_folder_256 (as in the paper, for a folder of photographs), fast_mosaic (built-in
-images), fast_tiny (for tests).
+images), fast_starry_night and fast_great_wave (for a painting and a folder), fast_tiny (for tests).
 """
 
 import dataclasses
