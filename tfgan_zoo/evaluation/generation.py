@@ -398,7 +398,7 @@ class GenerationEvaluator(Evaluator):
                 f"got {config.split!r}. Leave out data.split."
             )
         self.config, self.samples, self.seed = config, samples, seed
-        self.importance_samples = importance_samples
+        self.importance_samples, self.clusters = importance_samples, None
         default = "digits" if config.dataset in DIGIT_DATASETS else "inception"
         self.network_name = default if features == "auto" else features
 
@@ -491,10 +491,16 @@ class GenerationEvaluator(Evaluator):
         """
         if not model.clustered:
             return self.reference_images.labels if model.classes else None
-        clusters = ImageClusters(self.training.images, model.classes)
+        clusters = self.training_clusters(model.classes)
         if (sizes := getattr(model, "cluster_sizes", None)) is not None:  # not a SavedModel
             clusters.check_sizes(sizes)
         return clusters.labels(self.reference_images.images)
+
+    def training_clusters(self, count):
+        """Return the clusters of the training images. They are fitted once."""
+        if self.clusters is None or self.clusters.count != count:
+            self.clusters = ImageClusters(self.training.images, count)
+        return self.clusters
 
     def generated(self, model, count=None):
         """Yield batches of generated images, the first `count` ones.

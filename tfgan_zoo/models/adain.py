@@ -41,12 +41,10 @@ import tensorflow as tf
 
 from tfgan_zoo.config import PERCEPTUAL_NETWORKS, check_features
 from tfgan_zoo.data.transforms import to_float
-from tfgan_zoo.errors import check_choice, check_range
 from tfgan_zoo.layers import ReflectionPadding, Upsampling
 from tfgan_zoo.losses import absolute_error, total_variation
 from tfgan_zoo.models.stylization import (
-    UPSAMPLING,
-    StylizationConfig,
+    OnePassConfig,
     StylizationModel,
     check_image,
     reference_stylizations,
@@ -60,7 +58,7 @@ STRUCTURE_LAYERS = LAYERS[2:]
 
 
 @dataclasses.dataclass(frozen=True)
-class AdaINConfig(StylizationConfig):
+class AdaINConfig(OnePassConfig):
     """Training of AdaIN."""
 
     learning_rate: float = 1e-4  # of Adam, at the first step
@@ -70,8 +68,6 @@ class AdaINConfig(StylizationConfig):
     identity_weight: float = 0.0  # of the error of g(f(x)) to x and of g(f(y)) to y, in pixels
     identity_features_weight: float = 0.0  # of the same error, in features
     variation_weight: float = 0.0  # of the total variation
-    upsampling: str = "nearest"  # of the decoder: nearest or bilinear
-    jitter: int = 0  # random shift of the images before the losses, in pixels, at most
 
     takes_styles = True
     data_kind = "domains"
@@ -82,8 +78,6 @@ class AdaINConfig(StylizationConfig):
         super().__post_init__()
         if self.loss_features:
             check_features("loss_features", self.loss_features, PERCEPTUAL_NETWORKS)
-        check_choice("upsampling", self.upsampling, UPSAMPLING)
-        check_range(0, self.image_size // 2, jitter=self.jitter)
 
 
 def mean_and_std(features):

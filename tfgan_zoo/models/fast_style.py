@@ -35,14 +35,13 @@ import keras
 import tensorflow as tf
 
 from tfgan_zoo.data.transforms import to_float
-from tfgan_zoo.errors import MAX_COUNT, UserError, check_choice, check_range
+from tfgan_zoo.errors import MAX_COUNT, UserError, check_range
 from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding, Upsampling
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
 from tfgan_zoo.models.base import cosine_decay
 from tfgan_zoo.models.inputs import check_images, parts_of
 from tfgan_zoo.models.stylization import (
-    UPSAMPLING,
-    StylizationConfig,
+    OnePassConfig,
     StylizationModel,
     check_image,
     reference_stylizations,
@@ -51,7 +50,7 @@ from tfgan_zoo.optimizers import Adam
 
 
 @dataclasses.dataclass(frozen=True)
-class FastStyleConfig(StylizationConfig):
+class FastStyleConfig(OnePassConfig):
     """Style, network and training of fast style transfer."""
 
     content_layers: tuple[str, ...] = ("block2_conv2",)  # section 4.1
@@ -68,8 +67,6 @@ class FastStyleConfig(StylizationConfig):
     variation_weight: float = 1.0  # of the total variation
     learning_rate: float = 1e-3  # of Adam
     decay_steps: int = 0  # steps over which the rate falls to 0 along a cosine; 0: constant
-    upsampling: str = "nearest"  # of the generator: nearest or bilinear
-    jitter: int = 0  # random shift of the images before the losses, in pixels, at most
 
     def __post_init__(self):
         super().__post_init__()
@@ -77,8 +74,6 @@ class FastStyleConfig(StylizationConfig):
         check_range(1, 1024, width=self.width)
         check_range(0, 100, blocks=self.blocks)
         check_range(0, MAX_COUNT, decay_steps=self.decay_steps)
-        check_choice("upsampling", self.upsampling, UPSAMPLING)
-        check_range(0, self.image_size // 2, jitter=self.jitter)
         self.check_layers()
         if self.image_size % 4:
             raise UserError(f"image_size must be a multiple of 4, got {self.image_size}.")

@@ -28,8 +28,8 @@ Deviations from the paper:
   composition is settled where an iteration is cheap, and only details are left at full size.
 - Of all iterates at a size, the one with the lowest loss is kept.
 
-Presets: gatys, with the features of the small network of this package (an image of 384 pixels
-in 15 s on 2 CPU cores); gatys_tiny for tests.
+Presets: gatys, with the features of the medium network of this package (an image of 384 pixels
+in 22 s on 2 CPU cores); gatys_tiny for tests.
 """
 
 import dataclasses

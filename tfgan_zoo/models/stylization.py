@@ -80,6 +80,19 @@ class StylizationConfig(ModelConfig):
         return None if self.takes_styles else load_style_image(self.style, self.style_size)
 
 
+@dataclasses.dataclass(frozen=True)
+class OnePassConfig(StylizationConfig):
+    """Fields of the networks that stylize in one pass, against patterns of their upsampling."""
+
+    upsampling: str = "nearest"  # nearest or bilinear
+    jitter: int = 0  # random shift of the images before the losses, in pixels, at most
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("upsampling", self.upsampling, UPSAMPLING)
+        check_range(0, self.image_size // 2, jitter=self.jitter)
+
+
 class StylizationModel(ZooModel):
     """Model that stylizes images of any size.
 
