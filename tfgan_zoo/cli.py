@@ -1277,19 +1277,20 @@ def run_import_torch(options):
 def add_export_arguments(parser):
     parser.describe(
         """
-        Export a run as a SavedModel with a model card, as TFLite or as ONNX. The exported file is
-        loaded and compared with the model.
+        Export a run as a SavedModel with a model card, or any trained model as TFLite or ONNX. The
+        exported file is loaded and compared with the model.
 
         ONNX needs the extra onnx: pip install "tfgan_zoo[onnx]".
         """,
         {
             "Export a SavedModel": "tfgan-zoo export runs/a -o my_model",
             "Export for mobile devices": "tfgan-zoo export runs/a --format tflite",
+            "Export a pretrained preset": "tfgan-zoo export fast_mosaic --format onnx",
             "Export ONNX of a fixed size": "tfgan-zoo export runs/a --format onnx --size 256x256",
         },
     )
     model = parser.add_argument_group("model")
-    add_run_argument(model)
+    add_source_argument(model, f"{SOURCE_HELP}; a SavedModel is exported from a run directory only")
     model.add_argument(
         "--format",
         choices=("saved_model", "tflite", "onnx"),
@@ -1300,8 +1301,8 @@ def add_export_arguments(parser):
         "--size",
         type=height_and_width,
         metavar="HxW",
-        help="fixed image size of a translation model in pixels (default: image_size for tflite, "
-        "any size for onnx)",
+        help="fixed image size of a translation or stylization model in pixels (default: "
+        "image_size for tflite, any size for onnx)",
     )
     model.add_argument(
         "--direction",
@@ -1319,7 +1320,8 @@ def add_export_arguments(parser):
         "-o",
         "--output",
         type=pathlib.Path,
-        help="path to write (default: RUN/saved_model, RUN/model.tflite or RUN/model.onnx)",
+        help="path to write (default: saved_model, model.tflite or model.onnx in the run directory;"
+        " for other sources NAME.tflite or NAME.onnx in the current folder)",
     )
     add_overwrite_argument(output)
     add_json_argument(output)
@@ -1342,7 +1344,7 @@ def run_export(options):
         path = export(options.source, options.output, options.overwrite, options.compact)
         text = f"SavedModel with model card in {path}"
     else:
-        output = options.output or options.source / f"model.{options.format}"
+        output = options.output or default_export_path(options.source, options.format)
         path = export_file(
             options.source,
             output,
@@ -1353,6 +1355,15 @@ def run_export(options):
         )
         text = f"{options.format} in {path}"
     print_result(options, {options.format: str(path)}, text)
+
+
+def default_export_path(source, format):
+    """Return the file of a model in a format: RUN/model.FORMAT, else NAME.FORMAT."""
+    from tfgan_zoo.runs import is_run_directory
+
+    if is_run_directory(source):
+        return pathlib.Path(source) / f"model.{format}"
+    return pathlib.Path(f"{pathlib.Path(source).resolve().stem}.{format}")
 
 
 # --- data ---

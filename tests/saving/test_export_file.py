@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import LATENT, TRANSLATION
+from helpers import LATENT, STYLE, TRANSLATION
 
-from tfgan_zoo import presets
+from tfgan_zoo import load, presets
+from tfgan_zoo.cli import main
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.runs import load_model
@@ -38,8 +39,9 @@ def run_of(tmp_path_factory):
             keras.utils.set_random_seed(1)
             model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
             rng = np.random.default_rng(0)
+            factor = 1 if model.task == "stylize" else 3
             for weight in model.trainable_variables:
-                weight.assign(3 * weight + rng.normal(0, 0.05, weight.shape))
+                weight.assign(factor * weight + rng.normal(0, 0.05, weight.shape))
             (run / "experiment.json").write_text(experiment.to_json())
             tf.train.Checkpoint(model=model).save(str(run / "checkpoints/epoch"))
         return runs[name, *overrides]
@@ -187,14 +189,14 @@ def test_mixed_precision_is_exported_in_float32(name, precision, run_of, tmp_pat
             "model.tflite",
             "tflite",
             {"size": (16, 16)},
-            r"options of translation models, got size=\(16, 16\)",
+            r"option of translation and stylization models, got size=\(16, 16\)",
         ),
         (
             "dcgan_tiny",
             "model.onnx",
             "onnx",
             {"direction": "yx"},
-            "options of translation models, .*direction=yx",
+            "option of translation models, .*direction=yx",
         ),
         (
             "pix2pix_tiny",
@@ -235,8 +237,8 @@ def test_invalid_arguments_raise(name, output, format, options, message, run_of,
     assert (tmp_path / "taken.tflite").read_text() == "content"
 
 
-def test_only_run_directories_are_exported(tmp_path):
-    with pytest.raises(UserError, match="a run directory"):
+def test_sources_that_do_not_exist_raise(tmp_path):
+    with pytest.raises(UserError, match="a run directory, a SavedModel, a .keras file or a"):
         export_file(tmp_path, tmp_path / "model.tflite", "tflite")
 
 
@@ -290,7 +292,42 @@ def test_tflite_without_litert_says_which_interpreter_is_used(
     assert "tf.lite.Interpreter" in message and 'pip install "tfgan_zoo[tflite]"' in message
 
 
-def test_stylization_models_have_no_file_format(run_of, tmp_path):
-    with pytest.raises(UserError, match="stylization models .* SavedModel only, got format=onnx"):
-        export_file(run_of("fast_tiny"), tmp_path / "model.onnx", "onnx")
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("name", STYLE)
+def test_onnx_file_stylizes_any_number_and_size_of_images(name, run_of, tmp_path):
+    pytest.importorskip("tf2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    output = export_file(run_of(name), tmp_path / "model.onnx", "onnx")
+    model, session = load_model(run_of(name)), onnxruntime.InferenceSession(output)
+    axes = {"images": ["n", "height", "width", 3]}
+    if model.takes_styles:
+        axes |= {"styles": ["m", "style_height", "style_width", 3], "weights": ["m"], "alpha": []}
+    assert {tensor.name: tensor.shape for tensor in session.get_inputs()} == axes
+    for shape, style_shape in (((1, 64, 48, 3), (1, 40, 33, 3)), ((2, 70, 129, 3), (3, 64, 32, 3))):
+        inputs, styles = {"images": noise_image(*shape)}, ()
+        if model.takes_styles:
+            weights = np.arange(1, 1 + style_shape[0], dtype=np.float32)
+            inputs |= {"styles": noise_image(*style_shape), "weights": weights}
+            inputs |= {"alpha": np.array(0.75, np.float32)}
+            styles = (list(inputs["styles"]), 0.75, weights)
+        (stylized,) = session.run(["stylized"], inputs)
+        expected = np.stack([model.stylize(image, *styles) for image in inputs["images"]])
+        assert_same_images(stylized, expected)
+
+
+def test_pretrained_presets_are_exported_without_a_run(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("tf2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "dcgan_mnist", "--format", "onnx"]) == 0
+    assert capsys.readouterr().out == "onnx in dcgan_mnist.onnx\n"
+    session, model = onnxruntime.InferenceSession("dcgan_mnist.onnx"), load("dcgan_mnist")
+    (images,) = session.run(None, {"z": np.asarray(model.latent(3, seed=5))})
+    assert_same_images(images, model.sample(3, seed=5))
+
+
+def test_keras_file_is_exported(run_of, tmp_path):
+    model = load_model(run_of("dcgan_tiny"))
+    model.save(tmp_path / "model.keras")
+    output = export_file(tmp_path / "model.keras", tmp_path / "model.tflite", "tflite")
+    images = interpreter_of(output).get_signature_runner("generate")(**codes(model, 1))["images"]
+    assert_same_images(images, model.generate(*codes(model, 1).values()))
