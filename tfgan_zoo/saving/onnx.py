@@ -12,15 +12,17 @@ AXIS_NAMES = {  # of axes whose size is not fixed; of other tensors: n, height, 
 }
 
 
-def convert_to_onnx(functions):
+def convert_to_onnx(functions, precision="float32", calibration=()):
     """Convert a function to an ONNX file.
 
     Args:
         functions: {name: (function, input specs)} with one entry.
+        precision: "float32".
+        calibration: not used.
 
     Returns:
-        (content, run): the bytes of the file, and the function `run(name, inputs)` that runs it
-        on a dict of arrays.
+        (files, run): {".onnx": content}, and the function `run(name, inputs)` that runs it on a
+        dict of arrays.
 
     Raises:
         UserError: tf2onnx or onnxruntime is not installed.
@@ -44,4 +46,4 @@ def convert_to_onnx(functions):
                     axis.dim_param = name
         content = onnx_model.SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return content, lambda name, inputs: session.run(None, inputs)[0]
+    return {".onnx": content}, lambda name, inputs: session.run(None, inputs)[0]
