@@ -420,12 +420,13 @@ class Upsampling(keras.layers.Layer):
         self.interpolation = interpolation
 
     def call(self, x, training=False):
-        # XLA has no gradient of tf.image.resize for "nearest". TFLite loses the number of channels
-        # in tf.repeat for images of any size.
-        if self.interpolation == "nearest" and training:
-            return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
+        if self.interpolation == "nearest":  # XLA has no gradient of tf.image.resize for it
+            if training:
+                return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
+            # The same values, from operators that all export formats have for images of any size.
+            return tf.nn.depth_to_space(tf.tile(x, (1, 1, 1, 4)), 2)
         size = 2 * tf.shape(x)[1], 2 * tf.shape(x)[2]
-        return tf.cast(tf.image.resize(x, size, self.interpolation), x.dtype)
+        return tf.cast(tf.image.resize(x, size, "bilinear"), x.dtype)
 
     def compute_output_shape(self, input_shape):
         n, height, width, channels = input_shape

@@ -306,6 +306,8 @@ def test_onnx_file_stylizes_any_number_and_size_of_images(name, run_of, tmp_path
     onnxruntime = pytest.importorskip("onnxruntime")
     output = export_file(run_of(name), tmp_path / "model.onnx", "onnx")
     model, session = load_model(run_of(name)), onnxruntime.InferenceSession(output)
+    # Browsers and other runtimes do not support this deprecated attribute of tf2onnx.
+    assert b"tf_half_pixel_for_nn" not in output.read_bytes()
     axes = {"images": ["n", "height", "width", 3]}
     if model.takes_styles:
         axes |= {"styles": ["m", "style_height", "style_width", 3], "weights": ["m"], "alpha": []}
@@ -391,6 +393,16 @@ def test_quantized_tflite_files_are_smaller_and_their_loss_is_measured(name, run
     assert 0 < means[2] < 4 and 0 < means[3] < 12, means
     kinds = {tensor["dtype"] for tensor in interpreter_of(output).get_tensor_details()}
     assert np.int8 in kinds
+
+
+def test_a_precision_that_spoils_the_images_raises(run_of, tmp_path, monkeypatch):
+    def inverted(*arguments):
+        return 255 - model_images(*arguments)
+
+    monkeypatch.setitem(export_file.__globals__, "model_images", inverted)
+    with pytest.raises(UserError, match="float16 changes the images by .* levels on average"):
+        export_file(run_of("dcgan_tiny"), tmp_path / "model.tflite", "tflite", precision="float16")
+    assert not list(tmp_path.iterdir())
 
 
 def test_calibration_needs_images(run_of, tmp_path):

@@ -55,6 +55,7 @@ FORMATS = {
 }
 ANY_SIZE = "any"
 CALIBRATION_INPUTS = 32  # codes or images that determine the ranges of int8 values
+MAX_MEAN_DIFFERENCE = 16  # levels of 255; images with a larger difference are useless
 MEASURED_INPUTS = 8  # others, whose outputs are compared
 
 
@@ -113,7 +114,8 @@ def export_and_measure(
 
     Raises:
         UserError: Invalid arguments, a file that exists, a model that the format cannot
-            represent, or no images for the calibration.
+            represent, no images for the calibration, or a precision that changes the images by
+            more than 16/255 on average.
         RuntimeError: The images of a float32 file differ from the model's by more than 1/255.
     """
     output = pathlib.Path(output)
@@ -156,11 +158,17 @@ def export_and_measure(
                     f"{differences[-1].max()}/255."
                 )
 
+    largest = max(int(difference.max()) for difference in differences)
+    mean = float(np.mean([difference.mean() for difference in differences]))
+    if mean > MAX_MEAN_DIFFERENCE:
+        raise UserError(
+            f"{precision} changes the images by {mean:.0f} of 255 levels on average. Choose "
+            "another precision, such as int8_weights or float16."
+        )
+
     for suffix, path in paths.items():
         with atomic_write(path) as partial:
             partial.write_bytes(files[suffix])
-    largest = max(int(difference.max()) for difference in differences)
-    mean = float(np.mean([difference.mean() for difference in differences]))
     return Exports(output, largest, mean)
 
 
