@@ -1303,8 +1303,9 @@ def add_export_arguments(parser):
     model.add_argument(
         "--format",
         choices=("saved_model", "tflite", "onnx", "openvino"),
+        metavar="FORMAT",
         default="saved_model",
-        help="format of the files (default: saved_model)",
+        help="saved_model, tflite, onnx or openvino (default: saved_model)",
     )
     model.add_argument(
         "--size",
@@ -1322,9 +1323,10 @@ def add_export_arguments(parser):
     model.add_argument(
         "--precision",
         choices=("float32", "float16", "int8_weights", "int8"),
+        metavar="PRECISION",
         default="float32",
-        help="of the weights: float16 is for tflite and openvino, int8_weights for tflite, int8 "
-        "for tflite with activations in 8 bits too (default: float32)",
+        help="of the weights: float32, float16 (tflite, openvino), int8_weights (tflite) or int8 "
+        "(tflite, also of activations) (default: float32)",
     )
     add_overrides_argument(
         model, "images for the calibration of int8 (default: the training dataset)", ("data",)
