@@ -18,6 +18,7 @@ from PIL import Image
 from tfgan_zoo import cli, losses
 from tfgan_zoo.config import DataConfig
 from tfgan_zoo.data import datasets
+from tfgan_zoo.saving import export_file, hub
 
 PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
@@ -132,6 +133,8 @@ def test_serving_examples_run(tmp_path, monkeypatch):
             subprocess.run(
                 [sys.executable, *shlex.split(convert)[1:]], check=True, capture_output=True
             )
+        if "cgan_mnist.xml" in code:
+            assert cli.main(["export", "cgan_mnist", "--format", "openvino"]) == 0
         exec(compile(tree, "docs/serving.md", "exec"), namespace)
         if "images" in namespace:
             images = namespace["images"]
@@ -255,6 +258,26 @@ def test_browser_page_loads_the_files_that_the_guide_names():
     for name in ("model.onnx", "ort.wasm.bundle.min.mjs"):
         assert f'"{name}"' in page or f'"./{name}"' in page
         assert name in SERVING
+
+
+def test_table_of_formats_has_every_preset_and_format():
+    """Run tests/benchmarks/formats.py if this fails."""
+    pattern = r"<!-- table: formats -->\n(.*?)\n<!-- end of the table -->"
+    table = re.search(pattern, SERVING, re.DOTALL)[1].splitlines()
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    formats = [
+        f"{name} {precision}"
+        for name, form in export_file.FORMATS.items()
+        for precision in form.precisions
+    ]
+    assert head == ["preset", "SavedModel", *formats]
+    assert [row[0] for row in rows] == sorted(hub.checksums())
+    cell = r"\d+\.\d MB, \d+\.\d ms, [01]|\d+\.\d MB, \d+\.\d ms, \d+( \(mean \d+\.\d\))?"
+    for row in rows:
+        assert all(re.fullmatch(rf"{cell}|no: by \d+ of 255 levels", text) for text in row[1:]), row
+        for name, text in zip(head[1:], row[1:], strict=True):
+            if name == "SavedModel" or name.endswith("float32"):  # at most one level
+                assert text.endswith((", 0", ", 1")), (row[0], name, text)
 
 
 def test_citation_names_this_version():

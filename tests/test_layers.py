@@ -354,3 +354,6 @@ def test_upsampling_doubles_the_size():
     nearest, bilinear = Upsampling("nearest")(x), Upsampling("bilinear")(x)
     np.testing.assert_array_equal(nearest[0, :, :, 0], 2 * [[0, 0, 4, 4, 8, 8]])
     np.testing.assert_allclose(bilinear[0, :, :, 0], 2 * [[0, 1, 3, 5, 7, 8]], atol=1e-6)
+    features = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    inference, training = (Upsampling("nearest")(features, training=t) for t in (False, True))
+    np.testing.assert_array_equal(inference, training)

@@ -21,6 +21,7 @@ import os
 import pathlib
 import shutil
 import sys
+import tempfile
 import textwrap
 import warnings
 
@@ -45,10 +46,13 @@ from tfgan_zoo.errors import (
 )
 from tfgan_zoo.files import check_output_files
 from tfgan_zoo.quiet import start_tensorflow
-from tfgan_zoo.saving import hub
+from tfgan_zoo.saving import hub, hugging_face
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
-SOURCE_HELP = "a run directory, a SavedModel, a .keras file or the name of a pretrained preset"
+SOURCE_HELP = (
+    "a run directory, a SavedModel, a .keras file, the name of a pretrained preset or "
+    "hf://USER/MODEL"
+)
 IMAGES_HELP = "image files, folders (searched recursively) or patterns such as 'a/*.jpg'"
 PRESET_HELP = "name of a preset (see tfgan-zoo list)"
 TILE_HELP = "process larger images in overlapping tiles of this many pixels; 0: never"
@@ -113,6 +117,8 @@ ENVIRONMENT = {  # environment variables that the package reads: {name: meaning}
     "TFGAN_ZOO_TRACEBACK": "1: print the Python traceback of an unexpected error",
     "TFGAN_ZOO_FAST": "1: run the notebooks with tiny models, as a test",
     "TFDS_DATA_DIR": "folder of prepared datasets (default: ~/tensorflow_datasets)",
+    "HF_TOKEN": "token of the Hugging Face Hub, for push and private models",
+    "HF_ENDPOINT": "address of the Hugging Face Hub (default: https://huggingface.co)",
     "KERAS_HOME": "folder of downloaded weights and presets (default: ~/.keras)",
     "TF_CONFIG": "cluster of train.strategy=multiworker, as JSON",
     "TF_NUM_INTRAOP_THREADS": "CPU threads of one operation (default: all cores)",
@@ -1277,37 +1283,53 @@ def run_import_torch(options):
 def add_export_arguments(parser):
     parser.describe(
         """
-        Export a run as a SavedModel with a model card, as TFLite or as ONNX. The exported file is
-        loaded and compared with the model.
+        Export a run as a SavedModel with a model card, or any trained model as TFLite, ONNX or
+        OpenVINO. The exported file is loaded by the runtime of its format and compared with the
+        model. The largest and the mean difference are printed, in levels of 255.
 
-        ONNX needs the extra onnx: pip install "tfgan_zoo[onnx]".
+        The formats need extras: pip install "tfgan_zoo[tflite,onnx,openvino]".
         """,
         {
             "Export a SavedModel": "tfgan-zoo export runs/a -o my_model",
             "Export for mobile devices": "tfgan-zoo export runs/a --format tflite",
+            "Export a pretrained preset": "tfgan-zoo export fast_mosaic --format onnx",
             "Export ONNX of a fixed size": "tfgan-zoo export runs/a --format onnx --size 256x256",
+            "Quantize to 8 bits, calibrated on training data": "tfgan-zoo export runs/a "
+            "--format tflite --precision int8",
         },
     )
     model = parser.add_argument_group("model")
-    add_run_argument(model)
+    add_source_argument(model, f"{SOURCE_HELP}; a SavedModel is exported from a run directory only")
     model.add_argument(
         "--format",
-        choices=("saved_model", "tflite", "onnx"),
+        choices=("saved_model", "tflite", "onnx", "openvino"),
+        metavar="FORMAT",
         default="saved_model",
-        help="onnx needs the extra onnx (default: saved_model)",
+        help="saved_model, tflite, onnx or openvino (default: saved_model)",
     )
     model.add_argument(
         "--size",
         type=height_and_width,
         metavar="HxW",
-        help="fixed image size of a translation model in pixels (default: image_size for tflite, "
-        "any size for onnx)",
+        help="image size of a translation or stylization model in pixels, or any (default: "
+        "image_size for tflite, any for onnx and openvino)",
     )
     model.add_argument(
         "--direction",
         choices=("xy", "yx"),
         default="xy",
-        help="direction of a translation model in onnx (default: xy)",
+        help="direction of a translation model in onnx and openvino (default: xy)",
+    )
+    model.add_argument(
+        "--precision",
+        choices=("float32", "float16", "int8_weights", "int8"),
+        metavar="PRECISION",
+        default="float32",
+        help="of the weights: float32, float16 (tflite, openvino), int8_weights (tflite) or int8 "
+        "(tflite, also of activations) (default: float32)",
+    )
+    add_overrides_argument(
+        model, "images for the calibration of int8 (default: the training dataset)", ("data",)
     )
     model.add_argument(
         "--compact",
@@ -1319,7 +1341,8 @@ def add_export_arguments(parser):
         "-o",
         "--output",
         type=pathlib.Path,
-        help="path to write (default: RUN/saved_model, RUN/model.tflite or RUN/model.onnx)",
+        help="path to write (default: saved_model or model.SUFFIX in the run directory; for other "
+        "sources NAME.SUFFIX in the current folder)",
     )
     add_overwrite_argument(output)
     add_json_argument(output)
@@ -1327,32 +1350,100 @@ def add_export_arguments(parser):
 
 def run_export(options):
     if options.format == "saved_model" and options.size:
-        height, width = options.size
         raise UserError(
-            f"--size is for tflite and onnx, got --size {height}x{width} for a SavedModel. "
-            "Leave it out: a SavedModel takes images of any size."
+            "--size is for tflite, onnx and openvino, got --size for a SavedModel. Leave it out: a "
+            "SavedModel takes images of any size."
+        )
+    if options.format == "saved_model" and options.precision != "float32":
+        raise UserError(
+            f"--precision is for tflite and openvino, got {options.precision} for a SavedModel. "
+            "Its weights are stored as float16 with --compact."
+        )
+    if options.overrides and options.precision != "int8":
+        raise UserError(
+            f"{options.overrides[0]} is for the calibration of --precision int8, got --precision "
+            f"{options.precision}."
         )
     if options.format != "saved_model" and options.compact:
         raise UserError(f"--compact is for SavedModels, got --format {options.format}")
     start_tensorflow()
-    from tfgan_zoo.saving.export_file import export_file
+    from tfgan_zoo.saving.export_file import FORMATS, export_and_measure
     from tfgan_zoo.saving.saved_model import export
 
     if options.format == "saved_model":
         path = export(options.source, options.output, options.overwrite, options.compact)
-        text = f"SavedModel with model card in {path}"
-    else:
-        output = options.output or options.source / f"model.{options.format}"
-        path = export_file(
-            options.source,
-            output,
-            options.format,
-            options.size,
-            options.direction,
-            options.overwrite,
-        )
-        text = f"{options.format} in {path}"
-    print_result(options, {options.format: str(path)}, text)
+        print_result(options, {"saved_model": str(path)}, f"SavedModel with model card in {path}")
+        return
+    suffix = FORMATS[options.format].suffixes[0]
+    path, largest, mean = export_and_measure(
+        options.source,
+        options.output or default_export_path(options.source, suffix),
+        options.format,
+        *options.overrides,
+        size=options.size,
+        direction=options.direction,
+        precision=options.precision,
+        overwrite=options.overwrite,
+    )
+    record = {options.format: str(path), "max_difference": largest, "mean_difference": mean}
+    differences = f"differences in levels of 255: {largest} at most, {mean:.2g} on average"
+    print_result(options, record, f"{options.format} in {path} ({differences})")
+
+
+def default_export_path(source, suffix):
+    """Return the file of a model in a format: RUN/model.SUFFIX, else NAME.SUFFIX."""
+    from tfgan_zoo.runs import is_run_directory
+
+    if is_run_directory(source):
+        return pathlib.Path(source) / f"model{suffix}"
+    return pathlib.Path(f"{pathlib.Path(source).resolve().stem}{suffix}")
+
+
+# --- push ---
+
+
+def add_push_arguments(parser):
+    parser.describe(
+        """
+        Upload a model to the Hugging Face Hub: its SavedModel, the model card and SHA256SUMS. Other
+        machines use the model by its address, as the SOURCE of every command.
+
+        It needs the extra hub and an account: pip install "tfgan_zoo[hub]", then hf auth login.
+        """,
+        {
+            "Upload a run": "tfgan-zoo push runs/a hf://me/my_model",
+            "Use it on another machine": "tfgan-zoo sample hf://me/my_model",
+        },
+    )
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a run directory, a SavedModel with a model card or the name of a pretrained preset",
+    ).completer = complete_sources
+    model.add_argument("address", metavar="ADDRESS", help="hf://USER/MODEL")
+    model.add_argument(
+        "--compact", action="store_true", help="upload the weights of a run as float16"
+    )
+    model.add_argument("--private", action="store_true", help="create a private repository")
+    add_json_argument(parser.add_argument_group("output"))
+
+
+def run_push(options):
+    hugging_face.parse_address(options.address)
+    hugging_face.load_library()
+    start_tensorflow()
+    from tfgan_zoo.runs import is_run_directory
+    from tfgan_zoo.saving.saved_model import export
+
+    with tempfile.TemporaryDirectory() as temporary:
+        if is_run_directory(options.source):
+            path = pathlib.Path(temporary) / "saved_model"
+            folder = export(options.source, path, compact=options.compact)
+        else:
+            folder = hub.find_or_download(options.source) or options.source
+        url = hugging_face.push(folder, options.address, options.private)
+    print_result(options, {"address": options.address, "commit": url}, f"{options.address} ({url})")
 
 
 # --- data ---
@@ -1548,14 +1639,16 @@ def float_list(text):
 
 
 def height_and_width(text):
-    """Parse `128x256` into (128, 256), height first."""
+    """Parse `128x256` into (128, 256), height first; `any` stays."""
+    if text == "any":
+        return text
     height, _, width = text.partition("x")
     side = number(1, 2**12)
     try:
         return side(height), side(width)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(
-            f"must be HEIGHTxWIDTH such as 128x256, got {text!r} (each {error})"
+            f"must be any or HEIGHTxWIDTH such as 128x256, got {text!r} (each {error})"
         ) from None
 
 
@@ -1767,9 +1860,15 @@ COMMANDS = {  # name: (group, summary, arguments, function)
     ),
     "export": (
         "use",
-        "export a run as a SavedModel with a model card, as TFLite or as ONNX",
+        "export a model as a SavedModel with a model card, as TFLite, ONNX or OpenVINO",
         add_export_arguments,
         run_export,
+    ),
+    "push": (
+        "use",
+        "upload a model with its card to the Hugging Face Hub",
+        add_push_arguments,
+        run_push,
     ),
     "demo": (
         "use",

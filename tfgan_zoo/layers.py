@@ -419,9 +419,12 @@ class Upsampling(keras.layers.Layer):
         super().__init__(**kwargs)
         self.interpolation = interpolation
 
-    def call(self, x):
+    def call(self, x, training=False):
         if self.interpolation == "nearest":  # XLA has no gradient of tf.image.resize for it
-            return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
+            if training:
+                return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
+            # The same values, from operators that all export formats have for images of any size.
+            return tf.nn.depth_to_space(tf.concat([x, x, x, x], axis=3), 2)
         size = 2 * tf.shape(x)[1], 2 * tf.shape(x)[2]
         return tf.cast(tf.image.resize(x, size, "bilinear"), x.dtype)
 

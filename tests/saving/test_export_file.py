@@ -1,4 +1,4 @@
-"""TFLite and ONNX files give the images of the models that they were exported from."""
+"""TFLite, ONNX and OpenVINO files give the images of the models they were exported from."""
 
 import json
 import sys
@@ -7,13 +7,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import LATENT, TRANSLATION
+from helpers import LATENT, STYLE, TRANSLATION
 
-from tfgan_zoo import presets
+from tfgan_zoo import load, presets
+from tfgan_zoo.cli import main
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.runs import load_model
-from tfgan_zoo.saving.export_file import example_inputs, export_file
+from tfgan_zoo.saving.export_file import FORMATS, export_and_measure, export_file, model_images
 from tfgan_zoo.saving.tflite import load_interpreter_class
 
 VARIANTS = [
@@ -38,8 +39,9 @@ def run_of(tmp_path_factory):
             keras.utils.set_random_seed(1)
             model = MODELS[experiment.kind](experiment.model, dtype=experiment.train.precision)
             rng = np.random.default_rng(0)
+            factor = 1 if model.task == "stylize" else 3
             for weight in model.trainable_variables:
-                weight.assign(3 * weight + rng.normal(0, 0.05, weight.shape))
+                weight.assign(factor * weight + rng.normal(0, 0.05, weight.shape))
             (run / "experiment.json").write_text(experiment.to_json())
             tf.train.Checkpoint(model=model).save(str(run / "checkpoints/epoch"))
         return runs[name, *overrides]
@@ -77,9 +79,7 @@ def test_tflite_file_generates_the_models_images(variant, run_of, tmp_path, capf
     run = run_of(*variant)
     output = export_file(run, tmp_path / "model.tflite", "tflite")
     assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"] == [output.name]
-    stdout, stderr = capfd.readouterr()
-    assert not stdout
-    assert not stderr or ("tf.lite.Interpreter" in stderr and stderr.count("\n") == 1)
+    assert capfd.readouterr() == ("", "")
     model, interpreter = load_model(run), interpreter_of(output)
     if model.task == "translate":
         side = model.config.image_size
@@ -171,7 +171,7 @@ def test_mixed_precision_is_exported_in_float32(name, precision, run_of, tmp_pat
             "model.tflite",
             "coreml",
             {},
-            "format must be one of tflite, onnx, got 'coreml'",
+            "format must be one of tflite, onnx, openvino, got 'coreml'",
         ),
         (
             "dcgan_tiny",
@@ -187,14 +187,14 @@ def test_mixed_precision_is_exported_in_float32(name, precision, run_of, tmp_pat
             "model.tflite",
             "tflite",
             {"size": (16, 16)},
-            r"options of translation models, got size=\(16, 16\)",
+            r"option of translation and stylization models, got size=\(16, 16\)",
         ),
         (
             "dcgan_tiny",
             "model.onnx",
             "onnx",
             {"direction": "yx"},
-            "options of translation models, .*direction=yx",
+            "option of translation models, .*direction=yx",
         ),
         (
             "pix2pix_tiny",
@@ -235,8 +235,8 @@ def test_invalid_arguments_raise(name, output, format, options, message, run_of,
     assert (tmp_path / "taken.tflite").read_text() == "content"
 
 
-def test_only_run_directories_are_exported(tmp_path):
-    with pytest.raises(UserError, match="a run directory"):
+def test_sources_that_do_not_exist_raise(tmp_path):
+    with pytest.raises(UserError, match="a run directory, a SavedModel, a .keras file or a"):
         export_file(tmp_path, tmp_path / "model.tflite", "tflite")
 
 
@@ -260,10 +260,10 @@ def test_disabling_test_dropout_in_experiment_json_works(run_of, tmp_path):
 
 def test_file_that_differs_from_the_model_is_not_written(run_of, tmp_path, monkeypatch):
     def shifted(*arguments):
-        inputs, expected = example_inputs(*arguments)
-        return inputs, np.where(expected < 128, expected + 2, expected - 2)
+        images = model_images(*arguments)
+        return np.where(images < 128, images + 2, images - 2)
 
-    monkeypatch.setitem(export_file.__globals__, "example_inputs", shifted)
+    monkeypatch.setitem(export_file.__globals__, "model_images", shifted)
     with pytest.raises(
         RuntimeError,
         match="generate of the tflite file differs from the model by [23]/255",
@@ -272,25 +272,141 @@ def test_file_that_differs_from_the_model_is_not_written(run_of, tmp_path, monke
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("missing", ["tf2onnx", "onnxruntime"])
-def test_onnx_names_the_missing_package(missing, run_of, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("format", "missing"),
+    [
+        ("onnx", "tf2onnx"),
+        ("onnx", "onnxruntime"),
+        ("openvino", "openvino"),
+        ("tflite", "ai_edge_litert.interpreter"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(format, missing, run_of, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(UserError, match=r'pip install "tfgan_zoo\[onnx\]"'):
-        export_file(run_of("dcgan_tiny"), tmp_path / "model.onnx", "onnx")
+    output = tmp_path / f"model{FORMATS[format].suffixes[0]}"
+    with pytest.raises(UserError, match=rf'pip install "tfgan_zoo\[{format}\]"'):
+        export_file(run_of("dcgan_tiny"), output, format)
     assert not list(tmp_path.iterdir())
 
 
-def test_tflite_without_litert_says_which_interpreter_is_used(
-    run_of, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    export_file(run_of("dcgan_tiny"), tmp_path / "model.tflite", "tflite")
-    message = capsys.readouterr().err
-    assert message.count("\n") == 1
-    assert "tf.lite.Interpreter" in message and 'pip install "tfgan_zoo[tflite]"' in message
+def style_inputs(model, shape, style_shape):
+    """Return inputs of a stylization file by name, and the model's arguments after the image."""
+    inputs, styles = {"images": noise_image(*shape)}, ()
+    if model.takes_styles:
+        weights = np.arange(1, 1 + style_shape[0], dtype=np.float32)
+        inputs |= {"styles": noise_image(*style_shape), "weights": weights}
+        inputs |= {"alpha": np.array(0.75, np.float32)}
+        styles = (list(inputs["styles"]), 0.75, weights)
+    return inputs, styles
 
 
-def test_stylization_models_have_no_file_format(run_of, tmp_path):
-    with pytest.raises(UserError, match="stylization models .* SavedModel only, got format=onnx"):
-        export_file(run_of("fast_tiny"), tmp_path / "model.onnx", "onnx")
+@pytest.mark.parametrize("name", STYLE)
+def test_onnx_file_stylizes_any_number_and_size_of_images(name, run_of, tmp_path):
+    pytest.importorskip("tf2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    output = export_file(run_of(name), tmp_path / "model.onnx", "onnx")
+    model, session = load_model(run_of(name)), onnxruntime.InferenceSession(output)
+    # Browsers and other runtimes do not support this deprecated attribute of tf2onnx.
+    assert b"tf_half_pixel_for_nn" not in output.read_bytes()
+    axes = {"images": ["n", "height", "width", 3]}
+    if model.takes_styles:
+        axes |= {"styles": ["m", "style_height", "style_width", 3], "weights": ["m"], "alpha": []}
+    assert {tensor.name: tensor.shape for tensor in session.get_inputs()} == axes
+    for shape, style_shape in (((1, 64, 48, 3), (1, 40, 33, 3)), ((2, 70, 129, 3), (3, 64, 32, 3))):
+        inputs, styles = style_inputs(model, shape, style_shape)
+        (stylized,) = session.run(["stylized"], inputs)
+        expected = np.stack([model.stylize(image, *styles) for image in inputs["images"]])
+        assert_same_images(stylized, expected)
+
+
+def test_pretrained_presets_are_exported_without_a_run(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("tf2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "dcgan_mnist", "--format", "onnx"]) == 0
+    assert capsys.readouterr().out.startswith("onnx in dcgan_mnist.onnx (differences in levels of")
+    session, model = onnxruntime.InferenceSession("dcgan_mnist.onnx"), load("dcgan_mnist")
+    (images,) = session.run(None, {"z": np.asarray(model.latent(3, seed=5))})
+    assert_same_images(images, model.sample(3, seed=5))
+
+
+def test_keras_file_is_exported(run_of, tmp_path):
+    model = load_model(run_of("dcgan_tiny"))
+    model.save(tmp_path / "model.keras")
+    output = export_file(tmp_path / "model.keras", tmp_path / "model.tflite", "tflite")
+    images = interpreter_of(output).get_signature_runner("generate")(**codes(model, 1))["images"]
+    assert_same_images(images, model.generate(*codes(model, 1).values()))
+
+
+@pytest.mark.parametrize("name", STYLE)
+def test_tflite_file_stylizes_without_operators_of_tensorflow(name, run_of, tmp_path):
+    model, side = load_model(run_of(name)), 64
+    output = export_file(run_of(name), tmp_path / "fixed.tflite", "tflite", size=(side, side))
+    free = export_file(run_of(name), tmp_path / "any.tflite", "tflite", size="any")
+    for path, shape in (
+        (output, (1, side, side, 3)),
+        (free, (1, 52, 75, 3)),
+        (free, (1, 64, 80, 3)),
+    ):
+        interpreter = interpreter_of(path)
+        operators = {operator["op_name"] for operator in interpreter._get_ops_details()}
+        assert "CONV_2D" in operators
+        assert not [operator for operator in operators if operator.startswith("Flex")]
+        inputs, styles = style_inputs(model, shape, shape)
+        stylized = interpreter.get_signature_runner("stylize")(**inputs)["stylized"]
+        assert_same_images(stylized[0], model.stylize(inputs["images"][0], *styles))
+
+
+@pytest.mark.parametrize("name", ["cgan_tiny", "cyclegan_tiny", "fast_tiny"])
+def test_openvino_files_give_the_images_of_the_model(name, run_of, tmp_path):
+    openvino = pytest.importorskip("openvino")
+    model = load_model(run_of(name))
+    options = {"direction": "yx"} if model.task == "translate" else {}
+    export_file(run_of(name), tmp_path / "model.xml", "openvino", **options)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.bin", "model.xml"]
+    compiled = openvino.Core().compile_model(
+        tmp_path / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    if model.task == "generate":
+        inputs = codes(model, 3)
+        return assert_same_images(compiled(inputs)["images"], model.generate(*inputs.values()))
+    images = noise_image(2, 70, 129, 3)
+    if model.task == "translate":
+        return assert_same_images(
+            compiled({"images": images})["translated"], model.translate(images, "yx")
+        )
+    expected = np.stack([model.stylize(image) for image in images])
+    return assert_same_images(compiled({"images": images})["stylized"], expected)
+
+
+@pytest.mark.parametrize("name", ["dcgan_tiny", "pix2pix_tiny"])
+def test_quantized_tflite_files_are_smaller_and_their_loss_is_measured(name, run_of, tmp_path):
+    run, sizes, means = run_of(name), [], []
+    for precision in ("float32", "float16", "int8_weights", "int8"):
+        output = tmp_path / f"{precision}.tflite"
+        result = export_and_measure(run, output, "tflite", precision=precision)
+        sizes.append(output.stat().st_size)
+        means.append(result.mean_difference)
+    assert max(sizes[1:]) < sizes[0]
+    assert means[0] <= means[1] < 0.5
+    # With normalization in 8 bits the difference is 31 for both models.
+    assert 0 < means[2] < 4 and 0 < means[3] < 12, means
+    kinds = {tensor["dtype"] for tensor in interpreter_of(output).get_tensor_details()}
+    assert np.int8 in kinds
+
+
+def test_a_precision_that_spoils_the_images_raises(run_of, tmp_path, monkeypatch):
+    def inverted(*arguments):
+        return 255 - model_images(*arguments)
+
+    monkeypatch.setitem(export_file.__globals__, "model_images", inverted)
+    with pytest.raises(UserError, match="float16 changes the images by .* levels on average"):
+        export_file(run_of("dcgan_tiny"), tmp_path / "model.tflite", "tflite", precision="float16")
     assert not list(tmp_path.iterdir())
+
+
+def test_calibration_needs_images(run_of, tmp_path):
+    model = load_model(run_of("fast_tiny"))
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(UserError, match="int8 is calibrated on training images"):
+        export_file(tmp_path / "model.keras", tmp_path / "model.tflite", "tflite", precision="int8")

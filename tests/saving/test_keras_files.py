@@ -94,6 +94,22 @@ def test_export_writes_a_saved_model_of_call(name, tmp_path):
     np.testing.assert_allclose(exported.serve(inputs), model(inputs), atol=1e-4)
 
 
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_export_in_other_formats_of_keras(format, tmp_path):
+    pytest.importorskip({"onnx": "tf2onnx"}.get(format, format))
+    model = make("dcgan_tiny")
+    z = inputs_of(model).numpy()
+    path = tmp_path / {"onnx": "model.onnx", "openvino": "model.xml"}[format]
+    model.export(path, format=format, verbose=False)
+    if format == "onnx":
+        session = pytest.importorskip("onnxruntime").InferenceSession(path)
+        (images,) = session.run(None, {session.get_inputs()[0].name: z})
+    else:
+        hint = {"INFERENCE_PRECISION_HINT": "f32"}
+        images = pytest.importorskip("openvino").Core().compile_model(path, "CPU", hint)(z)[0]
+    np.testing.assert_allclose(images, model(z), atol=1e-4)
+
+
 def test_export_of_a_conditional_vae(tmp_path):
     model = make("vae_tiny", "model.classes=10")
     inputs = inputs_of(model)

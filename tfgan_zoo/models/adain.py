@@ -344,7 +344,11 @@ class AdaIN(StylizationModel):
 
     def moments_tensor(self, image):
         """Compute `moments` of a uint8 tensor (h, w, 3)."""
-        return tf.stack([part[0] for part in mean_and_std(self.encode(to_float(image)[None]))])
+        return self.moments_of_batch(image[None])[:, 0]
+
+    def moments_of_batch(self, images):
+        """Compute `moments` of each image: uint8 tensor (n, h, w, 3) -> float32 (2, n, 1, 1, c)."""
+        return tf.stack(mean_and_std(self.encode(to_float(images))))
 
     @functools.cached_property
     def moments_graph(self):

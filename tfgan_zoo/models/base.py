@@ -289,7 +289,8 @@ class ZooModel(ReplicatedModel):
         `tfgan-zoo export` writes SavedModels with uint8 images, labels and seeds instead.
         """
         signature = [self.call_specs()] if input_signature is None else input_signature
-        super().export(filepath, format, verbose, signature, **kw)
+        # Keras' exporter for OpenVINO does not take a path object.
+        super().export(str(filepath), format, verbose, signature, **kw)
 
     # --- Weights.
 

@@ -157,13 +157,17 @@ class StylizationModel(ZooModel):
             image: uint8 (h, w, 3).
             *args: further arguments of `stylize_tensor`.
         """
+        return self.stylize_batch(image[None], *args)[0]
+
+    def stylize_batch(self, images, *args):
+        """Stylize images of any size: uint8 tensor (n, h, w, 3) -> uint8 tensor (n, h, w, 3)."""
         stylized = apply_at_any_size(
             lambda images: self.stylize_tensor(images, *args),
-            to_float(image)[None],
+            to_float(images),
             self.multiple,
             self.smallest,
         )
-        return to_uint8(stylized)[0]
+        return to_uint8(stylized)
 
     def sample_grid(self, count, seed, fixed_images):
         """Return (images, columns): contents, styles if the model takes them, results below."""

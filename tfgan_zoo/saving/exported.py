@@ -330,7 +330,8 @@ def load(source: str | os.PathLike) -> ZooModel | Exported:
 
     Args:
         source: A run directory (its last checkpoint is loaded), the folder of an exported
-            SavedModel, a .keras file, or the name of a pretrained preset.
+            SavedModel, a .keras file, the name of a pretrained preset, or an address of the
+            Hugging Face Hub such as "hf://user/model".
 
     Returns:
         A `ZooModel` for a run directory or a .keras file, otherwise an `Exported`. Both have

@@ -15,6 +15,7 @@ import sys
 from tfgan_zoo.errors import UserError, first_line
 from tfgan_zoo.files import atomic_folder
 from tfgan_zoo.presets import PRESETS
+from tfgan_zoo.saving import hugging_face
 
 CHECKSUM_FILE = pathlib.Path(__file__).parent / "published.json"
 CHECKOUT_FOLDER = pathlib.Path(__file__).parent.parent.parent / "saved_models"
@@ -40,11 +41,19 @@ def checksums():
 
 
 def find_or_download(name):
-    """Return the folder of a preset's SavedModel; download it if needed. None if not published.
+    """Return the folder of a SavedModel; download it if needed.
+
+    Args:
+        name: a preset, or an address of the Hugging Face Hub such as hf://user/model.
+
+    Returns:
+        The folder, or None for a preset that is not published, and for other names.
 
     Raises:
-        UserError: as `download`.
+        UserError: as `download` or `hugging_face.download`.
     """
+    if hugging_face.is_address(name):
+        return hugging_face.download(name)
     folder = pretrained_folder(name)
     if folder is None and name in checksums():
         folder = download(name)

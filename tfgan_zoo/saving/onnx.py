@@ -5,18 +5,24 @@ import tensorflow as tf
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.quiet import silence_native_output
 
-AXIS_NAMES = ("n", "height", "width")  # of axes whose size is not fixed
+OPSET = 17  # version of the operators: ONNX 1.12 of 2022 and later, ONNX Runtime 1.12 and later
+AXIS_NAMES = {  # of axes whose size is not fixed; of other tensors: n, height, width
+    "styles": ("m", "style_height", "style_width"),
+    "weights": ("m",),
+}
 
 
-def convert_to_onnx(functions):
+def convert_to_onnx(functions, precision="float32", calibration=()):
     """Convert a function to an ONNX file.
 
     Args:
         functions: {name: (function, input specs)} with one entry.
+        precision: "float32".
+        calibration: not used.
 
     Returns:
-        (content, run): the bytes of the file, and the function `run(name, inputs)` that runs it
-        on a dict of arrays.
+        (files, run): {".onnx": content}, and the function `run(name, inputs)` that runs it on a
+        dict of arrays.
 
     Raises:
         UserError: tf2onnx or onnxruntime is not installed.
@@ -32,11 +38,12 @@ def convert_to_onnx(functions):
     ((function, specs),) = functions.values()
     with silence_native_output():
         graph = tf.function(function, input_signature=specs)
-        onnx_model, _ = tf2onnx.convert.from_function(graph, specs)
+        onnx_model, _ = tf2onnx.convert.from_function(graph, specs, opset=OPSET)
         for tensor in (*onnx_model.graph.input, *onnx_model.graph.output):
-            for axis, name in zip(tensor.type.tensor_type.shape.dim, AXIS_NAMES, strict=False):
+            names = AXIS_NAMES.get(tensor.name, ("n", "height", "width"))
+            for axis, name in zip(tensor.type.tensor_type.shape.dim, names, strict=False):
                 if not axis.HasField("dim_value"):
                     axis.dim_param = name
         content = onnx_model.SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return content, lambda name, inputs: session.run(None, inputs)[0]
+    return {".onnx": content}, lambda name, inputs: session.run(None, inputs)[0]

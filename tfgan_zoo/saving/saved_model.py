@@ -52,7 +52,10 @@ def export(run, folder=None, overwrite: bool = False, compact: bool = False) -> 
 
     # Check the arguments.
     if not is_run_directory(run):
-        raise UserError(f"a run directory (with experiment.json) is needed, got {str(run)!r}.")
+        raise UserError(
+            f"a run directory (with experiment.json) is needed, got {str(run)!r}. A pretrained "
+            "preset is a SavedModel already: choose a --format such as onnx."
+        )
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file, but a SavedModel is a folder: choose another folder.")
     if folder.is_dir() and any(folder.iterdir()):
