@@ -75,7 +75,7 @@ async function selectModel() {
 // The conditional model comes first.
 const models = site.generate.toSorted((a, b) => b.classes.length - a.classes.length);
 get("preset").replaceChildren(
-  ...models.map(({name, kind, dataset}) => element("option", {value: name}, `${kind}, ${dataset}`)));
+  ...models.map(({name, kind}) => element("option", {value: name}, `${kind} (${name})`)));
 get("preset").onchange = selectModel;
 get("random").onclick = randomize;
 await selectModel();

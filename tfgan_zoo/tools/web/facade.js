@@ -115,7 +115,8 @@ async function loadLabels(file) {
 // --- controls
 
 get("palette").append(...site.classes.map(({name, color}, i) => {
-  const input = element("input", {type: "radio", name: "class", value: name, checked: name === "window"});
+  const input = element("input",
+    {type: "radio", name: "class", value: name, className: "hidden", checked: name === "window"});
   input.onchange = () => { brushClass = i; };
   if (input.checked) brushClass = i;
   const swatch = element("span", {className: "swatch"});

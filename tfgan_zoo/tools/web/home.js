@@ -4,8 +4,8 @@ import {element, get, prepareOfflineUse, site} from "./page.js";
 
 const {examples} = site;
 const pictures = {
-  digits: examples.digits.slice(0, 5),
-  autoencoder: examples.digits.slice(5),
+  digits: examples.digits.slice(3, 5),
+  autoencoder: examples.digits.slice(5, 7),
   facade: [...examples.labels.slice(0, 1), ...examples.facades],
   style: [examples.photographs[0], ...site.stylize.slice(0, 1).map(({image}) => image)],
 };

@@ -119,7 +119,7 @@ async function selectStyle() {
 }
 
 get("styles").append(...site.stylize.map(({name, image}, i) => {
-  const radio = element("input", {type: "radio", name: "style", value: name, checked: !i});
+  const radio = element("input", {type: "radio", name: "style", value: name, className: "hidden", checked: !i});
   radio.onchange = selectStyle;
   return element("label", {}, radio, element("img", {src: image, alt: ""}), name.replace(/^fast_/, ""));
 }));
