@@ -1,11 +1,13 @@
 // Run ONNX files in a worker, so that the page stays responsive.
 
 // The build of ONNX Runtime Web: "jspi" computes on the GPU with WebGPU, "wasm" on the CPU.
-// ?backend=wasm in the address of a page selects the CPU.
+// ?backend=wasm or ?backend=webgpu in the address of a page selects one.
 async function chooseBuild() {
   const requested = new URLSearchParams(location.search).get("backend");
   if (requested === "wasm" || !("Suspending" in WebAssembly) || !navigator.gpu) return "wasm";
-  return (await navigator.gpu.requestAdapter()) ? "jspi" : "wasm";
+  const adapter = await navigator.gpu.requestAdapter();
+  const isSlow = adapter?.info?.isFallbackAdapter;  // a GPU that the CPU emulates
+  return adapter && (requested === "webgpu" || !isSlow) ? "jspi" : "wasm";
 }
 
 export const build = await chooseBuild();

@@ -7,7 +7,6 @@ let runtime = null;
 
 async function loadRuntime() {
   const ort = await import(`./runtime/ort.${build}.bundle.min.mjs`);
-  ort.env.logLevel = "error";
   // Threads need a page that is isolated from other pages, see service-worker.js.
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
   return ort;
@@ -22,7 +21,8 @@ function describeBackend(ort) {
 function load(ort, file) {
   if (!sessions.has(file)) {
     const executionProviders = build === "jspi" ? ["webgpu", "wasm"] : ["wasm"];
-    sessions.set(file, ort.InferenceSession.create(file, {executionProviders}));
+    const options = {executionProviders, logSeverityLevel: 3};  // only errors
+    sessions.set(file, ort.InferenceSession.create(file, options));
   }
   return sessions.get(file);
 }
