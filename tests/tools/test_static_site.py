@@ -21,7 +21,13 @@ from tfgan_zoo.errors import FailureError, UserError
 from tfgan_zoo.saving.exported import load
 from tfgan_zoo.tools import demo, static_site
 
-PRESETS = ["cgan_mnist", "vae_mnist", "pix2pix_facades_synthetic", "fast_mosaic"]
+PRESETS = [
+    "cgan_mnist",
+    "vae_mnist",
+    "cyclegan_facades_synthetic",
+    "pix2pix_facades_synthetic",
+    "fast_mosaic",
+]
 PAGES = ["index", "digits", "autoencoder", "facade", "style"]
 MAX_DIFFERENCE = 2  # gray levels between the browser and TensorFlow
 TIMEOUT = 240_000  # milliseconds for one step; only a busy machine needs more than a few seconds
@@ -287,6 +293,15 @@ def test_drawn_labels_are_translated(visit):
         page.get_by_role("button", name="Save the image").click()
     saved = np.asarray(Image.open(download.value.path()).convert("RGB"))
     np.testing.assert_array_equal(saved, pixels(page, "photograph"))
+
+    # The CycleGAN has smaller images: the drawing is resized.
+    page.get_by_label("Model").select_option("cyclegan_facades_synthetic")
+    wait_until(page, "document.getElementById('photograph').width === 64")
+    settle(page, "facade", "module.photograph")
+    small = facades.class_colors(facades.layout(5, 128)[::2, ::2])
+    np.testing.assert_array_equal(pixels(page, "labels"), small)
+    translated = load("cyclegan_facades_synthetic").translate(small)
+    assert_equal_images(pixels(page, "photograph"), translated)
 
 
 @pytest.mark.slow

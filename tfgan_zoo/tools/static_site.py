@@ -254,8 +254,9 @@ def latent_directions(model, num_codes=16):
 def write_examples(site, models):
     """Write the images that the pages start with; return their names by page."""
     images = {"labels": [], "facades": [], "digits": [], "photographs": []}
-    for model in models["translate"][:1]:
-        labels = [facades.layout(i, model["size"]) for i in range(NUM_EXAMPLES)]
+    if models["translate"]:
+        size = max(model["size"] for model in models["translate"])  # the pages resize them
+        labels = [facades.layout(i, size) for i in range(NUM_EXAMPLES)]
         images["labels"] = [facades.class_colors(classes) for classes in labels]
         images["facades"] = [facades.render(labels[0])]
     digits = [model["name"] for model in models["generate"] if model["dataset"] == "mnist"]

@@ -6,10 +6,10 @@ import {element, get, loadModel, showModel, showSpeed, site} from "./page.js";
 
 const MAX_UNDO = 50;
 const colors = site.classes.map(({color}) => color);
-const side = site.translate[0].size;
 const canvas = get("labels");
 
-export let labels = new Uint8Array(side * side);  // classes, (side, side)
+let side = 0;  // of the label map in pixels; each model has its own
+export let labels = null;  // classes, (side, side)
 export let photograph = null;  // the last translation, uint8 (side, side, 3)
 let undoable = [], brushClass = 0, start = null, last = null, before = null;
 
@@ -89,27 +89,42 @@ function show() {
 
 const translate = latest(async () => {
   const images = {type: "uint8", data: colorImage(), dims: [1, side, side, 3]};
-  const {outputs: {translated: {data}}, milliseconds} = await run(currentModel().file, {images});
-  photograph = data;
-  drawImage(get("photograph"), data, [side, side, 3]);
+  const {outputs: {translated}, milliseconds} = await run(currentModel().file, {images});
+  photograph = translated.data;
+  drawImage(get("photograph"), photograph, translated.dims.slice(1));
   showSpeed(milliseconds);
 });
 
 const currentModel = () => site.translate.find(({name}) => name === get("preset").value);
 
+// Resize a square label map to `side`, by nearest neighbors.
+function resize(map) {
+  const from = Math.sqrt(map.length), nearest = i => Math.floor(i * from / side);
+  return Uint8Array.from({length: side * side},
+    (_, i) => map[nearest(Math.floor(i / side)) * from + nearest(i % side)]);
+}
+
 async function selectModel() {
   await loadModel(currentModel().file);
   showModel(currentModel());
+  side = currentModel().size;
+  if (labels) {
+    labels = resize(labels);
+    undoable = undoable.map(resize);
+  } else {
+    await loadLabels(site.examples.labels[3]);
+  }
   await show();
 }
 
 // Load a label map. Its colors are those of the classes.
 async function loadLabels(file) {
-  const image = await loadImage(file), copy = element("canvas", {width: side, height: side});
+  const image = await loadImage(file), {naturalWidth: width, naturalHeight: height} = image;
+  const copy = element("canvas", {width, height});
   copy.getContext("2d").drawImage(image, 0, 0);
   const pixels = readImage(copy), numbers = new Map(colors.map((color, i) => [String(color), i]));
-  labels = Uint8Array.from({length: side * side},
-    (_, i) => numbers.get(String([...pixels.subarray(3 * i, 3 * i + 3)])));
+  labels = resize(Uint8Array.from({length: width * height},
+    (_, i) => numbers.get(String([...pixels.subarray(3 * i, 3 * i + 3)]))));
 }
 
 // --- controls
@@ -136,5 +151,4 @@ get("undo").onclick = undo;
 get("save").onclick = () => saveImage(get("photograph"), "facade.png");
 get("empty").onclick = () => { remember(); labels.fill(0); return show(); };
 onStroke(canvas, drawStroke, () => {});
-await loadLabels(site.examples.labels[3]);
 await selectModel();
