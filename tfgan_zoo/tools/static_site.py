@@ -255,10 +255,10 @@ def write_examples(site, models):
     """Write the images that the pages start with; return their names by page."""
     images = {"labels": [], "facades": [], "digits": [], "photographs": []}
     if models["translate"]:
-        size = max(model["size"] for model in models["translate"])  # the pages resize them
-        labels = [facades.layout(i, size) for i in range(NUM_EXAMPLES)]
+        model = max(models["translate"], key=lambda model: model["size"])
+        labels = [facades.layout(i, model["size"]) for i in range(NUM_EXAMPLES)]
         images["labels"] = [facades.class_colors(classes) for classes in labels]
-        images["facades"] = [facades.render(labels[0])]
+        images["facades"] = [load(model["name"]).translate(images["labels"][0])]
     digits = [model["name"] for model in models["generate"] if model["dataset"] == "mnist"]
     for name in digits[:1]:
         images["digits"] = load(name).sample(10, seed=1)[..., 0]
