@@ -253,13 +253,6 @@ def test_contributing_lists_the_dicts_of_a_new_task():
     assert set(re.findall(r"^\| `(\S+)` \| `(\w+)` \|", section, re.M)) == set(task_dicts())
 
 
-def test_browser_page_loads_the_files_that_the_guide_names():
-    page = (ROOT / "docs" / "browser.html").read_text()
-    for name in ("model.onnx", "ort.wasm.bundle.min.mjs"):
-        assert f'"{name}"' in page or f'"./{name}"' in page
-        assert name in SERVING
-
-
 def test_table_of_formats_has_every_preset_and_format():
     """Run tests/benchmarks/formats.py if this fails."""
     pattern = r"<!-- table: formats -->\n(.*?)\n<!-- end of the table -->"

@@ -19,6 +19,7 @@ import logging
 import math
 import os
 import pathlib
+import shlex
 import shutil
 import sys
 import tempfile
@@ -44,7 +45,7 @@ from tfgan_zoo.errors import (
     printable,
     shell_command,
 )
-from tfgan_zoo.files import check_output_files
+from tfgan_zoo.files import check_output_files, check_output_folder, check_overwrite
 from tfgan_zoo.quiet import start_tensorflow
 from tfgan_zoo.saving import hub, hugging_face
 
@@ -1150,13 +1151,16 @@ def run_benchmark(options):
 def add_demo_arguments(parser):
     parser.describe(
         """
-        Serve a demo of the pretrained models in the browser.
+        Serve a demo of the pretrained models in the browser, or write a static site that runs them
+        in the visitor's browser.
 
-        The demo needs the extra demo: pip install "tfgan_zoo[demo]".
+        The demo needs the extra demo: pip install "tfgan_zoo[demo]". The static site needs the
+        extra onnx, and npm or --runtime.
         """,
         {
             "Serve the demo on this machine": "tfgan-zoo demo",
             "Serve it to other machines": "tfgan-zoo demo --host 0.0.0.0 --port 8080",
+            "Write a site for any static host": "tfgan-zoo demo --static site",
         },
     )
     server = parser.add_argument_group("server")
@@ -1168,15 +1172,42 @@ def add_demo_arguments(parser):
     server.add_argument(
         "--port", type=number(1, 65_535), default=7860, help="port to listen on (default: 7860)"
     )
+    static = parser.add_argument_group("static site")
+    static.add_argument(
+        "--static",
+        metavar="DIR",
+        help="write a site that runs the models in the visitor's browser, and serve nothing",
+    )
+    static.add_argument(
+        "--runtime",
+        metavar="DIR",
+        help="folder of the npm package onnxruntime-web (default: npm downloads it)",
+    )
+    add_overwrite_argument(static)
 
 
 def run_demo(options):
+    if options.static:
+        return write_static_site(options)
+    if options.runtime or options.overwrite:
+        raise UserError("--runtime and --overwrite are options of a static site: add --static DIR.")
     start_tensorflow()
     from tfgan_zoo.tools import demo
 
     app, address = demo.serve(options.host, options.port)
     print(f"serving at {address}, press Ctrl-C to stop", file=sys.stderr)
     app.block_thread()
+
+
+def write_static_site(options):
+    check_overwrite([options.static], options.overwrite)
+    check_output_folder(options.static)
+    start_tensorflow()
+    from tfgan_zoo.tools.static_site import build_site
+
+    size = build_site(options.static, runtime=options.runtime, overwrite=options.overwrite)
+    print(f"wrote {options.static} ({size / 1e6:.0f} MB). To see it:", file=sys.stderr)
+    print(f"python -m http.server --directory {shlex.quote(options.static)}")
 
 
 # --- report ---
