@@ -1144,15 +1144,23 @@ def run_benchmark(options):
 def add_demo_arguments(parser):
     parser.describe(
         """
-        Serve a demo of the pretrained models in the browser.
+        Serve a demo in the browser: your own models, and the pretrained models of this machine.
 
         The demo needs the extra demo: pip install "tfgan_zoo[demo]".
         """,
         {
             "Serve the demo on this machine": "tfgan-zoo demo",
+            "Show your own models too": "tfgan-zoo demo runs/a runs/b",
             "Serve it to other machines": "tfgan-zoo demo --host 0.0.0.0 --port 8080",
         },
     )
+    models = parser.add_argument_group("models")
+    models.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="*",
+        help="run directories, exported SavedModels or .keras files",
+    ).completer = complete_sources
     server = parser.add_argument_group("server")
     server.add_argument(
         "--host",
@@ -1168,7 +1176,7 @@ def run_demo(options):
     start_tensorflow()
     from tfgan_zoo.tools import demo
 
-    app, address = demo.serve(options.host, options.port)
+    app, address = demo.serve(options.runs, options.host, options.port)
     print(f"serving at {address}, press Ctrl-C to stop", file=sys.stderr)
     app.block_thread()
 
