@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import socket
+import sys
 import time
 import types
 import urllib.error
@@ -17,7 +18,7 @@ import pytest
 from helpers import ROOT, make
 from PIL import Image
 
-from tfgan_zoo import cli, presets
+from tfgan_zoo import cli, presets, tools
 from tfgan_zoo.data import builtin_images, facades
 from tfgan_zoo.data.transforms import resize_longer_side
 from tfgan_zoo.errors import UserError
@@ -107,7 +108,7 @@ def test_interpolation_equals_that_of_the_command():
 
 def test_sliders_change_the_dimensions_with_the_largest_effect():
     model = demo.load_cached("vae_mnist")
-    code = np.asarray(model.latent(1, 0))
+    code = np.array(model.latent(1, 0))
     effects = []
     for dimension in range(model.latent_dim):
         ends = np.repeat(code, 2, axis=0)
@@ -192,26 +193,27 @@ def test_reconstruction_of_a_stroke_is_similar_to_it():
     assert np.abs(digit.astype(float) - reconstruction).mean() < 20  # the stroke is a one
 
 
-def test_translate_accepts_any_size_and_uses_the_nearest_labels():
-    labels = demo.example_house(TRANSLATORS[0], "xy", 0)
-    noisy = np.clip(labels[::3, ::3].astype(int) + 20, 0, 255).astype(np.uint8)
-    for source in TRANSLATORS:
-        photograph, truth = demo.translate(source, "xy", editor_value(labels))
-        np.testing.assert_array_equal(
-            demo.translate(source, "xy", editor_value(noisy))[0], photograph
-        )
-        np.testing.assert_array_equal(truth[::3, ::3], facades.pair(0, 128)[1])
-        assert np.abs(photograph.astype(float) - truth).mean() < 25, source
+@pytest.mark.parametrize(("source", "size"), zip(TRANSLATORS, (128, 64), strict=True))
+def test_translate_accepts_any_size_and_uses_the_nearest_labels(source, size):
+    labels, photograph = facades.pair(0, size)
+    drawing = demo.example_house(source, "xy", 0)
+    factor = demo.SIDE // size
+    np.testing.assert_array_equal(drawing[::factor, ::factor], labels)
+    noisy = np.clip(labels.astype(int) + 20, 0, 255).astype(np.uint8)
+    translated, truth = demo.translate(source, "xy", editor_value(drawing))
+    np.testing.assert_array_equal(demo.translate(source, "xy", editor_value(noisy))[0], translated)
+    np.testing.assert_array_equal(truth[::factor, ::factor], photograph)
+    assert np.abs(translated.astype(float) - truth).mean() < 25
     for empty in (None, {"composite": None}):
         with pytest.raises(UserError, match="draw or upload"):
-            demo.translate(TRANSLATORS[0], "xy", empty)
+            demo.translate(source, "xy", empty)
 
 
 def test_translate_in_the_inverse_direction_finds_the_labels():
     photograph = demo.example_house(TRANSLATORS[1], "yx", 0)
-    np.testing.assert_array_equal(photograph[::3, ::3], facades.pair(0, 128)[1])
+    np.testing.assert_array_equal(photograph[::6, ::6], facades.pair(0, 64)[1])
     labels, truth = demo.translate(TRANSLATORS[1], "yx", editor_value(photograph))
-    agreement = facades.nearest_classes(labels[::3, ::3]) == facades.layout(0, 128)
+    agreement = facades.nearest_classes(labels[::6, ::6]) == facades.layout(0, 64)
     assert truth is None and agreement.mean() > 0.7
     assert demo.direction_names(TRANSLATORS[1]) == [
         ("labels to photograph", "xy"),
@@ -321,6 +323,8 @@ def test_command_names_the_missing_extra(monkeypatch, capsys):
             raise ImportError("No module named 'gradio'")
         return real(name, *args, **kwargs)
 
+    monkeypatch.delitem(sys.modules, "tfgan_zoo.tools.demo_page", raising=False)
+    monkeypatch.delattr(tools, "demo_page", raising=False)
     monkeypatch.setattr(builtins, "__import__", without_gradio)
     assert cli.main(["demo"]) == 2
     message = capsys.readouterr().err
@@ -558,6 +562,8 @@ def test_translate_tab(desktop):
     desktop.press("Translate")
     desktop.wait_for_equal("translation", photograph)
     desktop.wait_for_equal("truth", truth)
+    if "TFGAN_ZOO_SCREENSHOT" in os.environ:  # write the picture of the documentation
+        desktop.page.screenshot(path=os.environ["TFGAN_ZOO_SCREENSHOT"], type="jpeg", quality=80)
     # A stroke in the color of the sky, the first one, changes the labels along it.
     desktop.draw("house", [(0.1, 0.6), (0.9, 0.6)])
     desktop.press("Translate")
@@ -582,8 +588,15 @@ def test_translate_tab(desktop):
     assert desktop.image("translation") is None
     desktop.press("Translate")
     labels = desktop.wait_for_image("translation", lambda image: True)
-    classes = facades.layout(demo.FIRST_FACADE, 128)
-    assert (facades.nearest_classes(labels[::3, ::3]) == classes).mean() > 0.7
+    classes = facades.layout(demo.FIRST_FACADE, 64)
+    assert (facades.nearest_classes(labels[::6, ::6]) == classes).mean() > 0.7
+
+
+def test_picture_of_the_documentation():
+    path = ROOT / "docs/assets/demo.jpg"
+    with Image.open(path) as image:
+        assert image.size == (1280, 900)
+    assert path.stat().st_size < 200_000
 
 
 def test_stylize_tab(desktop, tmp_path):

@@ -217,8 +217,10 @@ def code_dimensions(source):
 
 def move_codes(source, z, offsets):
     """Add the values of the sliders to the codes (n, d), in the dimensions of the sliders."""
-    z, dimensions = np.array(z), code_dimensions(source)
-    z[:, dimensions] += np.asarray(offsets[: len(dimensions)], np.float32)
+    z = np.array(z)
+    # A short code has fewer dimensions than there are sliders.
+    for dimension, offset in zip(code_dimensions(source), offsets, strict=False):
+        z[:, dimension] += offset
     return z
 
 
