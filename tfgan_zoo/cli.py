@@ -1151,18 +1151,26 @@ def run_benchmark(options):
 def add_demo_arguments(parser):
     parser.describe(
         """
-        Serve a demo of the pretrained models in the browser, or write a static site that runs them
-        in the visitor's browser.
+        Serve a demo in the browser: your own models, and the pretrained models of this machine. Or
+        write a static site that runs the pretrained models in the visitor's browser.
 
         The demo needs the extra demo: pip install "tfgan_zoo[demo]". The static site needs the
         extra onnx, and npm or --runtime.
         """,
         {
             "Serve the demo on this machine": "tfgan-zoo demo",
+            "Show your own models too": "tfgan-zoo demo runs/a runs/b",
             "Serve it to other machines": "tfgan-zoo demo --host 0.0.0.0 --port 8080",
             "Write a site for any static host": "tfgan-zoo demo --static site",
         },
     )
+    models = parser.add_argument_group("models")
+    models.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="*",
+        help="run directories, exported SavedModels or .keras files",
+    ).completer = complete_sources
     server = parser.add_argument_group("server")
     server.add_argument(
         "--host",
@@ -1194,7 +1202,7 @@ def run_demo(options):
     start_tensorflow()
     from tfgan_zoo.tools import demo
 
-    app, address = demo.serve(options.host, options.port)
+    app, address = demo.serve(options.runs, options.host, options.port)
     print(f"serving at {address}, press Ctrl-C to stop", file=sys.stderr)
     app.block_thread()
 

@@ -101,26 +101,38 @@ def traverse(model, rows, steps, seed, labels):
 
     The rows are the dimensions that change the image most, sorted by that change.
     """
-    base = np.asarray(model.latent(1, seed))
-    dimensions = base.shape[1]
-    if rows > dimensions:
-        raise UserError(f"rows must be at most the code's {dimensions} dimensions, got {rows}.")
-
-    # Measure how much each dimension changes the image.
-    ends = np.repeat(base, 2 * dimensions, axis=0)
-    for i in range(dimensions):
-        ends[2 * i : 2 * i + 2, i] = (-3, 3)
-    label = None
-    if model.classes:
-        label = np.full(2 * dimensions, 0 if labels is None else labels[0])
-    images = model.generate(ends, label).astype(np.float32)
-    change = np.abs(images[::2] - images[1::2]).mean(axis=(1, 2, 3))
-
-    # Vary the dimensions with the largest changes.
-    z = np.repeat(base, rows * steps, axis=0)
-    for row, i in enumerate(np.argsort(-change)[:rows]):
+    code = np.asarray(model.latent(1, seed))
+    label = None if labels is None else labels[0]
+    dimensions = sorted_dimensions(model, code, label)
+    if rows > len(dimensions):
+        raise UserError(
+            f"rows must be at most the code's {len(dimensions)} dimensions, got {rows}."
+        )
+    z = np.repeat(code, rows * steps, axis=0)
+    for row, i in enumerate(dimensions[:rows]):
         z[row * steps : (row + 1) * steps, i] = np.linspace(-3, 3, steps)
     return z
+
+
+def sorted_dimensions(model, code, label=None):
+    """Return the dimensions of a code, sorted by how much they change its image.
+
+    Args:
+        model: a `LatentModel` or an exported one.
+        code: float32 (1, latent_dim).
+        label: class of the image, for a conditional model. Default: class 0.
+
+    Returns:
+        int (latent_dim,). Between -3 and 3, the first dimension changes the image most.
+    """
+    count = code.shape[1]
+    ends = np.repeat(code, 2 * count, axis=0)
+    for i in range(count):
+        ends[2 * i : 2 * i + 2, i] = (-3, 3)
+    labels = np.full(2 * count, label or 0) if model.classes else None
+    images = model.generate(ends, labels).astype(np.float32)
+    change = np.abs(images[::2] - images[1::2]).mean(axis=(1, 2, 3))
+    return np.argsort(-change)
 
 
 def manifold(model, steps):

@@ -1,39 +1,60 @@
-"""Web page for trying the pretrained presets: `tfgan-zoo demo` (needs the extra demo: Gradio).
+"""Web page for trying trained models: `tfgan-zoo demo [RUN...]` (needs the extra demo: Gradio).
 
-The first part of this file has the functions of the tabs, which work on arrays. The second part
-lays out the page.
+This file has the functions of the tabs, which work on arrays, and the server. `demo_page` lays out
+the page.
 """
 
 import functools
+import inspect
 import os
 import pathlib
+import re
+import sys
 
 import numpy as np
-import tensorflow as tf
+from PIL import Image
 
 from tfgan_zoo import presets
-from tfgan_zoo.data import builtin_images, facades, image_file
-from tfgan_zoo.data.transforms import resize_longer_side
+from tfgan_zoo.data import facades, image_file
+from tfgan_zoo.data.color_transfer import keep_colors
+from tfgan_zoo.data.transforms import resize, resize_longer_side
 from tfgan_zoo.errors import UserError, first_line
-from tfgan_zoo.inference.latent_walk import latent_walk
+from tfgan_zoo.inference.latent_walk import interpolate, sorted_dimensions
 from tfgan_zoo.inference.stylize import (
     STYLE_SIDE,
     composite_on_white,
     gatys_stylizer,
     network_stylizer,
 )
+from tfgan_zoo.models import MODELS
+from tfgan_zoo.models.base import ZooModel
+from tfgan_zoo.models.style_transfer import pyramid_sizes
 from tfgan_zoo.saving import hub
-from tfgan_zoo.saving.exported import load
+from tfgan_zoo.saving.exported import TASK_COMMANDS, load, load_experiment
 from tfgan_zoo.visualize import enlarge, image_grid
 
-GENERATORS = ("cgan_mnist", "dcgan_mnist", "dcgan_fashion_mnist", "vae_mnist", "gan_mnist")
-AUTOENCODER = "vae_mnist"
-TRANSLATORS = ("pix2pix_facades_synthetic", "cyclegan_facades_synthetic")
-ANY_DIGIT = "any"
-DIGITS = [ANY_DIGIT, *map(str, range(10))]
-INTERPOLATION_STEPS = 25
-FACADE_SIZE = 128  # pixels of the label map to draw on
+REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
+FIRST_CHOICES = ("cgan_mnist", "pix2pix_facades_synthetic", "adain_folder_128")
 OPTIMIZATION_PRESET = "gatys"
+TUTORIALS = {  # class of a model: notebook
+    "GAN": "01_gan",
+    "DCGAN": "02_dcgan",
+    "CGAN": "03_cgan",
+    "VAE": "04_vae",
+    "Pix2Pix": "05_pix2pix",
+    "CycleGAN": "06_cyclegan",
+    "StyleTransfer": "07_style_transfer",
+    "FastStyle": "07_style_transfer",
+    "AdaIN": "07_style_transfer",
+}
+FACADES = "facades_synthetic"  # the dataset of label maps, which can be drawn
+ALL_CLASSES = -1
+INTERPOLATION_STEPS = 25
+NUM_CODE_SLIDERS = 4
+SIDE = 384  # pixels of the canvas, and of small results, which are enlarged
+DEFAULT_SIDE = 256  # of images for a translator whose training images have an unknown size
+DRAWING_SIDE = 280  # pixels of the canvas for digits
+FIRST_FACADE = 10_000  # training uses smaller numbers
 
 # Limits of the server.
 MAX_PIXELS = 40_000_000  # of an uploaded image
@@ -43,17 +64,77 @@ MAX_QUEUE = 50  # waiting requests; they are computed one by one
 KEEP_SECONDS = 3600  # time after which uploads and results are deleted
 
 
+# --- models
+
+
 @functools.cache
-def load_cached(preset):
-    return load(preset)
+def load_cached(source):
+    return load(source)
 
 
-def available(names):
-    """Return the presets that are pretrained on this machine; all if none is.
+@functools.cache
+def experiment_of(source):
+    """Return the experiment of a model; None for a SavedModel without experiment.json."""
+    if source == OPTIMIZATION_PRESET:
+        return presets.experiment(source)
+    return load_experiment(source)
 
-    In the second case the page opens, and its buttons show the error of `load`.
+
+def find_models(runs=()):
+    """Find the models of the page and load them.
+
+    Args:
+        runs: Models that `load` takes. They come before the pretrained presets.
+
+    Returns:
+        {task: list of their names}. The pretrained presets are those on this machine.
+
+    Raises:
+        UserError: A run cannot be loaded, or its images cannot be shown.
     """
-    return [name for name in names if hub.pretrained_folder(name)] or list(names)
+    pretrained = [name for name in presets.PRESETS if hub.pretrained_folder(name)]
+    pretrained.sort(key=lambda name: name not in FIRST_CHOICES)
+    models = {"generate": [], "translate": [], "stylize": []}
+    for source in dict.fromkeys([*map(str, runs), *pretrained]):
+        model = load_cached(source)
+        check_channels(source, model)
+        models[model.task].append(source)
+    models["stylize"].append(OPTIMIZATION_PRESET)
+    return models
+
+
+def check_channels(source, model):
+    """Raise `UserError` if a model's images are not gray or RGB images."""
+    channels = []
+    if model.task == "generate":
+        channels = [model.image_shape[-1]]
+    elif model.task == "translate":
+        channels = [n for direction in model.directions for n in model.channels(direction)]
+    if not set(channels) <= {1, 3}:
+        raise UserError(
+            f"the demo shows images of 1 or 3 channels, {source} has images of "
+            f"{max(channels)} channels. Use tfgan-zoo {TASK_COMMANDS[model.task][1]}."
+        )
+
+
+def describe(source):
+    """Return what a model does, its paper and its model card, as Markdown."""
+    experiment, model = experiment_of(source), None
+    if source != OPTIMIZATION_PRESET:
+        model = load_cached(source)
+    kind = type(model).__name__ if isinstance(model, ZooModel) else experiment and experiment.kind
+    if not kind:
+        return ""
+    summary, paper, *_ = inspect.getdoc(sys.modules[MODELS[kind].__module__]).split("\n\n")
+    paper = re.sub(r"arXiv (\d+\.\d+)", r"[arXiv \1](https://arxiv.org/abs/\1)", paper)
+    files = {"Tutorial": f"notebooks/{TUTORIALS[kind]}.ipynb"}
+    if hub.pretrained_folder(source):
+        files["Model card"] = f"saved_models/{source}/README.md"
+    links = [f"[{text}]({REPOSITORY}/blob/main/{file})" for text, file in files.items()]
+    return " ".join(f"{summary} {paper} {', '.join(links)}.".split())
+
+
+# --- generation
 
 
 def image_sheet(images, columns=0):
@@ -62,67 +143,110 @@ def image_sheet(images, columns=0):
     return grid if grid.ndim == 3 else np.repeat(grid[..., None], 3, axis=-1)
 
 
-def generate(preset, label, count, seed):
-    """Generate images, of one digit if a conditional model is asked for it.
+def enlarge_to(side, image):
+    """Repeat the pixels of an image, so that its longer side is at most `side` pixels.
 
     Args:
-        preset: Name of a preset.
-        label: One of DIGITS.
+        side: Pixels.
+        image: uint8 (h, w, c), c is 1 or 3.
+
+    Returns:
+        uint8 (h', w', 3).
+    """
+    factor = max(1, side // max(image.shape))
+    image = image.repeat(factor, axis=0).repeat(factor, axis=1)
+    return np.broadcast_to(image, (*image.shape[:2], 3))
+
+
+def sample(source, label, count, seed):
+    """Generate images.
+
+    Args:
+        source: Name of a model.
+        label: A class, or ALL_CLASSES: all classes in turn, one in each column. An unconditional
+            model ignores it.
         count: Number of images.
         seed: Seed of the codes z.
 
     Returns:
         uint8 (height, width, 3), a grid.
-
-    Raises:
-        UserError: A digit is asked for, but the model is not conditional.
     """
-    generator = load_cached(preset)
-    if label != ANY_DIGIT and not generates_digits(generator):
-        raise UserError(
-            f"{preset} cannot generate a given digit: choose cgan_mnist, or {ANY_DIGIT} digit."
-        )
-    labels = None
-    if label != ANY_DIGIT:
-        labels = [int(label)]
-    elif generates_digits(generator):
-        labels = list(range(generator.classes))
-    return image_sheet(generator.sample(int(count), seed=int(seed), labels=labels))
-
-
-def generates_digits(generator):
-    """Return True if the labels of a model are digits, and not clusters of images."""
-    return bool(generator.classes) and not generator.clustered
+    model = load_cached(source)
+    labels, columns = None, 0
+    if model.classes and label != ALL_CLASSES:
+        labels = [label]
+    elif model.classes and not model.clustered:
+        labels = range(model.classes)
+        columns = model.classes if model.classes <= min(count, 20) else 0
+    return image_sheet(model.sample(int(count), seed=int(seed), labels=labels), columns)
 
 
 @functools.lru_cache(maxsize=32)
-def interpolate(preset, seed, first, last):
-    """Return uint8 images (INTERPOLATION_STEPS, h, w, c); digits are for conditional models."""
-    generator = load_cached(preset)
-    labels = None
-    if generates_digits(generator):
-        labels = [int(label) for label in (first, last) if label != ANY_DIGIT] or None
-    return latent_walk(generator, rows=1, steps=INTERPOLATION_STEPS, seed=int(seed), labels=labels)
+def interpolation(source, seed, first, last):
+    """Interpolate between two codes, or between two classes with one code.
+
+    Args:
+        source: Name of a model.
+        seed: Seed of the codes.
+        first: Class of the first image. An unconditional model ignores it.
+        last: Class of the last image.
+
+    Returns:
+        Codes z, float32 (INTERPOLATION_STEPS, d), and conditions, float32
+        (INTERPOLATION_STEPS, classes), or None.
+    """
+    model = load_cached(source)
+    if not model.classes or first == last:
+        z = interpolate(np.asarray(model.latent(2, seed)), INTERPOLATION_STEPS, "spherical")
+    else:
+        z = np.repeat(model.latent(1, seed), INTERPOLATION_STEPS, axis=0)
+    if not model.classes:
+        return z, None
+    t = np.linspace(0, 1, INTERPOLATION_STEPS, dtype=np.float32)[:, None]
+    one_hot = np.eye(model.classes, dtype=np.float32)
+    return z, (1 - t) * one_hot[first] + t * one_hot[last]
 
 
-def interpolation_step(preset, seed, first, last, position):
-    """Return (the image at a position from 0 to 1, a grid of the whole interpolation)."""
-    images = interpolate(preset, seed, first, last)
+@functools.cache
+def code_dimensions(source):
+    """Return the dimensions of the code that the sliders change: those with the largest effect."""
+    model = load_cached(source)
+    code = np.asarray(model.latent(1, 0))
+    return sorted_dimensions(model, code)[:NUM_CODE_SLIDERS].tolist()
+
+
+def move_codes(source, z, offsets):
+    """Add the values of the sliders to the codes (n, d), in the dimensions of the sliders."""
+    z = np.array(z)
+    # A short code has fewer dimensions than there are sliders.
+    for dimension, offset in zip(code_dimensions(source), offsets, strict=False):
+        z[:, dimension] += offset
+    return z
+
+
+def interpolation_step(source, seed, first, last, position, *offsets):
+    """Return (the image at a position from 0 to 1, a row of images of the whole interpolation)."""
+    z, conditions = interpolation(source, int(seed), first, last)
+    images = load_cached(source).generate(move_codes(source, z, offsets), conditions)
     image = images[round(float(position) * (INTERPOLATION_STEPS - 1))]
     every_third = images[:: INTERPOLATION_STEPS // 8]
-    return image_sheet(image[None]), image_sheet(every_third, columns=len(every_third))
+    return enlarge_to(SIDE, image), image_sheet(every_third, columns=len(every_third))
 
 
-def digit_of(drawing):
+# --- reconstruction
+
+
+def digit_of(drawing, size=28):
     """Convert a drawing to a digit in the format of MNIST.
 
-    The digit is 20 pixels high or wide, and its center of mass is the center of 28x28 pixels.
+    The digit is 20 / 28 of the size high or wide, and its center of mass is the center.
 
     Args:
         drawing: uint8 (h, w, 4), dark strokes on a white or transparent background, or None.
+        size: Pixels of a side of the result.
 
     Returns:
-        uint8 (28, 28, 1).
+        uint8 (size, size, 1).
 
     Raises:
         UserError: The drawing is empty.
@@ -133,45 +257,140 @@ def digit_of(drawing):
     if not len(rows):
         raise UserError("draw a digit first.")
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, None]
-    ink = resize_longer_side(ink, 20, 1)[..., 0]
+    ink = resize_longer_side(ink, round(size * 20 / 28), 1)[..., 0]
     weight, corner = ink.sum() or 1, []
     for axis, length in enumerate(ink.shape):
         center = (ink.sum(axis=1 - axis) * np.arange(length)).sum() / weight
-        corner.append(min(max(round(13.5 - center), 0), 28 - length))
+        corner.append(min(max(round((size - 1) / 2 - center), 0), size - length))
     (top, left), (height, width) = corner, ink.shape
-    digit = np.zeros((28, 28, 1), np.uint8)
+    digit = np.zeros((size, size, 1), np.uint8)
     digit[top : top + height, left : left + width, 0] = ink
     return digit
 
 
-def reconstruct(drawing):
-    """Return (the autoencoder's input, its reconstruction) for a drawing of Gradio's editor."""
-    digit = digit_of(drawing and drawing["composite"])
-    reconstruction = load_cached(AUTOENCODER).reconstruct(digit[None])
-    return image_sheet(digit[None]), image_sheet(reconstruction)
+def autoencoder_input(source, drawing):
+    """Convert a drawing to an image of an autoencoder: uint8 (h, w, c).
+
+    A model of gray images gets a digit as in MNIST, a model of RGB images the drawing itself.
+    """
+    size, _, channels = load_cached(source).image_shape
+    drawing = drawing and drawing["composite"]
+    if channels == 1:
+        return digit_of(drawing, size)
+    if drawing is None:
+        raise UserError("draw or upload an image first.")
+    (height, width), side = drawing.shape[:2], min(drawing.shape[:2])
+    top, left = (height - side) // 2, (width - side) // 2
+    square = drawing[top : top + side, left : left + side]
+    return resize(composite_on_white(square), size, size)
 
 
-def facade(index):
-    """Return a label map, large enough to draw on: uint8 (3 FACADE_SIZE, 3 FACADE_SIZE, 3)."""
-    labels = facades.layout(int(index or 0), FACADE_SIZE)
-    return enlarge_3x(facades.class_colors(labels))
+def reconstruct(source, label, drawing):
+    """Return (the input of the autoencoder, its reconstruction, the code z (1, d))."""
+    model = load_cached(source)
+    image = autoencoder_input(source, drawing)[None]
+    labels = [label] if model.classes else None
+    z, _ = model.encode(image, labels)
+    reconstruction = model.generate(z, labels)
+    return enlarge_to(SIDE, image[0]), enlarge_to(SIDE, reconstruction[0]), z
 
 
-def enlarge_3x(image):
-    return image.repeat(3, axis=0).repeat(3, axis=1)
+def decode(source, label, z, *offsets):
+    """Return the image of a code that the sliders have changed: uint8 (h, w, 3)."""
+    model = load_cached(source)
+    labels = [label] if model.classes else None
+    return enlarge_to(SIDE, model.generate(move_codes(source, z, offsets), labels)[0])
 
 
-def translate(preset, drawing):
-    """Translate a label map to a photograph; drawn pixels get the color of the nearest label."""
-    labels = drawing and drawing["composite"]
-    if labels is None:
-        raise UserError("draw a facade first, or load another one.")
-    labels = facades.nearest_classes(labels[..., :3])
-    # Resize by nearest neighbors to the size of the training images.
-    size = presets.experiment(preset).model.image_size
-    rows, columns = (np.arange(size) * length // size for length in labels.shape)
-    label_map = facades.class_colors(labels[rows][:, columns])
-    return enlarge_3x(load_cached(preset).translate(label_map))
+def example_digits():
+    """Return handwritten digits of scikit-learn, dark on white: {name: uint8 (280, 280, 3)}."""
+    from sklearn.datasets import load_digits
+
+    images = load_digits().images  # float (n, 8, 8) from 0 to 16
+    examples = {}
+    for name, index in (("2", 2), ("6", 6), ("8", 8)):
+        image = Image.fromarray(np.uint8(images[index] * 255 / 16))
+        image = np.asarray(image.resize((200, 200), Image.Resampling.BICUBIC))
+        examples[name] = np.repeat(255 - np.pad(image, 40)[..., None], 3, axis=-1)
+    return examples
+
+
+# --- translation
+
+
+def takes_labels(source, direction):
+    """Return True if a model translates label maps of facades in this direction."""
+    experiment = experiment_of(source)
+    return bool(
+        experiment and experiment.data.dataset == FACADES and experiment.data.direction == direction
+    )
+
+
+def direction_names(source):
+    """Return the directions of a model as [(text, "xy" or "yx")]."""
+    names = []
+    for direction in load_cached(source).directions:
+        domains = direction
+        if is_trained_on_facades(source):
+            domains = ["labels", "photograph"]
+            domains = domains if takes_labels(source, direction) else domains[::-1]
+        names.append((" to ".join(domains), direction))
+    return names
+
+
+def is_trained_on_facades(source):
+    return takes_labels(source, "xy") or takes_labels(source, "yx")
+
+
+def example_house(source, direction, index=FIRST_FACADE):
+    """Return a house to translate, a label map or a photograph: uint8 (SIDE, SIDE, 3).
+
+    For a model that is not trained on facades, return None.
+    """
+    if not is_trained_on_facades(source):
+        return None
+    labels = facades.layout(index, experiment_of(source).model.image_size)
+    with_labels = takes_labels(source, direction)
+    return enlarge_to(SIDE, facades.class_colors(labels) if with_labels else facades.render(labels))
+
+
+def translate(source, direction, drawing):
+    """Translate a drawing or an uploaded image.
+
+    If it is a label map, drawn pixels get the color of the nearest label.
+
+    Args:
+        source: Name of a model.
+        direction: "xy" or "yx".
+        drawing: Value of Gradio's image editor.
+
+    Returns:
+        The translation and, for label maps, the photograph by the rule of the dataset, both uint8
+        (h, w, 3). Otherwise the second one is None.
+    """
+    model, image = load_cached(source), drawing and drawing["composite"]
+    if image is None:
+        raise UserError("draw or upload an image first.")
+    image = composite_on_white(image)
+    truth = None
+    if takes_labels(source, direction):
+        # Resize by nearest neighbors to the size of the training images.
+        size = experiment_of(source).model.image_size
+        rows, columns = (np.arange(size) * length // size for length in image.shape[:2])
+        labels = facades.nearest_classes(image[rows][:, columns])
+        image, truth = facades.class_colors(labels), enlarge_to(SIDE, facades.render(labels))
+    else:
+        experiment = experiment_of(source)
+        image = resize_longer_side(
+            image, experiment.model.image_size if experiment else DEFAULT_SIDE
+        )
+    if model.channels(direction)[0] == 1:
+        image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    translated = model.translate(image, direction)
+    return enlarge_to(SIDE, translated), truth
+
+
+# --- uploads
 
 
 def check_upload(path, folder):
@@ -229,225 +448,73 @@ def read_upload(path, name, side=0):
     return composite_on_white(image)
 
 
-def stylize(preset, content_path, style_name, style_path, size, alpha):
+# --- stylization
+
+
+def takes_styles(source):
+    """Return True if a model takes style images, False if it has learned one style."""
+    return source == OPTIMIZATION_PRESET or load_cached(source).takes_styles
+
+
+def stylize(
+    source, content_path, style_path, second_path, share, size, alpha, keeps_colors, progress=None
+):
     """Stylize an uploaded photograph.
 
     Args:
-        preset: Name of a stylization preset, or OPTIMIZATION_PRESET.
+        source: Name of a model, or OPTIMIZATION_PRESET.
         content_path: File of the photograph.
-        style_name: Name of a built-in style.
-        style_path: File of a style that replaces the built-in one, or None.
+        style_path: File of the style. A model of one style ignores it, and the next two.
+        second_path: File of a second style that is blended with the first one, or None.
+        share: Weight of the second style in [0, 1]. The first one has 1 - share.
         size: Largest length of the longer side in pixels.
-        alpha: Strength of the style in [0, 1], for models that take styles.
+        alpha: Strength of the style in [0, 1], for trained models that take styles.
+        keeps_colors: True to keep the colors of the photograph.
+        progress: Function (fraction of the work, text), called after every iteration of an
+            optimization, or None.
 
     Returns:
         uint8 (h, w, 3).
     """
     content = read_upload(content_path, "a photograph", int(size))
     content = resize_longer_side(content, min(int(size), max(content.shape)))
-    if style_path:
-        style = read_upload(style_path, "a style", STYLE_SIDE)
+    styles, weights = [], None
+    if takes_styles(source):
+        styles = [read_upload(style_path, "a style", STYLE_SIDE)]
+        if second_path:
+            styles.append(read_upload(second_path, "a second style", STYLE_SIDE))
+            weights = [1 - float(share), float(share)]
+    if source == OPTIMIZATION_PRESET:
+        config = presets.experiment(source).model
+        report = progress and optimization_progress(content.shape[:2], config, progress)
+        stylizer = gatys_stylizer(styles, config, progress=report, style_weights=weights)
     else:
-        style = builtin_images.style_image(style_name, 512)
-    if preset == OPTIMIZATION_PRESET:
-        stylizer = gatys_stylizer([style], presets.experiment(preset).model)
-    else:
-        network = load_cached(preset)
-        options = {"styles": [style], "alpha": float(alpha)} if network.takes_styles else {}
-        stylizer = network_stylizer(network, **options)
-    return stylizer(content, lambda style: style)[0]
+        options = {"alpha": float(alpha), "style_weights": weights} if styles else {}
+        stylizer = network_stylizer(load_cached(source), styles, **options)
+    result, _ = stylizer(content, lambda style: style)
+    return keep_colors(result, content) if keeps_colors else result
 
 
-def stylizers():
-    """Return the pretrained stylization presets, AdaIN first, and OPTIMIZATION_PRESET."""
-    pretrained = [
-        name
-        for name in sorted(presets.PRESETS)
-        if name.startswith(("adain", "fast")) and hub.pretrained_folder(name)
-    ]
-    return [*pretrained, OPTIMIZATION_PRESET]
+def optimization_progress(size, config, progress):
+    """Return a function for `gatys_stylizer` that reports the fraction of the pixels computed.
 
-
-# --- the page
-
-
-def user_errors_as_dialogs(function):
-    """Decorate a function so that its errors are shown on the page."""
-    import gradio
-
-    @functools.wraps(function)
-    def wrapped(*arguments):
-        try:
-            return function(*arguments)
-        except UserError as error:
-            raise gradio.Error(str(error), print_exception=False) from None
-        except (MemoryError, tf.errors.ResourceExhaustedError):
-            raise gradio.Error("not enough memory: choose fewer pixels or images.") from None
-
-    return wrapped
-
-
-def build_page():
-    """Build the page, a `gradio.Blocks`.
-
-    Raises:
-        UserError: Gradio is not installed.
+    Args:
+        size: (h, w) of the result.
+        config: A `StyleTransferConfig`.
+        progress: Function (fraction, text).
     """
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    try:
-        import gradio
-    except ImportError as error:
-        raise UserError(
-            f'the demo needs the extra demo: pip install "tfgan_zoo[demo]" ({error}).'
-        ) from None
+    areas = {sides: sides[0] * sides[1] for sides in pyramid_sizes(size, config.smallest)}
 
-    tabs = {
-        "Generate": generate_tab,
-        "Interpolate": interpolate_tab,
-        "Reconstruct": reconstruct_tab,
-        "Translate": translate_tab,
-        "Stylize": stylize_tab,
-    }
-    delete_cache = (KEEP_SECONDS // 10, KEEP_SECONDS)
-    with gradio.Blocks(
-        title="tfgan_zoo", analytics_enabled=False, delete_cache=delete_cache
-    ) as blocks:
-        gradio.Markdown(
-            "# tfgan_zoo\nClassic image-generating networks, computed by the server of this page."
-        )
-        for name, fill in tabs.items():
-            with gradio.Tab(name):
-                fill(gradio)
-    return blocks
+    def report(size, iterations, iteration, losses):
+        done = sum(area for area in areas.values() if area < areas[tuple(size)])
+        done += areas[tuple(size)] * iteration / iterations
+        text = f"{size[1]}x{size[0]} pixels, iteration {iteration} of {iterations}"
+        progress(done / sum(areas.values()), text)
+
+    return report
 
 
-def output_image(gradio, name, **options):
-    """Return an image element for a result, without a label, which would cover small images."""
-    return gradio.Image(elem_id=name, format="png", interactive=False, show_label=False, **options)
-
-
-def upload(gradio, label, **options):
-    """Return an image element that passes on the path of the uploaded file.
-
-    Gradio would decode the file, and show its own message if that fails.
-    """
-    image = gradio.Image(label=label, type="filepath", sources=["upload", "clipboard"], **options)
-
-    def preprocess(payload):
-        if payload is None or not payload.path:
-            return None
-        check_upload(payload.path, image.GRADIO_CACHE)
-        return payload.path
-
-    image.preprocess = user_errors_as_dialogs(preprocess)
-    return image
-
-
-def checked_editor(editor):
-    """Return an image editor that checks the images of a drawing before it decodes them."""
-    convert = editor.preprocess
-
-    def preprocess(drawing):
-        if drawing is None:
-            return None
-        for file in (drawing.background, drawing.composite, *drawing.layers):
-            if file is not None:
-                check_upload(file.path, editor.GRADIO_CACHE)
-        return convert(drawing.model_copy(update={"id": None}))
-
-    editor.preprocess = user_errors_as_dialogs(preprocess)
-    # This page uploads a drawing as files. Remove Gradio's second way, which has no limits.
-    editor.accept_blobs, editor.server_fns = None, []
-    return editor
-
-
-def generate_tab(gradio):
-    names = available(GENERATORS)
-    with gradio.Row():
-        preset = gradio.Dropdown(names, value=names[0], label="model")
-        label = gradio.Dropdown(DIGITS, value=ANY_DIGIT, label="digit (cgan_mnist)")
-        count = gradio.Slider(1, 100, 20, step=1, label="number of images")
-        seed = gradio.Slider(0, 1000, 0, step=1, label="seed")
-    button = gradio.Button("Generate", variant="primary")
-    output = output_image(gradio, "images")
-    inputs = [preset, label, count, seed]
-    button.click(user_errors_as_dialogs(generate), inputs, output, api_name="generate")
-
-
-def interpolate_tab(gradio):
-    names = available(GENERATORS)
-    with gradio.Row():
-        preset = gradio.Dropdown(names, value=names[0], label="model")
-        seed = gradio.Slider(0, 1000, 0, step=1, label="seed")
-        first = gradio.Dropdown(DIGITS, value="3", label="from digit (cgan_mnist)")
-        last = gradio.Dropdown(DIGITS, value="8", label="to digit (cgan_mnist)")
-    step = 1 / (INTERPOLATION_STEPS - 1)
-    position = gradio.Slider(0, 1, 0.5, step=step, label="position")
-    button = gradio.Button("Interpolate", variant="primary")
-    outputs = [output_image(gradio, "step", height=240), output_image(gradio, "steps")]
-    inputs = [preset, seed, first, last, position]
-    function = user_errors_as_dialogs(interpolation_step)
-    button.click(function, inputs, outputs, api_name="interpolate")
-    position.change(function, inputs, outputs, show_progress="hidden", api_visibility="private")
-
-
-def reconstruct_tab(gradio):
-    options = {"type": "numpy", "image_mode": "RGBA", "canvas_size": (280, 280), "layers": False}
-    brush = gradio.Brush(default_size=24, colors=["#000000"], color_mode="fixed")
-    drawing = checked_editor(gradio.Sketchpad(label="draw a digit", brush=brush, **options))
-    gradio.Markdown(
-        "Choose the brush and draw. The images below are the input of the VAE and its "
-        "reconstruction."
-    )
-    button = gradio.Button("Reconstruct", variant="primary")
-    with gradio.Row():
-        outputs = [
-            output_image(gradio, "input", height=200),
-            output_image(gradio, "reconstruction", height=200),
-        ]
-    button.click(user_errors_as_dialogs(reconstruct), drawing, outputs, api_name="reconstruct")
-
-
-def translate_tab(gradio):
-    names = available(TRANSLATORS)
-    preset = gradio.Radio(names, value=names[0], label="model")
-    colors = {name: "#{:02x}{:02x}{:02x}".format(*color) for name, color in facades.CLASSES.items()}
-    gradio.Markdown(
-        " ".join(
-            f'<span style="color:{color}">&#9632;</span>&nbsp;{name}'
-            for name, color in colors.items()
-        )
-    )
-    brush = gradio.Brush(default_size=18, colors=list(colors.values()), color_mode="fixed")
-    options = {"type": "numpy", "image_mode": "RGB", "layers": False}
-    drawing = checked_editor(
-        gradio.ImageEditor(value=facade(3), label="draw windows and doors", brush=brush, **options)
-    )
-    with gradio.Row():
-        index = gradio.Number(4, precision=0, minimum=0, label="number of the facade")
-        load_button = gradio.Button("Load facade")
-    button = gradio.Button("Translate", variant="primary")
-    output = output_image(gradio, "photograph")
-    load_button.click(user_errors_as_dialogs(facade), index, drawing, api_name="facade")
-    button.click(user_errors_as_dialogs(translate), [preset, drawing], output, api_name="translate")
-
-
-def stylize_tab(gradio):
-    names = stylizers()
-    with gradio.Row():
-        content = upload(gradio, "your photograph", height=300, elem_id="content")
-        with gradio.Column():
-            style = gradio.Radio(list(builtin_images.STYLES), value="mosaic", label="style")
-            style_file = upload(gradio, "or your own style", height=200)
-    with gradio.Row():
-        label = "model (fast_...: its own style only; gatys: slow)"
-        preset = gradio.Radio(names, value=names[0], label=label)
-        size = gradio.Slider(128, 1024, 384, step=32, label="longer side in pixels")
-        alpha = gradio.Slider(0, 1, 1, label="strength of the style (adain)")
-    button = gradio.Button("Stylize", variant="primary")
-    output = output_image(gradio, "stylized")
-    inputs = [preset, content, style, style_file, size, alpha]
-    button.click(user_errors_as_dialogs(stylize), inputs, output, api_name="stylize")
+# --- the server
 
 
 class UploadLimits:
@@ -486,10 +553,11 @@ class UploadLimits:
         return None
 
 
-def serve(host="127.0.0.1", port=7860):
+def serve(runs=(), host="127.0.0.1", port=7860):
     """Serve the page in another thread.
 
     Args:
+        runs: Models that `load` takes, in addition to the pretrained presets.
         host: Address to listen at.
         port: Port to listen at.
 
@@ -497,9 +565,17 @@ def serve(host="127.0.0.1", port=7860):
         (the page, its URL). `block_thread()` of the page waits for Ctrl-C.
 
     Raises:
-        UserError: Gradio is not installed, or the address or port cannot be used.
+        UserError: Gradio is not installed, a run cannot be loaded, or the address or port cannot
+            be used.
     """
-    blocks = build_page()
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    try:
+        from tfgan_zoo.tools import demo_page
+    except ImportError as error:
+        raise UserError(
+            f'the demo needs the extra demo: pip install "tfgan_zoo[demo]" ({error}).'
+        ) from None
+    blocks = demo_page.build_page(runs)
     blocks.queue(max_size=MAX_QUEUE)
     from starlette.middleware import Middleware
 
@@ -509,6 +585,9 @@ def serve(host="127.0.0.1", port=7860):
             max_file_size=MAX_REQUEST_BYTES,
             server_name=host,
             server_port=port,
+            css=demo_page.CSS,
+            theme=demo_page.THEME,
+            footer_links=["api", "gradio", "settings"],
             quiet=True,
             prevent_thread_lock=True,
             show_error=True,
