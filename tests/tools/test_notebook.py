@@ -79,7 +79,8 @@ def test_diagram_is_a_picture(shown):
     notebook.show_diagram(boxes, [("a", "b", "to")], size=(4, 1))
     picture = np.asarray(Image.open(io.BytesIO(shown[0].data)).convert("RGB"))
     assert picture.shape == (80, 320, 3)
-    assert (picture == (255, 165, 0)).all(axis=-1).sum() > 300  # the orange box
+    orange = np.abs(picture.astype(int) - (255, 165, 0)).max(axis=-1) < 4  # 64 colors
+    assert orange.sum() > 300  # the box
 
 
 def test_pretrained_preset_is_cloned_if_it_is_missing(monkeypatch, tmp_path):

@@ -317,10 +317,7 @@ def show_diagram(boxes, arrows, caption="", size=(9.0, 2.6)):
         if text:
             x, y = (x0 + x1) / 2, (y0 + y1) / 2
             axes.text(x, y + 0.08, text[0], ha="center", va="bottom", fontsize=10, color="0.2")
-    file = io.BytesIO()
-    figure.savefig(file)
-    display(Image(file.getvalue()))
-    show_caption(caption)
+    show_figure(figure, caption)
 
 
 def load_pretrained(name):
@@ -355,6 +352,21 @@ def load_pretrained(name):
     return tfgan_zoo.load(folder)
 
 
+def show_figure(figure, caption=""):
+    """Show a Matplotlib figure as a PNG file with 64 colors.
+
+    Args:
+        figure: a `matplotlib.figure.Figure`.
+        caption: text below the figure, Markdown.
+    """
+    file, reduced = io.BytesIO(), io.BytesIO()
+    figure.savefig(file)
+    picture = PillowImage.open(file).convert("RGB").quantize(64, dither=PillowImage.Dither.NONE)
+    picture.save(reduced, "PNG", optimize=True)
+    display(Image(reduced.getvalue()))
+    show_caption(caption)
+
+
 def plot_curves(panels, x="epoch", log=False, caption=""):
     """Plot curves in panels side by side.
 
@@ -374,10 +386,7 @@ def plot_curves(panels, x="epoch", log=False, caption=""):
         axes.set(title=title, xlabel=x, yscale="log" if log else "linear")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    file = io.BytesIO()
-    figure.savefig(file)
-    display(Image(file.getvalue()))
-    show_caption(caption)
+    show_figure(figure, caption)
 
 
 def train_run(name, preset, *overrides):
