@@ -74,6 +74,15 @@ def test_rows_have_labels_beside_unchanged_images(shown):
         notebook.show_rows({"input": black, "output": white[:1]})
 
 
+@pytest.mark.parametrize(("size", "file_format"), [(16, "PNG"), (300, "JPEG")])
+def test_color_rows_are_small_files(shown, size, file_format):
+    noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype(np.uint8)
+    notebook.show_rows({"noise": noise, "black": 0 * noise})
+    file = Image.open(io.BytesIO(shown[0].data))
+    assert file.format == file_format
+    assert len(shown[0].data) < 2 * noise.size
+
+
 def test_diagram_is_a_picture(shown):
     boxes = {"a": (0, 0, "z"), "b": (1, 0, "G", "orange")}
     notebook.show_diagram(boxes, [("a", "b", "to")], size=(4, 1))

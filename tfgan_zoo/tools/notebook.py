@@ -153,22 +153,24 @@ def show_rows(rows, width=760, caption=""):
     scale = enlargement(grid, width)
     grid = (reduce_levels(grid) if grid.ndim == 2 else grid).repeat(scale, 0).repeat(scale, 1)
 
-    font = ImageFont.load_default(14)
+    font = ImageFont.load_default(14 if scale > 1 else 11)
     measure = ImageDraw.Draw(PillowImage.new("L", (1, 1)))
     boxes = [measure.multiline_textbbox((0, 0), label, font=font) for label in rows]
     margin = 8 + round(max(box[2] for box in boxes))
-    page = PillowImage.fromarray(
-        np.pad(grid, [(0, 0), (margin, 0), (0, 0)][: grid.ndim], constant_values=255)
-    )
+    space = [(0, 0), (margin, 0), (0, 0)][: grid.ndim]
+    page = PillowImage.fromarray(np.pad(grid, space, constant_values=255))
     draw, height = ImageDraw.Draw(page), grid.shape[0] / len(rows)
     for number, label in enumerate(rows):
         draw.multiline_text((2, (number + 0.5) * height), label, fill=0, font=font, anchor="lm")
-    file = io.BytesIO()
+    file, shown_width = io.BytesIO(), None
     if grid.ndim == 2:
         page.save(file, "PNG", optimize=True)
+    elif scale > 1:  # few colors, and JPEG would blur the edges of enlarged pixels
+        page.quantize(64, dither=PillowImage.Dither.NONE).save(file, "PNG", optimize=True)
     else:
-        page.save(file, "JPEG", quality=85)
-    display(Image(file.getvalue()))
+        page.save(file, "JPEG", quality=75)
+        shown_width = round(page.width * min(2.0, max(1.0, width / grid.shape[1])))
+    display(Image(file.getvalue(), width=shown_width))
     show_caption(caption)
 
 
