@@ -5,6 +5,7 @@ ProperDocs calls the `on_...` functions while it builds the site (see mkdocs.yml
 
 import functools
 import importlib.util
+import mimetypes
 import pathlib
 import re
 from html import unescape
@@ -86,7 +87,7 @@ def notebook_page(path):
 def image_widths(notebook):
     """Return {image name of nbconvert: width on the page in pixels}, if an output states it."""
     return {
-        f"output_{cell_number}_{number}.{mime_type.removeprefix('image/')}": options["width"]
+        f"output_{cell_number}_{number}{mimetypes.guess_extension(mime_type)}": options["width"]
         for cell_number, cell in enumerate(notebook.cells)
         for number, output in enumerate(cell.get("outputs", ()))
         for mime_type, options in output.get("metadata", {}).items()
