@@ -5,12 +5,14 @@ ProperDocs calls the `on_...` functions while it builds the site (see mkdocs.yml
 
 import functools
 import importlib.util
+import mimetypes
 import pathlib
 import re
 from html import unescape
 
 import latex2mathml.converter
 import nbconvert
+import nbformat
 from properdocs.structure.files import File, InclusionLevel
 
 DOCS = pathlib.Path(__file__).resolve().parent
@@ -71,12 +73,26 @@ def on_files(files, config):
 
 def notebook_page(path):
     """Return a notebook as Markdown, and its images as {name: bytes}."""
+    notebook = nbformat.read(path, as_version=4)
     exporter = nbconvert.MarkdownExporter()
-    text, resources = exporter.from_filename(str(path))
-    images = resources["outputs"]
+    text, resources = exporter.from_notebook_node(notebook)
+    images, widths = resources["outputs"], image_widths(notebook)
     for image in images:
-        text = text.replace(f"]({image})", f"]({path.stem}/{image})")
+        size = f'{{ width="{widths[image]}" }}' if image in widths else ""
+        text = text.replace(f"]({image})", f"]({path.stem}/{image}){size}")
+    text = text.replace("<details>", '<details markdown="1">')  # else its content is raw HTML
     return BADGE.sub(r"[\1](\2)", text), images
+
+
+def image_widths(notebook):
+    """Return {image name of nbconvert: width on the page in pixels}, if an output states it."""
+    return {
+        f"output_{cell_number}_{number}{mimetypes.guess_extension(mime_type)}": options["width"]
+        for cell_number, cell in enumerate(notebook.cells)
+        for number, output in enumerate(cell.get("outputs", ()))
+        for mime_type, options in output.get("metadata", {}).items()
+        if mime_type.startswith("image/") and "width" in options
+    }
 
 
 def on_page_markdown(markdown, page, config, files):

@@ -3,16 +3,18 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/01_gan.ipynb)
 #
-# A **generator** $G$ maps random numbers $z$ to an image $G(z)$. A **discriminator** $D$ estimates
-# the probability that an image is real. $D$ is trained to distinguish real from generated images.
-# $G$ is trained to make $D$ classify its images as real. $G$ never sees a real image: it learns
-# from the gradients of $D$ only.
+# **You will learn**
+#
+# - how two networks that compete learn to generate images;
+# - to derive the two losses of a GAN, and why $G$ does not minimize what $D$ maximizes;
+# - to write a GAN in plain Keras, and to train the same model with one command;
+# - to read the curves of a training, and to recognize its two typical failures.
+#
+# **Prerequisites:** Python with NumPy, what a dense layer and a gradient are, and expectations
+# $\mathbb{E}$. **Time:** 30 minutes of reading, 3 minutes of computation on two CPU cores.
 #
 # Paper: Goodfellow et al., *Generative Adversarial Networks*, 2014, [arXiv
 # 1406.2661](https://arxiv.org/abs/1406.2661).
-#
-# This notebook trains a GAN on 1,797 real handwritten digits, explains its curves, and shows three
-# typical failures.
 
 # %%
 FULL = False  # True: the real preset gan_mnist (downloads MNIST once; 6 minutes on two CPU cores)
@@ -35,12 +37,14 @@ if importlib.util.find_spec("tfgan_zoo") is None:
 import tfgan_zoo
 from tfgan_zoo.tools.notebook import (
     choose,
+    load_pretrained,
     plot_curves,
     read_losses,
     set_up,
+    show_animation,
+    show_diagram,
     show_images,
-    show_samples,
-    show_source,
+    show_rows,
     train_in_memory,
     train_run,
 )
@@ -49,10 +53,40 @@ set_up(full=FULL, drive=DRIVE)
 
 
 # %% [markdown]
-# ## Objective
+# ## The idea
 #
-# $D(x)$ is a probability. Let $p$ be the distribution of real images and $q$ that of generated
-# images. The objective of the paper is
+# Given many images, generate new ones of the same kind. A direct loss would have to say how far a
+# generated image is from "all images of handwritten digits". Nobody can write this loss. A GAN
+# *learns* it:
+#
+# - The **generator** $G$ maps random numbers $z$ to an image $G(z)$.
+# - The **discriminator** $D$ is a classifier. It receives real images and generated ones, and
+#   estimates the probability that an image is real.
+#
+# $D$ is trained to distinguish real from generated images. $G$ is trained to make $D$ classify its
+# images as real. $G$ never sees a real image: it learns from the gradients of $D$ only. When $D$
+# detects that the digits are blurred, its gradient tells $G$ which pixels to change.
+
+# %%
+show_diagram(
+    {
+        "z": (0, 1, "z\nrandom numbers"),
+        "G": (1.4, 1, "generator G", "#ffd8a8"),
+        "fake": (2.8, 1, "G(z)\ngenerated image", "#e9ecef"),
+        "real": (2.8, 0, "x\nreal image", "#e9ecef"),
+        "D": (4.3, 0.5, "discriminator D", "#a5d8ff"),
+        "p": (5.8, 0.5, "D(x)\nprobability\nthat x is real"),
+    },
+    [("z", "G"), ("G", "fake"), ("fake", "D"), ("real", "D"), ("D", "p")],
+    caption="A GAN. D learns to give 1 for real and 0 for generated images. G learns to make D give "
+    "1 for its images; the gradient flows back from D through the image into G.",
+)
+
+# %% [markdown]
+# ## The math
+#
+# Let $p$ be the distribution of real images and $q$ that of generated images. The objective of the
+# paper is
 #
 # $$\min_G \max_D \; V(D, G) = \mathbb{E}_{x \sim p} \log D(x) + \mathbb{E}_{z} \log\bigl(1 - D(G(z))\bigr).$$
 #
@@ -71,7 +105,7 @@ set_up(full=FULL, drive=DRIVE)
 # L_D = 2 \log 2 \approx 1.386 \text{ for } D(x) = 1/2.$$
 #
 # $G$ could minimize $\mathbb{E} \log(1 - \sigma(l_\text{fake}))$, the minimax loss. Section 3 of
-# the paper recommends the non-saturating loss instead:
+# the paper recommends the **non-saturating** loss instead:
 #
 # $$L_G = -\mathbb{E} \log \sigma(l_\text{fake}) \qquad (\log 2 \approx 0.693 \text{ for } D(x) = 1/2).$$
 #
@@ -80,85 +114,171 @@ set_up(full=FULL, drive=DRIVE)
 # the gradient of the minimax loss is almost 0, so $G$ learns least when its images are worst.
 
 # %%
+import keras
 import numpy as np
 import tensorflow as tf
-
-from tfgan_zoo.losses import OBJECTIVES
+from keras import layers
 
 logits = tf.linspace(-8.0, 8.0, 100)
-gradients = {}
-for name in ("minimax", "non_saturating"):
-    with tf.GradientTape() as tape:
-        tape.watch(logits)
-        loss = OBJECTIVES[name].generator(None, logits) * len(logits)  # the loss is a mean
-    gradients[name] = np.stack([logits, tape.gradient(loss, logits)], axis=1)
-plot_curves({"gradient of the loss of G": gradients}, x="logit of a generated image")
+with tf.GradientTape(persistent=True) as tape:
+    tape.watch(logits)
+    minimax = tf.math.log(1.0 - tf.sigmoid(logits))
+    non_saturating = -tf.math.log(tf.sigmoid(logits))
+gradients = {
+    name: np.stack([logits, tape.gradient(loss, logits)], axis=1)
+    for name, loss in {"minimax": minimax, "non-saturating": non_saturating}.items()
+}
+plot_curves(
+    {"gradient of the loss of G": gradients},
+    x="logit of a generated image",
+    caption="Left: images that D recognizes as generated. The minimax loss has no gradient there.",
+)
 
 # %% [markdown]
-# ## Losses and training step
+# ## From scratch
 #
-# `compute_losses` follows the paper: $z$, $G(z)$, the logits of real and generated images, and one
-# loss per network. `train_step` is shared by GAN, DCGAN and CGAN. `descend` takes one optimizer
-# step for every network along its own loss, both **from the same point**, so one pass of $G$ serves
-# both losses. The paper updates $G$ after $D$; the docstring of the model lists this deviation. The
-# other lines of `train_step` are options of later papers, which are off here.
-
-# %%
-from tfgan_zoo.models import gan
-from tfgan_zoo.models.adversarial import AdversarialModel
-
-show_source(gan.GAN.compute_losses, AdversarialModel.train_step)
-
-# %% [markdown]
-# The losses are pure functions of logits. $\log(1 + e^l)$ is called softplus, and $-\log \sigma(l)
-# = \mathrm{softplus}(-l)$.
-
-# %%
-from tfgan_zoo import losses
-
-show_source(losses.non_saturating_discriminator, losses.non_saturating_generator)
-
-# %% [markdown]
-# The networks are multilayer perceptrons without convolutions. `maxout` is the maximum of several
-# linear functions, which the authors use in $D$.
-
-# %%
-show_source(gan.generator, gan.discriminator)
-
-# %% [markdown]
-# ## Before training
-#
-# Real images, and images of an untrained $G$ for 16 draws of $z$. `sample` takes a seed: the same
-# seed gives the same images.
+# The data: 1,797 handwritten digits of 16x16 pixels, scaled to $[-1, 1]$.
 
 # %%
 from tfgan_zoo.data.datasets import load_for_experiment
-from tfgan_zoo.runs import build_model
 
-preset = choose("gan_tiny", "gan_digits", "gan_mnist")
-experiment = tfgan_zoo.experiment(preset)
-real = load_for_experiment(experiment)
-print(real.description)
-show_images(real.images[:32], columns=16)
-
-untrained = build_model(experiment, tf.distribute.get_strategy())
-show_images(untrained.sample(16, seed=0), columns=16)
+digits = load_for_experiment(tfgan_zoo.experiment("gan_digits")).images  # uint8 (1797, 16, 16, 1)
+show_images(digits[:32], columns=16, caption="Real images.")
+real_images = digits.astype("float32") / 127.5 - 1.0
+batches = tf.data.Dataset.from_tensor_slices(real_images).shuffle(2000).repeat()
+batches = batches.batch(64, drop_remainder=True).prefetch(2)
 
 # %% [markdown]
-# ## Training
+# Both networks are perceptrons. $G$ ends in a $\tanh$, so its pixels are in $[-1, 1]$. Dropout
+# makes $D$ less certain.
+
+# %%
+LATENT_DIM = 32
+keras.utils.set_random_seed(0)
+
+generator = keras.Sequential(
+    [
+        keras.Input((LATENT_DIM,)),  # z
+        layers.Dense(256, activation="relu"),
+        layers.Dense(256, activation="relu"),
+        layers.Dense(16 * 16, activation="tanh"),
+        layers.Reshape((16, 16, 1)),
+    ]
+)
+discriminator = keras.Sequential(
+    [
+        keras.Input((16, 16, 1)),
+        layers.Flatten(),
+        layers.Dense(256),
+        layers.LeakyReLU(0.2),
+        layers.Dropout(0.3),
+        layers.Dense(256),
+        layers.LeakyReLU(0.2),
+        layers.Dropout(0.3),
+        layers.Dense(1),  # logit
+    ]
+)
+
+# %% [markdown]
+# The losses are the two formulas above. $-\log \sigma(l)$ is the binary cross-entropy with target
+# 1, and $-\log(1 - \sigma(l))$ that with target 0.
+
+# %%
+cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+
+
+def discriminator_loss(real_logits, fake_logits):
+    real_loss = cross_entropy(tf.ones_like(real_logits), real_logits)
+    fake_loss = cross_entropy(tf.zeros_like(fake_logits), fake_logits)
+    return real_loss + fake_loss
+
+
+def generator_loss(fake_logits):
+    return cross_entropy(tf.ones_like(fake_logits), fake_logits)  # G wants "real"
+
+
+g_optimizer = keras.optimizers.Adam(5e-4, beta_1=0.5)
+d_optimizer = keras.optimizers.Adam(5e-4, beta_1=0.5)
+
+
+@tf.function
+def train_step(real):
+    z = tf.random.normal((64, LATENT_DIM))
+    with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
+        fake = generator(z, training=True)
+        real_logits = discriminator(real, training=True)
+        fake_logits = discriminator(fake, training=True)
+        d_loss = discriminator_loss(real_logits, fake_logits)
+        g_loss = generator_loss(fake_logits)
+    # Each loss moves the weights of its own network only.
+    d_gradients = d_tape.gradient(d_loss, discriminator.trainable_variables)
+    g_gradients = g_tape.gradient(g_loss, generator.trainable_variables)
+    d_optimizer.apply(d_gradients, discriminator.trainable_variables)
+    g_optimizer.apply(g_gradients, generator.trainable_variables)
+    return d_loss, g_loss
+
+
+# %% [markdown]
+# Train, and generate images from the same $z$ again and again.
+
+
+# %%
+def to_uint8(images):
+    return np.uint8(np.round((np.clip(images, -1, 1) + 1) * 127.5))
+
+
+steps = choose(4, 4000, 4000)
+fixed_z = tf.random.normal((32, LATENT_DIM), seed=1)
+frames, history = [], []
+for step, real in enumerate(batches.take(steps)):
+    if step % max(1, steps // 20) == 0:
+        frames.append(to_uint8(generator(fixed_z)))
+    history.append([float(loss) for loss in train_step(real)])
+    if step % (steps // 4) == steps // 4 - 1:
+        d_loss, g_loss = np.mean(history[-100:], axis=0)
+        print(f"step {step + 1}: loss of D {d_loss:.2f}, loss of G {g_loss:.2f}")
+frames.append(to_uint8(generator(fixed_z)))
+
+show_animation(frames, width=720, caption="The training of your GAN: 32 fixed codes.")
+show_rows(
+    {"before": frames[0][:12], "middle": frames[len(frames) // 2][:12], "after": frames[-1][:12]},
+    width=660,
+    caption="Twelve of the codes before, in the middle of, and after the training.",
+)
+
+# %% [markdown]
+# First noise, then bright pixels in the center of the image, then strokes, then digits. Your $G$
+# has never seen a digit.
 #
-# One call trains the model and writes everything about the run into a folder. It is equal to the
-# command `tfgan-zoo train gan_digits`.
+# ## The same with the package
+#
+# `tfgan-zoo train gan_digits` trains a GAN of the same kind. In Python the command is one call. It
+# writes everything about the run into a folder.
 
 # %%
-run = train_run("gan", preset, *choose([], ["train.epochs=300", "train.sample_every=10"], []))
+preset = choose("gan_tiny", "gan_digits", "gan_mnist")
+run = train_run("gan", preset, *choose([], ["train.epochs=200", "train.sample_every=10"], []))
 
 # %% [markdown]
-# Images of the same $z$ in several epochs: first a blob in the center of the image, then strokes,
-# then digits.
+# | your code | package |
+# |---|---|
+# | `generator`, `discriminator` | [models/gan.py](../tfgan_zoo/models/gan.py). $D$ has *maxout* units, as in the paper: the maximum of several linear functions |
+# | `discriminator_loss`, `generator_loss` | `model.objective=non_saturating` in [losses.py](../tfgan_zoo/losses.py) |
+# | `train_step` | `compute_losses` in gan.py, `train_step` in [adversarial.py](../tfgan_zoo/models/adversarial.py) |
+# | learning rates | `model.learning_rate`, `model.discriminator_learning_rate` |
+#
+# Both update $G$ and $D$ from the same point, so one pass of $G$ serves both losses. Algorithm 1 of
+# the paper updates $D$ first and then $G$ on fresh noise.
+#
+# ## The training, animated
 
 # %%
-show_samples(run, share=0.25)
+show_animation(
+    run,
+    share=0.5,
+    width=640,
+    caption="Sample grids of the run, epoch by epoch. The codes are fixed.",
+)
 
 # %% [markdown]
 # ## How to read the curves
@@ -172,8 +292,6 @@ show_samples(run, share=0.25)
 #   longer help $G$.
 # - Loss of $D$ near 1.386 and bad images: $D$ does not distinguish the images, so $G$ cannot learn
 #   from it.
-#
-# Always check the samples as well.
 
 # %%
 h = read_losses(run)
@@ -185,47 +303,55 @@ plot_curves(
             "D(x) = 1/2": [1.386] * len(h["generator"]),
         },
         "mean logits": {"real": h["real_logits"], "fake": h["fake_logits"]},
-    }
+    },
+    caption="A balanced training.",
 )
-
-# %%
 model = tfgan_zoo.load(run)
-show_images(model.sample(64, seed=1), columns=16)
+show_images(model.sample(48, seed=1), columns=16, caption="New samples of the trained model.")
 
 # %% [markdown]
 # Most digits are readable. Some are smudged, and the background is noisy: a perceptron has to learn
-# for every pixel separately that the border is black. The convolutions of the next notebook fix
-# this. Some digits are more frequent than others, which is a mild form of mode collapse.
-#
-# ## What can go wrong
-#
-# Three short trainings. `train_in_memory` trains without writing files.
+# for every pixel separately that the border is black. The pretrained `gan_mnist` has the same
+# networks, only larger, and 60,000 images. Its background is noisy too. The convolutions of
+# notebook [2](02_dcgan.ipynb) fix this.
 
 # %%
-epochs = f"train.epochs={choose(2, 60, 20)}"
-balanced, balanced_losses = train_in_memory(preset, epochs)
-# A learning rate of D that is 20 times smaller.
-weak, weak_losses = train_in_memory(preset, epochs, "model.discriminator_learning_rate=1e-5")
-saturated, saturated_losses = train_in_memory(
-    preset, epochs, "model.learning_rate=5e-3", "model.discriminator_learning_rate=2e-4"
+show_images(
+    load_pretrained("gan_mnist").sample(36, seed=0),
+    columns=12,
+    caption="Samples of the pretrained `gan_mnist` (6 minutes of training on two CPU cores).",
 )
 
-print("mean standard deviation of a pixel over 200 samples, in levels of 255")
-print(f"real images: {real.images.std(axis=0).mean():.1f}")
-for name, model in {"balanced": balanced, "weak D": weak, "high rate of G": saturated}.items():
-    images = model.sample(200, seed=0)
-    print(f"{name}: {images.std(axis=0).mean():.1f}")
-    show_images(images[:16], columns=16)
+# %% [markdown]
+# ## What goes wrong
+#
+# Three short trainings of the same networks: balanced, with a learning rate of $D$ that is 20 times
+# smaller, and with a learning rate of $G$ that is 25 times larger.
 
 # %%
-histories = {"balanced": balanced_losses, "weak D": weak_losses, "high rate of G": saturated_losses}
+epochs = f"train.epochs={choose(2, 50, 20)}"
+changes = {
+    "balanced": [],
+    "weak D": ["model.discriminator_learning_rate=1e-5"],
+    "high rate\nof G": ["model.learning_rate=5e-3", "model.discriminator_learning_rate=2e-4"],
+}
+rows, histories, models = {}, {}, {}
+for name, overrides in changes.items():
+    models[name], histories[name] = train_in_memory(preset, epochs, *overrides)
+    samples = models[name].sample(200, seed=0)
+    rows[name] = samples[:12]
+    deviation = samples.std(axis=0).mean()
+    print(f"{name!r}: mean standard deviation of a pixel {deviation:.1f} of 255")
+print(f"real images: {digits.std(axis=0).mean():.1f} of 255")
+show_rows(rows, width=660, caption="Samples of twelve different codes.")
 plot_curves(
     {
         "loss of D": {name: h["discriminator"] for name, h in histories.items()},
         "real minus fake logit": {
             name: np.subtract(h["real_logits"], h["fake_logits"]) for name, h in histories.items()
         },
-    }
+    },
+    caption="The curves of the three trainings.",
 )
 
 # %% [markdown]
@@ -238,22 +364,53 @@ plot_curves(
 #   loss of $D$ is 0. The non-saturating loss still has gradient $-1$ with respect to the logit, but
 #   the gradient must pass through the $\tanh$, which is flat there. $G$ does not recover.
 #
-# `train` prints a warning in both cases. It calls this method after every epoch:
+# `tfgan-zoo train` checks for such failures after every epoch and prints a warning. The collapse of
+# the weak discriminator is not complete, so there is no warning for it. Always look at the samples.
 
 # %%
-show_source(AdversarialModel.diagnose)
-for name, model in {"balanced": balanced, "high rate of G": saturated}.items():
-    print(name, model.diagnose({key: values[-1] for key, values in histories[name].items()}))
+for name, model in models.items():
+    last = {key: values[-1] for key, values in histories[name].items()}
+    print(f"{name!r}:", *model.diagnose(last).values() or ["no problem found"], sep="\n    ")
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. Train with `model.objective=minimax`. On this small problem it works nearly as well. When
-#    should the gradient plot predict a problem, and why does it not occur here? Check how negative
-#    the logits of generated images become.
-# 2. Train with `model.latent_dim=2`. What does the GAN lose? Show the latent plane with `tfgan-zoo
-#    interpolate runs/... --path manifold`.
-# 3. Repair the collapsed GAN without changing the learning rates: try
-#    `model.discriminator_steps=5`.
-# 4. Derive $D^*$: for one $x$, maximize $p \log d + q \log(1 - d)$ over $d$.
-# 5. Set `FULL = True`, and compare the background noise of the MNIST digits.
+# Try each of them before you open the solution.
+#
+# 1. Derive $D^*$: for one $x$, maximize $p \log d + q \log(1 - d)$ over $d$.
+# 2. Change `generator_loss` to the minimax loss and train again. On this small problem it works
+#    nearly as well. Why? Print the mean logit of generated images.
+# 3. Remove the dropout of your discriminator. What happens to the loss of $D$?
+# 4. Train with `LATENT_DIM = 2`. What does the GAN lose?
+# 5. Update $G$ and $D$ in turn, as in Algorithm 1 of the paper: first $D$, then $G$ with new $z$.
+#
+# <details>
+# <summary>Solutions</summary>
+#
+# **1.** The derivative is $p / d - q / (1 - d)$. It is 0 for $d = p / (p + q)$, and the second
+# derivative is negative, so this is the maximum.
+#
+# **2.** `return -cross_entropy(tf.zeros_like(fake_logits), fake_logits)`. The gradient plot predicts
+# a problem for logits far below 0. With dropout in $D$ the logits of generated images stay moderate
+# (the run above: second panel of its curves). There the two gradients differ by a moderate factor,
+# and Adam compensates the scale.
+#
+# **3.** The loss of $D$ is lower: without dropout it distinguishes the 1,797 training images from
+# generated ones more easily, and may memorize them. The gradients help $G$ less.
+#
+# **4.** With two numbers, $G$ can describe a sheet of images only. Kinds of digits and ways of
+# writing compete for it, so the samples are less diverse. For a model of the package, `tfgan-zoo
+# interpolate RUN --path manifold` shows the whole plane.
+#
+# **5.** Compute the loss and the step of $D$ in one tape. Then draw new $z$, and compute
+# `generator_loss(discriminator(generator(z)))` in a second tape. A step needs two passes of $G$, so
+# it is slower. The images are about as good.
+#
+# </details>
+#
+# ## What next
+#
+# - Notebook [2](02_dcgan.ipynb): convolutions instead of dense layers.
+# - Notebook [4](04_vae.ipynb): a model with a loss that measures quality, and without a second
+#   network to compete with.
+# - Notebook [8](08_evaluation.ipynb): measure the quality of samples.

@@ -1196,6 +1196,11 @@ def add_demo_arguments(parser):
 
 def run_demo(options):
     if options.static:
+        if options.runs:
+            raise UserError(
+                f"--static writes a site of the pretrained models, got the run {options.runs[0]!r}. "
+                "Leave it out, or serve it without --static."
+            )
         return write_static_site(options)
     if options.runtime or options.overwrite:
         raise UserError("--runtime and --overwrite are options of a static site: add --static DIR.")
