@@ -1198,8 +1198,8 @@ def run_demo(options):
     if options.static:
         if options.runs:
             raise UserError(
-                f"--static writes a site of the pretrained models, got the run {options.runs[0]!r}. "
-                "Leave it out, or serve it without --static."
+                "--static writes a site of the pretrained models, without runs, got "
+                f"{options.runs[0]!r}. Leave it out, or serve it without --static."
             )
         return write_static_site(options)
     if options.runtime or options.overwrite:

@@ -413,6 +413,7 @@ def test_command_reports_wrong_usage(tmp_path, capsys, monkeypatch):
     other.mkdir()
     (other / "photograph.png").touch()
     assert "add --static" in message("--overwrite")
+    assert "without runs, got 'runs/a'" in message("runs/a", "--static", site)
     assert "already exists" in message("--static", other)
     assert "only the folder of a static site" in message("--static", other, "--overwrite")
     assert "lacks ort.wasm.bundle.min.mjs" in message("--static", site, "--runtime", other)
