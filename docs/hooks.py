@@ -76,6 +76,7 @@ def notebook_page(path):
     images = resources["outputs"]
     for image in images:
         text = text.replace(f"]({image})", f"]({path.stem}/{image})")
+    text = text.replace("<details>", '<details markdown="1">')  # else its content is raw HTML
     return BADGE.sub(r"[\1](\2)", text), images
 
 

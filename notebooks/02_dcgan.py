@@ -3,8 +3,15 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/tfgan-zoo/tfgan_zoo/blob/main/notebooks/02_dcgan.ipynb)
 #
-# The objective is that of notebook 1. Both networks are now convolutional, and follow a recipe with
-# which GANs first trained reliably on images.
+# **You will learn**
+#
+# - how a transposed convolution turns a small feature map into a large image;
+# - to write a DCGAN, generator, discriminator and training step, in plain Keras;
+# - to train the same model with one command, and to load a pretrained one;
+# - to recognize checkerboard artifacts and mode collapse.
+#
+# **Prerequisites:** notebook [1](01_gan.ipynb) (the two losses of a GAN), and what a convolution
+# and a gradient are. **Time:** 30 minutes of reading, 4 minutes of computation on two CPU cores.
 #
 # Paper: Radford, Metz, Chintala, *Unsupervised Representation Learning with Deep Convolutional
 # Generative Adversarial Networks*, 2015, [arXiv 1511.06434](https://arxiv.org/abs/1511.06434).
@@ -30,12 +37,14 @@ if importlib.util.find_spec("tfgan_zoo") is None:
 import tfgan_zoo
 from tfgan_zoo.tools.notebook import (
     choose,
+    load_pretrained,
     plot_curves,
     read_losses,
     set_up,
+    show_animation,
+    show_diagram,
     show_images,
-    show_samples,
-    show_source,
+    show_rows,
     train_in_memory,
     train_run,
 )
@@ -44,64 +53,264 @@ set_up(full=FULL, drive=DRIVE)
 
 
 # %% [markdown]
-# ## Architecture
+# ## The idea
 #
-# 1. No pooling. $D$ downsamples with convolutions of stride 2, $G$ upsamples with *transposed*
-#    convolutions of stride 2.
-# 2. No hidden dense layers: $z$ is projected to a small feature map with many channels, and all
-#    other layers are convolutions.
-# 3. Batch normalization in both networks, except at the output of $G$ and at the input of $D$.
-# 4. ReLU in $G$ with $\tanh$ at the output, leaky ReLU in $D$.
-# 5. Initial weights from $N(0, 0.02^2)$, Adam with learning rate 0.0002 and $\beta_1 = 0.5$.
+# The generator $G$ of notebook 1 has one weight for every pair of a hidden unit and a pixel. It has
+# to learn separately for each position what a stroke looks like. A convolution uses the *same*
+# small kernel at every position. So DCGAN uses convolutions in both networks:
 #
-# Each item is one line of the source:
+# - The **discriminator** $D$ halves the image until 4x4 positions are left, and gives one number:
+#   is the image real?
+# - The **generator** $G$ does the reverse. It begins with a 4x4 map that is computed from random
+#   numbers $z$, and doubles it until it has the size of an image.
+#
+# Earlier attempts with deep convolutional GANs did not train. The contribution of the paper is a
+# recipe that does:
+#
+# | rule | generator | discriminator |
+# |---|---|---|
+# | change of size | transposed convolution, stride 2 | convolution, stride 2 (no pooling) |
+# | hidden dense layers | none | none |
+# | batch normalization | all layers but the output | all layers but the first |
+# | activation | ReLU, $\tanh$ at the output | leaky ReLU, slope 0.2 |
+# | initial weights, optimizer | $N(0, 0.02^2)$; Adam, rate 0.0002, $\beta_1 = 0.5$ | the same |
 
 # %%
-from tfgan_zoo.models import dcgan
-
-show_source(dcgan.generator, dcgan.discriminator)
+orange, blue, gray = "#ffd8a8", "#a5d8ff", "#e9ecef"
+show_diagram(
+    {
+        "z": (0, 1, "z\n64 numbers"),
+        "g1": (1.3, 1, "4x4\n64 channels", orange),
+        "g2": (2.6, 1, "8x8\n32 channels", orange),
+        "g3": (3.9, 1, "16x16\n16 channels", orange),
+        "image": (5.3, 0.45, "image\n32x32", gray),
+        "real": (6.6, 0.45, "real image\n32x32", gray),
+        "d1": (3.9, 0, "16x16\n16 channels", blue),
+        "d2": (2.6, 0, "8x8\n32 channels", blue),
+        "d3": (1.3, 0, "4x4\n64 channels", blue),
+        "logit": (0, 0, "logit\n1 number"),
+    },
+    [
+        ("z", "g1"),
+        ("g1", "g2"),
+        ("g2", "g3"),
+        ("g3", "image"),
+        ("image", "d1"),
+        ("real", "image", "or"),
+        ("d1", "d2"),
+        ("d2", "d3"),
+        ("d3", "logit"),
+    ],
+    caption="The networks of this notebook. Orange: the generator doubles the size with transposed "
+    "convolutions. Blue: the discriminator halves it with convolutions of stride 2.",
+    size=(9.5, 3),
+)
 
 # %% [markdown]
-# A convolution of stride 2 maps $2s \times 2s$ pixels to $s \times s$ values. Written as a matrix
-# product, it is $y = C x$. The transposed convolution multiplies by $C^\top$ and maps $s \times s$
-# back to $2s \times 2s$: every input value adds the kernel, scaled by this value, to the output.
-# Where the kernels of adjacent values overlap, they are summed.
+# ## The math
 #
-# The feature map shapes for the image size of this notebook:
+# **Losses.** They are those of notebook 1. $D$ returns a logit $l$; $\sigma(l)$ is the probability
+# that the image is real.
+#
+# $$L_D = -\mathbb{E} \log \sigma(l_\text{real}) - \mathbb{E} \log\bigl(1 - \sigma(l_\text{fake})\bigr), \qquad
+# L_G = -\mathbb{E} \log \sigma(l_\text{fake}).$$
+#
+# **Transposed convolution.** A convolution is linear, so it is a matrix product $y = C x$. With
+# stride 2, $C$ maps $2s \times 2s$ pixels to $s \times s$ values. The transposed convolution
+# multiplies by $C^\top$ and maps $s \times s$ values to $2s \times 2s$ pixels. In other words:
+# every input value adds the kernel, scaled by this value, to the output. Where kernels overlap,
+# they are added. Check it with one input value:
 
 # %%
+import keras
+import numpy as np
 import tensorflow as tf
+from keras import layers
 
-from tfgan_zoo.runs import build_model
-
-preset = choose("dcgan_tiny", "dcgan_digits", "dcgan_mnist")
-overrides = choose([], ["model.width=16", "train.epochs=40", "train.sample_every=4"], [])
-experiment = tfgan_zoo.experiment(preset, *overrides)
-model = build_model(experiment, tf.distribute.get_strategy())
-for network in (model.generator, model.discriminator):
-    print(f"{network.name}: {network.count_params():,} parameters")
-    for layer in network.layers:
-        if "conv" in layer.name or "dense" in layer.name or "reshape" in layer.name:
-            print(f"    {type(layer).__name__:<18} {layer.output.shape}")
+one_value = np.zeros((1, 4, 4, 1), "float32")
+one_value[0, 1, 1] = 1.0
+kernel = np.arange(1, 10, dtype="float32").reshape(3, 3, 1, 1)
+upsample = layers.Conv2DTranspose(1, 3, strides=2, padding="same", use_bias=False)
+upsample.build(one_value.shape)
+upsample.set_weights([kernel])
+print("input 4x4, all zero except one value; output 8x8:")
+print(upsample(one_value).numpy()[0, :, :, 0].astype(int))
 
 # %% [markdown]
-# The losses are those of notebook 1, and `train_step` is shared by GAN, DCGAN and CGAN. The paper
-# overrides the networks, not the objective.
-
-# %%
-show_source(dcgan.DCGAN.compute_losses)
-
-# %% [markdown]
-# ## Training
+# **Batch normalization** subtracts the mean of each channel over the batch, divides by the standard
+# deviation, and then applies a learned scale and shift. It keeps activations and gradients in a
+# usable range in every layer.
 #
-# `ema_decay` is an option that the paper does not have: samples come from an exponential moving
-# average of the weights of $G$, $\bar\theta \leftarrow 0.995\,\bar\theta + 0.005\,\theta$. The
-# weights oscillate around a good solution, and their average is closer to it. The first samples are
-# nearly empty because the average still contains the initial weights.
+# ## From scratch
+#
+# The data: 1,797 handwritten digits, enlarged from 8x8 to 32x32 pixels. Values are scaled to
+# $[-1, 1]$, the range of $\tanh$.
 
 # %%
+from tfgan_zoo.data.datasets import load_for_experiment
+
+digits = load_for_experiment(tfgan_zoo.experiment("dcgan_digits")).images  # uint8 (1797, 32, 32, 1)
+show_images(digits[:20], columns=10, caption="Real images.")
+real_images = digits.astype("float32") / 127.5 - 1.0
+batches = tf.data.Dataset.from_tensor_slices(real_images).shuffle(2000).repeat()
+batches = batches.batch(32, drop_remainder=True).prefetch(2)
+
+# %% [markdown]
+# The networks are written with plain Keras layers. Compare each line with the table above.
+
+# %%
+LATENT_DIM, WIDTH = 64, 16
+
+
+def convolution(layer, channels, kernel_size=5, **options):
+    """Return a convolution or transposed convolution with stride 2 and the paper's weights."""
+    init = keras.initializers.RandomNormal(stddev=0.02)
+    return layer(
+        channels, kernel_size, strides=2, padding="same", kernel_initializer=init, **options
+    )
+
+
+def build_generator(kernel_size=5):
+    return keras.Sequential(
+        [
+            keras.Input((LATENT_DIM,)),  # z
+            layers.Dense(4 * 4 * 4 * WIDTH, use_bias=False),
+            layers.Reshape((4, 4, 4 * WIDTH)),  # (n, 4, 4, 64)
+            layers.BatchNormalization(momentum=0.9),
+            layers.ReLU(),
+            convolution(layers.Conv2DTranspose, 2 * WIDTH, kernel_size, use_bias=False),
+            layers.BatchNormalization(momentum=0.9),
+            layers.ReLU(),  # (n, 8, 8, 32)
+            convolution(layers.Conv2DTranspose, WIDTH, kernel_size, use_bias=False),
+            layers.BatchNormalization(momentum=0.9),
+            layers.ReLU(),  # (n, 16, 16, 16)
+            convolution(layers.Conv2DTranspose, 1, kernel_size, activation="tanh"),
+        ],  # (n, 32, 32, 1)
+        name="generator",
+    )
+
+
+def build_discriminator():
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 1)),
+            convolution(layers.Conv2D, WIDTH),
+            layers.LeakyReLU(0.2),  # (n, 16, 16, 16)
+            convolution(layers.Conv2D, 2 * WIDTH, use_bias=False),
+            layers.BatchNormalization(momentum=0.9),
+            layers.LeakyReLU(0.2),  # (n, 8, 8, 32)
+            convolution(layers.Conv2D, 4 * WIDTH, use_bias=False),
+            layers.BatchNormalization(momentum=0.9),
+            layers.LeakyReLU(0.2),  # (n, 4, 4, 64)
+            layers.Flatten(),
+            layers.Dense(1),  # logit
+        ],
+        name="discriminator",
+    )
+
+
+keras.utils.set_random_seed(0)
+generator, discriminator = build_generator(), build_discriminator()
+print(f"generator: {generator.count_params():,} parameters")
+print(f"discriminator: {discriminator.count_params():,} parameters")
+
+# %% [markdown]
+# One training step, in this order:
+#
+# 1. Draw $z$ and generate a batch of images.
+# 2. Compute the logits of real and generated images, then both losses.
+# 3. Differentiate $L_D$ with respect to the weights of $D$ only, and $L_G$ with respect to the
+#    weights of $G$ only.
+# 4. One step of Adam for each network.
+#
+# The loss of $G$ depends on the weights of $D$ too, but its gradient is applied to $G$ alone.
+
+# %%
+g_optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5)
+d_optimizer = keras.optimizers.Adam(2e-4, beta_1=0.5)
+cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+
+
+@tf.function
+def train_step(real):
+    z = tf.random.normal((32, LATENT_DIM))
+    with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
+        fake = generator(z, training=True)
+        real_logits = discriminator(real, training=True)
+        fake_logits = discriminator(fake, training=True)
+        d_loss = cross_entropy(tf.ones_like(real_logits), real_logits) + cross_entropy(
+            tf.zeros_like(fake_logits), fake_logits
+        )
+        g_loss = cross_entropy(tf.ones_like(fake_logits), fake_logits)  # G wants "real"
+    g_gradients = g_tape.gradient(g_loss, generator.trainable_variables)
+    d_gradients = d_tape.gradient(d_loss, discriminator.trainable_variables)
+    g_optimizer.apply(g_gradients, generator.trainable_variables)
+    d_optimizer.apply(d_gradients, discriminator.trainable_variables)
+    return d_loss, g_loss
+
+
+# %% [markdown]
+# Train, and generate images from the *same* $z$ again and again. So each position shows how one
+# image develops.
+
+
+# %%
+def to_uint8(images):
+    return np.uint8(np.round((np.clip(images, -1, 1) + 1) * 127.5))
+
+
+steps = choose(4, 1500, 1500)
+fixed_z = tf.random.normal((20, LATENT_DIM), seed=1)
+frames, history = [], []
+for step, real in enumerate(batches.take(steps)):
+    history.append([float(loss) for loss in train_step(real)])
+    if step % (steps // 4) == steps // 4 - 1:
+        d_loss, g_loss = np.mean(history[-100:], axis=0)
+        print(f"step {step + 1}: loss of D {d_loss:.2f}, loss of G {g_loss:.2f}")
+    if (step + 1) % max(1, steps // 20) == 0:
+        frames.append(to_uint8(generator(fixed_z, training=False)))
+
+show_animation(frames, width=720, caption="The training of your DCGAN: 20 fixed codes.")
+show_images(frames[-1], columns=10, caption="The last frame.")
+
+# %% [markdown]
+# Blobs appear first, then strokes, then digits. Two networks and a training step of 15 lines are
+# all that a DCGAN needs.
+#
+# ## The same with the package
+#
+# `tfgan-zoo train dcgan_digits` trains the same networks. In Python the command is one call:
+
+# %%
+preset = choose("dcgan_tiny", "dcgan_digits", "dcgan_mnist")
+overrides = choose([], ["model.width=16", "train.epochs=24", "train.sample_every=2"], [])
 run = train_run("dcgan", preset, *overrides)
-show_samples(run, share=0.25)
+
+# %% [markdown]
+# | your code | package |
+# |---|---|
+# | `build_generator`, `build_discriminator` | [models/dcgan.py](../tfgan_zoo/models/dcgan.py): the same layers, for any image size |
+# | `train_step` | `compute_losses` in the same file, `train_step` in [adversarial.py](../tfgan_zoo/models/adversarial.py) |
+# | `cross_entropy(...)` | `model.objective=non_saturating`; other objectives are other values |
+# | `LATENT_DIM`, `WIDTH`, learning rates | `model.latent_dim`, `model.width`, `model.learning_rate` |
+# | loop, pictures | `tfgan-zoo train`: checkpoints, resuming, curves, sample grids, several GPUs, TPU |
+#
+# One difference is in the samples. The package can generate with an **average of the weights** of
+# $G$, $\bar\theta \leftarrow 0.995\,\bar\theta + 0.005\,\theta$ (`model.ema_decay`). The weights
+# oscillate around a good solution, and their average is closer to it. The paper does not have it.
+#
+# ## The training, animated
+#
+# Every run has its sample grids in `samples/`, and `samples.gif` shows them as an animation.
+
+# %%
+show_animation(
+    run,
+    share=0.5,
+    width=560,
+    caption="Sample grids of the run. The first frames are empty because the average still "
+    "contains the initial weights.",
+)
 
 # %%
 h = read_losses(run)
@@ -109,123 +318,150 @@ plot_curves(
     {
         "losses": {"D": h["discriminator"], "G": h["generator"]},
         "mean logits": {"real": h["real_logits"], "fake": h["fake_logits"]},
-    }
+    },
+    caption="The balance between the networks. It does not measure the quality of the images.",
 )
 
-# %%
-model = tfgan_zoo.load(run)
-show_images(model.sample(64, seed=1), columns=16)
-
 # %% [markdown]
-# Compared with notebook 1, strokes are smooth and the background is black, because a convolution
-# treats all positions equally. With its full training, `dcgan_mnist` reaches a classifier score of
-# 9.31 (real images: 9.80). Notebook 8 explains these metrics.
+# ## A pretrained model
 #
-# ## Latent interpolation
-#
-# Has $G$ memorized the training images, or does it generate plausible images between two digits?
-# Interpolate between two codes $z$ and look. Linear interpolation is not the best way: a draw from
-# $N(0, I)$ in $d$ dimensions has a norm near $\sqrt d$, and the midpoint of a line is shorter, so
-# it is a code that $G$ has never seen. Spherical interpolation preserves the norm.
+# `dcgan_mnist` was trained with the same code on 60,000 digits, for 21 minutes on two CPU cores. A
+# digit classifier gives its samples a score of 9.31 (real images: 9.80). Notebook
+# [8](08_evaluation.ipynb) explains the score.
 
 # %%
-import numpy as np
-
-from tfgan_zoo.inference.latent_walk import interpolate, latent_walk
-
-for path in ("spherical", "linear"):
-    z = interpolate(np.asarray(model.latent(2, seed=3)), 9, path)
-    print(path, "- norms of z:", np.linalg.norm(z, axis=1).round(1))
-show_images(latent_walk(model, path="spherical", rows=4, steps=14, seed=2), columns=14)
+pretrained = load_pretrained("dcgan_mnist")
+show_images(pretrained.sample(36, seed=1), columns=12, caption="Samples of `dcgan_mnist`.")
 
 # %% [markdown]
-# ## What can go wrong
+# Has $G$ memorized training images, or does it generate plausible images between two digits? Move
+# from one code $z$ to another and look. A straight line is not the best path. A draw from $N(0, I)$
+# in $d$ dimensions has a norm near $\sqrt d$, and the middle of a line is shorter, so $G$ has
+# hardly ever seen it. **Spherical interpolation** preserves the norm.
+
+# %%
+from tfgan_zoo.inference.latent_walk import latent_walk
+
+show_images(
+    latent_walk(pretrained, path="spherical", rows=4, steps=12, seed=2),
+    columns=12,
+    caption="Spherical interpolation between two codes per row.",
+)
+
+# %% [markdown]
+# Strokes bend, close and open. The image never jumps from one training image to the next, so $G$
+# has not memorized them.
+#
+# ## What goes wrong
 #
 # ### Checkerboard artifacts
 #
 # The kernels of a transposed convolution overlap. If the kernel size is not a multiple of the
 # stride, some pixels receive more contributions than their neighbors: between 4 and 9 for a 5x5
-# kernel with stride 2. With input and kernel equal to one, the pattern becomes visible (Odena et
-# al. 2016). Training can learn to compensate it and mostly does, but early samples and flat areas
-# often show a trace.
+# kernel with stride 2 (Odena et al. 2016). The next cell counts them, with inputs and kernels equal
+# to one. Then it measures how much each pixel varies over 500 images of your *untrained* generator.
 
 # %%
-import keras
-
-ones = tf.ones((1, 8, 8, 1))
+counts, deviations = {}, {}
 for size in (5, 4):
-    counts = keras.layers.Conv2DTranspose(
-        1, size, strides=2, padding="same", kernel_initializer="ones"
-    )(ones)[:, 3:-3, 3:-3]
-    values = sorted(set(counts.numpy().ravel().astype(int).tolist()))
-    print(f"kernel {size}x{size}: contributions per pixel {values}")
-    show_images((counts.numpy() * 25).astype(np.uint8), width=100)
-
-# %% [markdown]
-# The same in an untrained $G$ with both kernel sizes: the standard deviation of each pixel over 500
-# images. The grid of the 5x5 kernel is present before training. Solutions are a kernel size that is
-# a multiple of the stride (`model.kernel_size=4`), or resizing followed by a convolution, which
-# Pix2Pix and CycleGAN offer as `model.upsampling=resize`.
-
-# %%
-deviations = []
-for size in (5, 4):
+    ones = layers.Conv2DTranspose(1, size, strides=2, padding="same", kernel_initializer="ones")
+    count = ones(tf.ones((1, 16, 16, 1))).numpy()
+    print(f"kernel {size}x{size}: contributions per pixel", np.unique(count[:, 4:-4, 4:-4]))
     keras.utils.set_random_seed(0)
-    untrained = dcgan.DCGAN(
-        dcgan.DCGANConfig(image_size=32, channels=1, width=16, kernel_size=size)
-    )
-    deviation = untrained(untrained.latent(500, seed=0), training=True).numpy().std(axis=0)
-    deviations.append((255 * deviation / deviation.max()).astype(np.uint8))
-show_images(deviations, columns=2, width=400)
+    images = build_generator(size)(tf.random.normal((500, LATENT_DIM), seed=0), training=True)
+    deviation = images.numpy().std(axis=0)
+    counts[size] = np.uint8(count[0] * 28)
+    deviations[size] = np.uint8(255 * deviation / deviation.max())
+show_rows(
+    {f"kernel {size}x{size}": [counts[size], deviations[size]] for size in (5, 4)},
+    width=420,
+    caption="Left: number of contributions per pixel. Right: standard deviation of each pixel over "
+    "images of an untrained generator.",
+)
 
 # %% [markdown]
-# ### High learning rate, missing batch normalization
+# The grid of the 5x5 kernel is present before training. Training learns to compensate it and mostly
+# does, but early samples often show a trace: look at the first frames of your animation. Solutions
+# are a kernel size that is a multiple of the stride (`model.kernel_size=4`), or resizing followed
+# by a convolution.
 #
-# The paper reports that the usual learning rate of Adam, 0.001, was too high. The next cell
-# compares the recipe with a learning rate of 0.005 and with a $D$ without batch normalization. Look
-# at the samples first, then at the curves: do the curves predict the samples?
+# ### Mode collapse
+#
+# Batch normalization in $D$ does more than scale activations: it lets $D$ see the whole batch, and
+# a batch of equal images is easy to detect. The next cell trains briefly with and without it.
 
 # %%
-short = [*overrides, "model.ema_decay=0", f"train.epochs={choose(1, 12, 2)}"]
-variants = {
-    "recipe": [],
-    "rate 0.005": ["model.learning_rate=0.005"],
-    "no norm in D": ["model.discriminator_norm=none"],
-}
-histories = {}
-for name, extra in variants.items():
-    variant, histories[name] = train_in_memory(preset, *short, *extra)
-    print(name)
-    show_images(variant.sample(16, seed=0), columns=16)
-
-# %%
+short = [*overrides, "model.ema_decay=0", f"train.epochs={choose(1, 10, 2)}"]
+histories, rows = {}, {}
+for name, norm in {"batch norm in D": "batch", "no norm in D": "none"}.items():
+    variant, histories[name] = train_in_memory(preset, *short, f"model.discriminator_norm={norm}")
+    images = variant.sample(200, seed=0)
+    rows[name.replace(" in", "\nin")] = images[:10]
+    print(f"{name}: mean standard deviation of a pixel {images.std(axis=0).mean():.1f} of 255")
+print(f"real images: {digits.std(axis=0).mean():.1f} of 255")
+show_rows(rows, width=700, caption="Samples of ten different codes after a short training.")
 plot_curves(
     {
         "real minus fake logit": {
             name: np.subtract(h["real_logits"], h["fake_logits"]) for name, h in histories.items()
         },
         "loss of G": {name: h["generator"] for name, h in histories.items()},
-    }
+    },
+    caption="The curves of both trainings.",
 )
 
 # %% [markdown]
-# Without batch normalization in $D$ all samples are nearly equal: mode collapse. Its curves look
-# the most stable of all, with similar logits and a low loss of $G$. Batch normalization lets $D$
-# see the whole batch, and a batch of equal images is easy to detect. The high learning rate works
-# here, with frayed strokes.
+# Without normalization the samples hardly depend on $z$: **mode collapse**. The curves do not show
+# it. How one sees it: look at many samples of different $z$, and compare their standard deviation
+# with that of real images. These are single short runs. Ranking two variants needs several seeds
+# and the metrics of notebook 8.
 #
-# These are single runs of a few seconds. They show that the variants differ, but cannot rank them.
-# Ranking objectives or norms needs several seeds and the metrics of notebook 8.
+# | symptom | probable cause | try |
+# |---|---|---|
+# | all samples equal | mode collapse | batch or spectral norm in $D$, another seed |
+# | loss of $D$ near 0, noise as samples | $D$ too strong | lower rate of $D$, `model.diff_augment=translation,cutout` |
+# | regular grid | kernel size 5, stride 2 | `model.kernel_size=4` |
+# | images of poor contrast in the first epochs | weight average | wait, or `model.ema_decay=0` |
 #
 # ## Exercises
 #
-# 1. Set `model.kernel_size=4` for the whole training. Can you see a difference? Can you measure one
-#    (notebook 8)?
-# 2. Batch normalization mixes the images of a batch. Which penalty on $D$ is therefore not possible
-#    with it? Try `model.penalty=r1`, and read the error message.
-# 3. Train `model.objective=hinge` and `least_squares` with three seeds each (`train.seed=1`). Is
-#    the difference between objectives larger than that between seeds?
-# 4. Interpolate linearly: `latent_walk(model, path="linear")`. In 100 dimensions, what is the norm
-#    of the midpoint?
-# 5. Latent arithmetic: take the mean $z$ of some threes, subtract that of some ones, add that of
-#    other ones.
+# Try each of them before you open the solution.
+#
+# 1. How many parameters does the last layer of your generator have? And a dense layer from the
+#    16x16x16 map to the 32x32 image?
+# 2. Set `kernel_size=4` in `build_generator` and train again. What changes in the first frames?
+# 3. The gradient of $L_G$ passes through $D$. What happens if you write
+#    `discriminator(tf.stop_gradient(fake))` for both losses?
+# 4. Interpolate linearly: `latent_walk(pretrained, path="linear")`. For two independent codes in 64
+#    dimensions, what is the norm of the midpoint?
+# 5. Train your own DCGAN with the discriminator's learning rate ten times smaller and ten times
+#    larger. Which one fails, and how do you notice?
+#
+# <details>
+# <summary>Solutions</summary>
+#
+# **1.** $5 \cdot 5 \cdot 16 \cdot 1 + 1 = 401$ parameters. The dense layer would have $4096 \cdot
+# 1024 + 1024 = 4{,}195{,}328$, more than ten thousand times as many. The convolution shares its
+# weights between positions.
+#
+# **2.** The regular grid of the first frames disappears, as in the untrained network above. The
+# training compensates most of it anyway, so the last frames differ less.
+#
+# **3.** The gradient of $L_G$ with respect to $G$ is `None`, and `apply` raises an error:
+# $G$ receives its only signal through $D$.
+#
+# **4.** Two independent codes are nearly orthogonal with norms near 8. The midpoint has a norm near
+# $\sqrt{8^2 + 8^2} / 2 = 8 / \sqrt 2 \approx 5.7$. `dcgan_mnist` has only 4 dimensions, so the norm
+# varies more, and codes shorter than 1 are scaled to 1.
+#
+# **5.** Usually the slow $D$: its gradients describe an older $G$, and the samples are blobs or
+# collapse. A fast $D$ shows in its loss, which approaches 0, while the loss of $G$ grows. Look at
+# the samples and at both losses together.
+#
+# </details>
+#
+# ## What next
+#
+# - Notebook [3](03_cgan.ipynb): request a digit, with a conditional GAN.
+# - Notebook [8](08_evaluation.ipynb): measure the quality of the samples.
+# - Notebook [9](09_your_own_images.ipynb): train a DCGAN on your own images.
