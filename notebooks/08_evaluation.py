@@ -70,6 +70,7 @@ show_diagram(
         "b": (3.3, 0, "features of\ngenerated images", "#f5d0d0"),
         "distance": (5.2, 1.6, "distance of the clouds:\nFréchet, kernel", "#fbe3b5"),
         "overlap": (5.2, 0, "overlap of the clouds:\nprecision, recall", "#fbe3b5"),
+        "margin": (5.6, 0.8, ""),
     },
     [
         ("real", "network"),
@@ -181,7 +182,7 @@ generated = {
     "too little variety": clusters(300, spread=0.15),
     "bad images": clusters(300, spread=2.0),
 }
-figure, panels = plt.subplots(1, 4, figsize=(13, 3.4), dpi=70, sharex=True, sharey=True)
+figure, panels = plt.subplots(1, 4, figsize=(12, 3.4), dpi=65, sharex=True, sharey=True)
 for axes, (name, points) in zip(panels, generated.items(), strict=True):
     precision, recall = precision_recall(real, points)
     axes.scatter(*real.T, 6, label="real")
@@ -321,7 +322,7 @@ plot_curves(
 # %% [markdown]
 # So a model evaluated with 50,000 images has a better Fréchet distance than the *same* model with
 # 5,000. Compare scores at equal numbers of images only. The kernel distance has no such bias: it
-# varies around 0 for every number of images.
+# is close to 0 for every number of images.
 #
 # ### Memorization
 #
@@ -374,13 +375,13 @@ every = choose(2, 4, 1)
 run = train_run(
     "measured",
     preset,
-    *choose([], ["model.width=16", "train.epochs=20", "train.sample_every=2"], []),
+    *choose([], ["model.width=16", "train.epochs=36", "train.sample_every=4"], []),
     f"train.evaluate_every={every}",
     "train.evaluate_metrics=frechet_distance,precision,recall,coverage",
     f"train.evaluate_samples={choose(50, 500, 2000)}",
     "train.best=frechet_distance",
 )
-show_animation(run, share=0.5, caption="Samples from the first epoch to the last.")
+show_animation(run, share=0.375, caption="Samples from the first epoch to the last.")
 
 # %%
 h = read_losses(run)
