@@ -136,9 +136,9 @@ side_by_side(photo, style, caption="The photograph and the style.")
 # %% [markdown]
 # The losses are four short functions.
 
+
 # %%
-
-
+# The style and content errors of an image.
 def gram_matrix(f):
     """Features (n, h, w, c) -> correlations of channels (n, c, c)."""
     h, w, c = f.shape[1:]
@@ -168,9 +168,9 @@ def losses(x, photo_features, style_grams):
 # The descent. It begins at a small size and ends at the full size: large shapes of the style need
 # few pixels, and there an iteration is cheap. Try it with one size, and the sky stays a sky.
 
+
 # %%
-
-
+# One step, and the loop over sizes and steps.
 def make_step(x, photo, style, content_weight, variation_weight):
     """Return a function that takes one step of Adam on the pixels x."""
     photo_features = features(photo)
@@ -258,9 +258,9 @@ for name, image in {"rolled": np.roll(style, size // 2, axis=1), "strokes": stro
 # Instance normalization (`GroupNormalization` with one channel per group) removes the contrast of
 # each image, which belongs to the old style. Mirrored borders avoid a frame around the result.
 
+
 # %%
-
-
+# The network and its training images.
 def convolution(x, filters, kernel_size, strides=1, normalize=True):
     p = kernel_size // 2
     x = keras.ops.pad(x, ((0, 0), (p, p), (p, p), (0, 0)), "reflect")
@@ -403,9 +403,9 @@ for name in FAST_NETWORKS:
 # $$t = \sigma(f(y)) \, \frac{f(x) - \mu(f(x))}{\sigma(f(x))} + \mu(f(y)), \qquad
 # \text{result} = g(t).$$
 
+
 # %%
-
-
+# AdaIN is one line.
 def adain(f, f_style):
     """Give the features f (n, h, w, c) the mean and standard deviation of the features f_style."""
     mean, variance = tf.nn.moments(f, (1, 2), keepdims=True)

@@ -115,9 +115,9 @@ show_diagram(
 # has the same eigenvalues as the symmetric matrix $C_r^{1/2} C_g C_r^{1/2}$, and the trace of the
 # root is the sum of their roots.
 
+
 # %%
-
-
+# Metrics of two clouds of points.
 def symmetric_root(matrix):
     """Return the square root of a symmetric matrix without negative eigenvalues."""
     values, vectors = np.linalg.eigh(matrix)

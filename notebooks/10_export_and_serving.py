@@ -111,9 +111,9 @@ roots = np.stack(
 # shapes; `None` is any size. Random numbers are a function of the seed (`stateless_normal`), so
 # that equal requests get equal answers.
 
+
 # %%
-
-
+# The exported object.
 class DigitGenerator(tf.Module):
     def __init__(self, encoder, decoder, means, roots):
         super().__init__()
@@ -201,9 +201,9 @@ except (TypeError, ValueError) as error:
 # What it cannot reject: a value that was computed in Python during tracing. It is stored as a
 # constant. Here the noise is drawn once, when the function is traced, so both calls print the same:
 
+
 # %%
-
-
+# A mistake: random numbers of NumPy.
 class Frozen(tf.Module):
     @tf.function(input_signature=[])
     def noise(self):
