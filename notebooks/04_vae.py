@@ -341,7 +341,7 @@ other = load_for_experiment(tfgan_zoo.experiment("vae_digits", "model.image_size
 show_images(pretrained.sample(36, seed=1), columns=12, caption="Samples of `vae_mnist`.")
 show_rows(
     {"image": other, "recon-\nstruction": pretrained.reconstruct(other)},
-    width=660,
+    width=740,
     caption="Digits of another dataset and their reconstructions.",
 )
 show_images(

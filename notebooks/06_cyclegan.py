@@ -118,7 +118,7 @@ show_diagram(
 # ## From scratch
 #
 # A problem that is small enough for a minute on a CPU: white digits on black, and *other* digits,
-# written with blue ink on yellow paper. No digit occurs in both sets. The rule between the domains
+# written with blue ink on yellow paper. No image occurs in both sets. The rule between the domains
 # is known to us, but not to the networks, so we can measure the error of a translation.
 
 # %%
