@@ -11,6 +11,7 @@ from helpers import TINY, arrays, make, run_cli
 from PIL import Image
 
 import tfgan_zoo
+from tfgan_zoo.cli import main
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.models.latent import network_inputs
 from tfgan_zoo.visualize import save_grid
@@ -67,6 +68,21 @@ def test_the_command_samples_from_a_keras_file(files, tmp_path):
     output, expected = (
         np.asarray(Image.open(tmp_path / name), int) for name in ("out.png", "expected.png")
     )
+    assert np.abs(output - expected).max() <= 1
+
+
+@pytest.mark.parametrize("command", ["translate", "stylize"])
+def test_the_commands_of_images_take_a_keras_file(files, command, tmp_path):
+    name = {"translate": "pix2pix_tiny", "stylize": "fast_tiny"}[command]
+    path = next(path for path in files if name in path)
+    photo = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    image, output = str(tmp_path / "photo.png"), str(tmp_path / "out.png")
+    arguments = [path, image] if command == "translate" else [image, "--preset", path]
+    assert main([command, *arguments, "-o", output]) == 0
+    output = np.asarray(Image.open(output), int)
+    model = tfgan_zoo.load(path)
+    expected = model.translate(photo) if command == "translate" else model.stylize(photo)
     assert np.abs(output - expected).max() <= 1
 
 

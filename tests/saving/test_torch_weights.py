@@ -337,6 +337,30 @@ def test_other_resnets_are_not_advised_to_change_settings():
             torch_weights.assign_weights(ours("resnet", "instance"), other)
 
 
+def test_a_file_with_several_networks_has_a_generator_for_each_direction():
+    def generator(value):
+        names = ("model.1.weight", "model.10.conv_block.1.weight")
+        return {f"module.{name}": np.full((1, 1, 1, 1), value) for name in names}
+
+    discriminator = {"model.0.weight": np.zeros((1, 1, 1, 1))}
+    nested = {"netG_A": generator(1), "netG_B": generator(2), "netD_A": discriminator}
+    flat = {
+        f"{network}.{name}": array
+        for network, weights in nested.items()
+        for name, array in weights.items()
+    }
+    for checkpoint in (nested, {"epoch": 3, "state_dict": flat}):
+        networks = torch_weights.find_networks(
+            checkpoint, lambda value: isinstance(value, np.ndarray)
+        )
+        for direction, value in (("xy", 1), ("yx", 2)):
+            chosen = torch_weights.choose_network(networks, "file.pth", direction)
+            assert chosen.keys() == {"model.1.weight", "model.10.conv_block.1.weight"}
+            assert all((array == value).all() for array in chosen.values())
+        with pytest.raises(UserError, match=r"several generators \((state_dict.)?netG_A, "):
+            torch_weights.choose_network(networks, "file.pth")
+
+
 def test_control_characters_of_names_are_escaped():
     weights = {**weights_of("resnet", "batch"), "m\x1b[2Jodel\n": np.zeros(3, "float32")}
     with pytest.raises(UserError, match=r"m\\x1b\[2Jodel\\n is \(3,\) in the checkpoint"):
@@ -379,7 +403,7 @@ def files(monkeypatch, tmp_path):
         stored[tmp_path / name] = weights
         return tmp_path / name
 
-    monkeypatch.setattr(torch_weights, "read_checkpoint", lambda path: stored[path])
+    monkeypatch.setattr(torch_weights, "read_checkpoint", lambda path, direction: stored[path])
     return make
 
 

@@ -33,6 +33,9 @@ from tfgan_zoo.runs import (
 # Attribute of the generator in each model class, by direction.
 NETWORKS = {"Pix2Pix": {"xy": "generator"}, "CycleGAN": {"xy": "g", "yx": "f"}}
 
+# Ends of the names that the authors' code gives to the generators of a CycleGAN.
+GENERATOR_NAMES = {"xy": r"(^|[._]|net)G_A$", "yx": r"(^|[._]|net)G_B$"}
+
 # Statistics of batch norm. Old versions of PyTorch also stored them, unused, for instance norm.
 STATISTICS = ("running_mean", "running_var")
 
@@ -60,7 +63,7 @@ def import_torch(checkpoint, experiment, run, direction="xy"):
     check_choice("direction", direction, NETWORKS[experiment.kind])
     imports = check_imports(run, experiment, direction)
     check_output_folder(run)
-    weights = read_checkpoint(checkpoint)
+    weights = read_checkpoint(checkpoint, direction)
 
     # Build the model, restore the generator of the other direction, and assign the weights.
     model = build_model(experiment, tf.distribute.get_strategy())
@@ -106,8 +109,13 @@ def check_imports(run, experiment, direction):
     raise UserError(f"{run} is in use: {problem}. Choose another directory.")
 
 
-def read_checkpoint(path):
+def read_checkpoint(path, direction=None):
     """Read a generator's weights from a PyTorch checkpoint. No code in the file is run.
+
+    Args:
+        path: file.
+        direction: "xy" or "yx": of several generators, read the one that the authors' code calls
+            G_A or G_B.
 
     Returns:
         {name: float32 array}.
@@ -134,7 +142,7 @@ def read_checkpoint(path):
             "Other files may run code and are not opened."
         ) from None
     networks = find_networks(checkpoint, torch.is_tensor)
-    tensors = choose_network(networks, path)
+    tensors = choose_network(networks, path, direction)
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
             kind = str(tensor.layout if tensor.layout != torch.strided else tensor.dtype)
@@ -187,8 +195,13 @@ def join_names(*names):
     return ".".join(filter(None, map(str, names)))
 
 
-def choose_network(networks, path):
+def choose_network(networks, path, direction=None):
     """Return the weights of the only network, or of the only generator of several networks.
+
+    Args:
+        networks: {network: {name: tensor}}, see `find_networks`.
+        path: file of the checkpoint.
+        direction: see `read_checkpoint`.
 
     Raises:
         UserError: if there is none, or there are several.
@@ -196,6 +209,10 @@ def choose_network(networks, path):
     chosen = networks
     if len(networks) > 1:
         chosen = {name: tensors for name, tensors in networks.items() if is_generator(tensors)}
+    if len(chosen) > 1 and direction:
+        ending = re.compile(GENERATOR_NAMES[direction])
+        of_direction = {name: chosen[name] for name in chosen if ending.search(name)}
+        chosen = of_direction if len(of_direction) == 1 else chosen
     if len(chosen) == 1:
         return next(iter(chosen.values()))
     if not networks:

@@ -355,39 +355,44 @@ def example_house(source, direction, index=FIRST_FACADE):
 
 
 def translate(source, direction, drawing):
-    """Translate a drawing or an uploaded image.
-
-    If it is a label map, drawn pixels get the color of the nearest label.
+    """Translate a drawing or an uploaded image; see `translate_image`.
 
     Args:
         source: Name of a model.
         direction: "xy" or "yx".
         drawing: Value of Gradio's image editor.
+    """
+    image = drawing and drawing["composite"]
+    if image is None:
+        raise UserError("draw or upload an image first.")
+    return translate_image(source, direction, composite_on_white(image))
+
+
+def translate_image(source, direction, image):
+    """Translate an image at the size of the training images.
+
+    In a label map, pixels get the color of the nearest label.
+
+    Args:
+        source: Name of a model.
+        direction: "xy" or "yx".
+        image: uint8 (h, w, 3).
 
     Returns:
         The translation and, for label maps, the photograph by the rule of the dataset, both uint8
         (h, w, 3). Otherwise the second one is None.
     """
-    model, image = load_cached(source), drawing and drawing["composite"]
-    if image is None:
-        raise UserError("draw or upload an image first.")
-    image = composite_on_white(image)
-    truth = None
+    model, experiment, truth = load_cached(source), experiment_of(source), None
+    size = experiment.model.image_size if experiment else DEFAULT_SIDE
     if takes_labels(source, direction):
-        # Resize by nearest neighbors to the size of the training images.
-        size = experiment_of(source).model.image_size
         rows, columns = (np.arange(size) * length // size for length in image.shape[:2])
         labels = facades.nearest_classes(image[rows][:, columns])
         image, truth = facades.class_colors(labels), enlarge_to(SIDE, facades.render(labels))
     else:
-        experiment = experiment_of(source)
-        image = resize_longer_side(
-            image, experiment.model.image_size if experiment else DEFAULT_SIDE
-        )
+        image = resize_longer_side(image, size)
     if model.channels(direction)[0] == 1:
         image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
-    translated = model.translate(image, direction)
-    return enlarge_to(SIDE, translated), truth
+    return enlarge_to(SIDE, model.translate(image, direction)), truth
 
 
 # --- uploads

@@ -38,6 +38,7 @@ from tfgan_zoo.tools.demo import (
     takes_labels,
     takes_styles,
     translate,
+    translate_image,
 )
 
 THEME = gradio.themes.Default(primary_hue="indigo")
@@ -133,11 +134,12 @@ def class_choice(source, label, with_all=False, value=0, name=None):
     model = load_cached(source)
     names = model.class_names or map(str, range(model.classes))
     choices = [(name, number) for number, name in enumerate(names)]
+    value = min(value, max(model.classes - 1, 0))
     if with_all:
         choices.insert(0, ("all", ALL_CLASSES))
     return gradio.Dropdown(
-        choices or [("none", value)],
-        value=min(value, max(model.classes - 1, 0)),
+        choices or [("none", value)],  # a hidden value must be a choice, too
+        value=value,
         label=label,
         visible=bool(model.classes),
         filterable=False,
@@ -337,13 +339,15 @@ def reconstruct_tab(blocks, sources):
         with gradio.Column():
             source = model_choice(sources, "reconstruct")
             label = class_choice(sources[0], "class", name="reconstruct-class")
-            brush = gradio.Brush(default_size=22, colors=["#000000"], color_mode="fixed")
-            # Without a source of images, the brush is chosen at first.
+            brush = gradio.Brush(default_size=12, colors=["#000000"], color_mode="fixed")
+            # With an image at first, the brush is selected.
+            paper = np.full((DRAWING_SIDE, DRAWING_SIDE, 3), 255, np.uint8)
             with_uploads = any(load_cached(source).image_shape[-1] == 3 for source in sources)
             drawing = image_editor(
                 "draw a digit from 0 to 9" + ", or upload an image" * with_uploads,
                 DRAWING_SIDE,
                 brush,
+                value=paper,
                 sources=UPLOAD_SOURCES if with_uploads else (),
                 elem_id="drawing",
             )
@@ -397,19 +401,20 @@ def translate_tab(blocks, sources):
     source = model_choice(sources, "translate")
     names = direction_names(sources[0])
     direction = gradio.Radio(names, value=names[0][1], label="direction", visible=len(names) > 1)
+    with_labels = takes_labels(sources[0], names[0][1])
     with gradio.Row():
         with gradio.Column():
-            brush = gradio.Brush(default_size=18, colors=list(colors.values()))
+            brush = gradio.Brush(default_size=10, colors=list(colors.values()))
             value = example_house(sources[0], names[0][1])
             text = "draw, or upload an image"
             drawing = image_editor(text, SIDE, brush, value=value, elem_id="house")
-            legend = gradio.Markdown(legend_text)
+            legend = gradio.Markdown(legend_text, visible=with_labels)
             with gradio.Row():
-                another = gradio.Button("Another house")
+                another = gradio.Button("Another house", visible=is_trained_on_facades(sources[0]))
                 button = gradio.Button("Translate", variant="primary")
         with gradio.Column():
             output = output_image("translation", "translation")
-        with gradio.Column() as truth_column:
+        with gradio.Column(visible=with_labels) as truth_column:
             truth = output_image("truth", "for comparison: the rule of the dataset")
     gradio.Markdown(
         "In the terminal: `tfgan-zoo translate MODEL image.png -o translated.png`, guide: "
@@ -437,7 +442,7 @@ def translate_tab(blocks, sources):
     def another_house(source, direction):
         index = FIRST_FACADE + int(np.random.default_rng().integers(10**6))
         image = example_house(source, direction, index)
-        return image, *translate(source, direction, {"composite": image})
+        return image, *translate_image(source, direction, image)
 
     controls = [drawing, legend, another, output, truth, truth_column]
     update(source.input, settings, source, [direction, *controls])
