@@ -345,9 +345,9 @@ def test_photograph_and_camera_are_stylized(visit, tmp_path):
 @pytest.mark.slow
 def test_site_works_offline_after_the_first_load(visit, server, monkeypatch):
     page = visit("index")
+    page.get_by_text("Works offline.").wait_for()
     assert page.locator("#models tr").count() == len(PRESETS)
     assert page.get_by_role("link", name="Auto-Encoding Variational Bayes").count() == 1
-    page.get_by_text("Works offline.").wait_for()
 
     monkeypatch.setattr(Handler, "do_GET", lambda handler: None)  # closes without an answer
     for name in PAGES:

@@ -181,12 +181,12 @@ def encoder_onnx(model):
     def encode_mean(images):
         return {"mean": encode(images)["mean"]}
 
-    content, run_file = convert_to_onnx({"encode": (encode_mean, specs)})
+    contents, run_file = convert_to_onnx({"encode": (encode_mean, specs)})
     images = model.sample(2)
     difference = np.abs(run_file("encode", {"images": images}) - model.encode(images)[0]).max()
     if difference > 1e-3:
         raise RuntimeError(f"the encoder's ONNX file differs from the model by {difference}.")
-    return store_as_float16(content)
+    return store_as_float16(contents[".onnx"])
 
 
 def store_as_float16(content):
