@@ -590,7 +590,7 @@ def test_translate_tab(desktop):
     desktop.choose("#translate-model input", TRANSLATORS[1])
     desktop.page.get_by_label("photograph to labels").click()
     desktop.page.locator("#truth").wait_for(state="hidden")
-    assert desktop.image("translation") is None
+    desktop.page.locator("#translation img").wait_for(state="detached")
     desktop.press("Translate")
     labels = desktop.wait_for_image("translation", lambda image: True)
     classes = facades.layout(demo.FIRST_FACADE, 64)
