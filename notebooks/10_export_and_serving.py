@@ -8,7 +8,7 @@
 # runtimes), and to verify at every step that its images are the same.
 #
 # **Prerequisites**: a Keras model that you have trained; notebook 3 (CGAN) for the second half.
-# **Time**: 3 minutes on two CPU cores.
+# **Time**: 9 minutes on two CPU cores while other work ran.
 
 # %%
 FULL = False  # True: train the preset cgan_mnist (downloads MNIST once; 9 minutes on two CPU cores)
