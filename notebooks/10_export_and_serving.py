@@ -361,17 +361,23 @@ for n in choose((1, 8), (1, 4, 16, 64), (1, 4, 16, 64, 256)):
 # ## TFLite and ONNX
 #
 # **TFLite** for phones and small devices: one file. From scratch, it is a converter and an
-# interpreter:
+# interpreter. The interpreter is the package `ai-edge-litert` (the extra `tflite`). Older versions
+# of TensorFlow have it too:
 
 # %%
 from tfgan_zoo.quiet import silence_native_output
+
+try:
+    from ai_edge_litert.interpreter import Interpreter
+except ImportError:
+    Interpreter = tf.lite.Interpreter
 
 with silence_native_output():
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [loaded.signatures["reconstruct"]], loaded
     )
     content = converter.convert()
-    interpreter = tf.lite.Interpreter(model_content=content)
+    interpreter = Interpreter(model_content=content)
     reconstruct = interpreter.get_signature_runner()
     digit = ((pixels[:1].reshape(1, 8, 8, 1) + 1) * 127.5).astype(np.uint8)
     lite = reconstruct(images=digit)["images"]
@@ -380,19 +386,20 @@ print(f"{len(content) / 1000:.0f} kB, largest difference {difference} of 255 lev
 
 # %% [markdown]
 # With the package it is one function or command (`tfgan-zoo export RUN --format tflite`). It
-# compares the images of the file with those of the model before it writes the file.
+# compares the images of the file with those of the model before it writes the file. Without the
+# extra `tflite`, an error message says how to install it.
 
 # %%
 from tfgan_zoo.saving.export_file import export_file
 
-lite = run / "model.tflite"
-if not lite.exists():
-    export_file(run, lite, "tflite")
-print(f"{lite.name}: {lite.stat().st_size / 1e6:.2f} MB")
+try:
+    lite = export_file(run, run / "model.tflite", "tflite", overwrite=True)
+    print(f"{lite.name}: {lite.stat().st_size / 1e6:.2f} MB")
+except tfgan_zoo.UserError as error:
+    print(error)
 
 # %% [markdown]
-# **ONNX** for other runtimes and browsers. It needs the extra `onnx`: without it, an error message
-# says how to install it.
+# **ONNX** for other runtimes and browsers. It needs the extra `onnx`.
 
 # %%
 try:
@@ -424,7 +431,7 @@ show_images([image, stylized], columns=2, width=900, caption="The exported `fast
 #    of labels.
 # 2. Encode the response as PNG in the signature itself. How many bytes does it save?
 # 3. What happens if `sample` uses `tf.random.normal` instead of `tf.random.stateless_normal`?
-# 4. Why does the TFLite file of a translation model need a fixed size, and the SavedModel not?
+# 4. Why does the TFLite file of a translation model have a fixed size unless `--size any` is given?
 # 5. Load the SavedModel from C++, Java or Go.
 #
 # <details>

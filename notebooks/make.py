@@ -24,7 +24,7 @@ REPOSITORY = re.search(r'^REPOSITORY = "(.*)"$', (HERE / "setup_cell.py").read_t
 SETUP = '# %% jupyter={"source_hidden": true} tags=["setup"]\n'
 COLAB = "https://colab.research.google.com"
 BADGE = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github/{{path}})"
-MAX_BYTES = 400_000  # of a notebook
+MAX_BYTES = 500_000  # of a notebook
 LOCAL_PATH = re.compile(r"/(?:work|tmp|opt|home|root|usr|mnt|var|Users)/")
 
 

@@ -28,9 +28,8 @@ FAST_STYLE = {
     "content_weight": 6.0,
     "upsampling": "bilinear",
     "jitter": 8,
-    "decay_steps": 4000,
 }
-FAST_STYLE_TRAINING = {"epochs": 20, "steps_per_epoch": 200, "sample_every": 2, "sample_count": 8}
+FAST_STYLE_TRAINING = {"steps_per_epoch": 200, "sample_every": 2, "sample_count": 8}
 PHOTOGRAPHS = {"dataset": "folder", "batch_size": 4, "flip": True, "load_size": 256}
 
 PRESETS = {
@@ -88,23 +87,23 @@ PRESETS = {
     },
     "fast_mosaic": {
         "kind": "FastStyle",
-        "model": {**FAST_STYLE, "style": "mosaic"},
+        "model": {**FAST_STYLE, "style": "mosaic", "content_weight": 10.0, "decay_steps": 1400},
         "data": {"dataset": "photographs", "batch_size": 4, "flip": True},
-        "train": FAST_STYLE_TRAINING,
+        "train": {**FAST_STYLE_TRAINING, "epochs": 7},
         "parameters": {"generator": 1_679_235},
     },
     "fast_starry_night": {  # the path of the painting is model.style, of photographs data.path
         "kind": "FastStyle",
-        "model": {**FAST_STYLE, "style": "starry_night.jpg"},
+        "model": {**FAST_STYLE, "style": "starry_night.jpg", "decay_steps": 4000},
         "data": PHOTOGRAPHS,
-        "train": FAST_STYLE_TRAINING,
+        "train": {**FAST_STYLE_TRAINING, "epochs": 20},
         "parameters": {"generator": 1_679_235},
     },
     "fast_great_wave": {
         "kind": "FastStyle",
-        "model": {**FAST_STYLE, "style": "great_wave_hokusai.jpg"},
+        "model": {**FAST_STYLE, "style": "great_wave_hokusai.jpg", "decay_steps": 1800},
         "data": PHOTOGRAPHS,
-        "train": FAST_STYLE_TRAINING,
+        "train": {**FAST_STYLE_TRAINING, "epochs": 9},
         "parameters": {"generator": 1_679_235},
     },
     "fast_tiny": {
@@ -543,7 +542,15 @@ EXPECTED = {
     "pix2pix_tutorial_128": Expected("30 min", "240 maps: l1 10.6 of 255 (best baseline 11.6)"),
     "cyclegan_facades_synthetic": Expected("45 min", "l1 17.0 of 255 (best baseline 20.1)"),
     "gatys": Expected("", "no training; 22 s per image of 384 pixels on 2 CPU cores"),
-    "fast_mosaic": Expected("5 min", "style 0.012 (photographs 0.34), content 0.56"),
+    "fast_mosaic": Expected(
+        "MOSAIC_TIME", "style MOSAIC_STYLE (photographs MOSAIC_PHOTO), content MOSAIC_CONTENT"
+    ),
+    "fast_starry_night": Expected(
+        "42 min, with other work", "style 0.187 (photographs 1.02), content 0.530"
+    ),
+    "fast_great_wave": Expected(
+        "17 min, with other work", "style 0.146 (photographs 1.31), content 0.502"
+    ),
     "adain_folder_128": Expected(
         "8 min", "135 paintings: style 0.064 (photographs 0.51), content 0.45"
     ),
