@@ -594,7 +594,7 @@ def test_translate_tab(desktop):
     desktop.press("Translate")
     photograph = demo.example_house(TRANSLATORS[1], "yx")
     labels, _ = demo.translate_image(TRANSLATORS[1], "yx", photograph)
-    desktop.wait_for_image("translation", is_similar_to(labels, 10))
+    desktop.wait_for_image("translation", is_similar_to(labels, 10), "Translate")
 
 
 def test_picture_of_the_documentation():
