@@ -44,8 +44,7 @@ GALLERY = ROOT / "docs" / "gallery.md"
 GALLERY_INTRODUCTION = """# Gallery
 
 Samples of the pretrained presets, written by `python docs/reference.py`. No image was selected by
-hand: the export of a run writes the images of a fixed seed. Networks for one style show the
-built-in photographs.
+hand: the export of a run writes the images of a fixed seed, and stylizes the built-in photographs.
 """
 
 

@@ -28,26 +28,7 @@ def export_preset(run):
     folder = export(run, FOLDER / read_experiment(run).preset, overwrite=True, compact=True)
     card = model_card(run, load_model(run), compact=True, license=LICENSE)
     write_text(folder / "README.md", card.rstrip("\n"))
-    experiment = read_experiment(run)
-    if experiment.task == "stylize" and not experiment.model.takes_styles:
-        stylized_photographs(load_model(run)).save(folder / "samples.png", optimize=True)
     return folder
-
-
-def stylized_photographs(model):
-    """Return the built-in photographs, and below them the results of a network for one style.
-
-    The samples of the run itself would contain photographs of the training data.
-    """
-    import numpy as np
-    from PIL import Image
-
-    from tfgan_zoo.data.builtin_images import photograph
-    from tfgan_zoo.data.transforms import resize_longer_side
-
-    photographs = [resize_longer_side(photograph(name), 384) for name in ("china", "flower")]
-    rows = [photographs, [model.stylize(image) for image in photographs]]
-    return Image.fromarray(np.concatenate([np.concatenate(row, axis=1) for row in rows]))
 
 
 def archive(folder, path):

@@ -26,6 +26,7 @@ FAST_STYLE = {
     "style_layers": [f"block{i}_conv1" for i in range(1, 6)],
     "content_layers": ["block2_conv1", "block4_conv2"],
     "content_weight": 6.0,
+    "output_scale": 0.05,
     "upsampling": "bilinear",
     "jitter": 8,
 }
@@ -80,7 +81,7 @@ PRESETS = {
     },
     "fast_folder_256": {
         "kind": "FastStyle",
-        "model": {"image_size": 256, "features": "imagenet"},
+        "model": {"image_size": 256, "features": "imagenet", "output_scale": 0.05},
         "data": {"dataset": "folder", "batch_size": 4, "flip": True},
         "train": {"epochs": 2, "sample_count": 8},
         "parameters": {"generator": 1_679_235},
@@ -108,7 +109,14 @@ PRESETS = {
     },
     "fast_tiny": {
         "kind": "FastStyle",
-        "model": {"image_size": 32, "features_width": 4, "width": 4, "blocks": 1, "style_size": 64},
+        "model": {
+            "image_size": 32,
+            "features_width": 4,
+            "width": 4,
+            "blocks": 1,
+            "style_size": 64,
+            "output_scale": 0.05,
+        },
         "data": {"dataset": "photographs", "batch_size": 4, "limit": 16, "flip": True},
         "train": {"epochs": 2, "steps_per_epoch": 4, "sample_count": 4},
         "parameters": {"generator": 9_651},

@@ -30,3 +30,17 @@ def test_training_lowers_the_loss():
         "generator"
     ]
     assert history[-1] < 0.75 * history[0]
+
+
+def test_output_scale_is_a_factor_before_tanh():
+    """Runs from before the field have no factor: its default is 1."""
+    assert FastStyleConfig().output_scale == 1.0
+    plain, scaled = (
+        fast_style.generator(FastStyleConfig(width=4, blocks=1, output_scale=scale))
+        for scale in (1.0, 0.05)
+    )
+    scaled.set_weights(plain.get_weights())
+    x = transforms.to_float(builtin_images.photograph_crop(0, 32))[None]
+    np.testing.assert_allclose(
+        np.arctanh(scaled(x)), 0.05 * np.arctanh(plain(x)), rtol=1e-3, atol=1e-5
+    )

@@ -18,7 +18,9 @@ Deviations from the paper:
 - By default the features are those of a random network with VGG-19's layers at half the width,
   which needs no download. features=imagenet is VGG-19. The paper uses VGG-16.
 - Errors are averaged over layers. The paper sums them.
-- The last convolution is multiplied by 0.05 before tanh (see `OUTPUT_SCALE`).
+- An option against blobs of one color, off by default: a factor before the last tanh. In the first
+  steps of Adam all 9 * 9 * width weights of an output change by about the learning rate in the same
+  direction, which saturates tanh in regions that do not recover. All presets set it to 0.05.
 - Options against patterns of the upsampling layers, off by default: bilinear upsampling, and a
   random shift before the losses.
 - Errors are divided by the mean square of the target, so that a weight means the same with every
@@ -64,6 +66,7 @@ class FastStyleConfig(OnePassConfig):
     style_size: int = 256  # its longer side in pixels; a smaller one gives finer strokes
     width: int = 32  # channels of the first convolution
     blocks: int = 5  # number of residual blocks
+    output_scale: float = 1.0  # factor before the tanh of the output; 0.05: no blobs
     variation_weight: float = 1.0  # of the total variation
     learning_rate: float = 1e-3  # of Adam
     decay_steps: int = 0  # steps over which the rate falls to 0 along a cosine; 0: constant
@@ -77,11 +80,6 @@ class FastStyleConfig(OnePassConfig):
         self.check_layers()
         if self.image_size % 4:
             raise UserError(f"image_size must be a multiple of 4, got {self.image_size}.")
-
-
-# Without it, the first steps of Adam saturate tanh in regions, which stay blobs of one color: all
-# 9 * 9 * width weights of an output change by about the learning rate in the same direction.
-OUTPUT_SCALE = 0.05
 
 
 def generator(config):
@@ -112,7 +110,7 @@ def generator(config):
     for width in (2 * w, w):  # (n, 128, 128, 64), (n, 256, 256, 32)
         x = Upsampling(config.upsampling)(x)
         x = relu()(normalized(convolution(x, width, 3)))
-    x = keras.layers.Rescaling(OUTPUT_SCALE)(convolution(x, 3, 9))  # (n, 256, 256, 3)
+    x = keras.layers.Rescaling(config.output_scale)(convolution(x, 3, 9))  # (n, 256, 256, 3)
     x = keras.layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(image, x, name="generator")
 
