@@ -20,7 +20,7 @@ Deviations from the paper:
 - Errors are averaged over layers. The paper sums them.
 - An option against blobs of one color, off by default: a factor before the last tanh. In the first
   steps of Adam all 9 * 9 * width weights of an output change by about the learning rate in the same
-  direction, which saturates tanh in regions that do not recover. All presets set it to 0.05.
+  direction, which saturates tanh in regions that do not recover. fast_mosaic has no such factor.
 - Options against patterns of the upsampling layers, off by default: bilinear upsampling, and a
   random shift before the losses.
 - Errors are divided by the mean square of the target, so that a weight means the same with every
