@@ -74,7 +74,7 @@ class DataConfig:
     clusters: int = 0  # k-means clusters of the images as labels, for model.condition=cluster
     path_y: str = ""  # translation: folder of the second domain, if data.path is the first one
     direction: str = "xy"  # translation: xy from the first domain (A, left, labels); yx: reversed
-    derive: str = ""  # translation: compute x from images y: gray, edges, hed or lowres
+    derive: str = ""  # translation: compute x from images y by gray, edges, hed or lowres
     preprocess: str = "resize_and_crop"  # or crop, scale_width, scale_width_and_crop, none
     resize: str = "bicubic"  # translation: bicubic with antialias, or nearest
     load_size: int = 0  # translation: pixels before the crop; 0: 286 / 256 of image_size

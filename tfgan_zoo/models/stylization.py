@@ -82,7 +82,7 @@ class StylizationConfig(ModelConfig):
 
 @dataclasses.dataclass(frozen=True)
 class OnePassConfig(StylizationConfig):
-    """Fields of the networks that stylize in one pass, against patterns of their upsampling."""
+    """Options of one-pass networks that reduce grid patterns."""
 
     upsampling: str = "nearest"  # nearest or bilinear
     jitter: int = 0  # random shift of the images before the losses, in pixels, at most
