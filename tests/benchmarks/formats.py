@@ -41,6 +41,8 @@ COLUMNS = [
 SIGNATURES = ("blend", "stylize", "translate", "serving_default")  # the first that exists
 CALIBRATION = {  # presets that were trained on folders: built-in images take their place
     "adain_folder_128": ["data.dataset=photographs", "data.path=", "data.path_y="],
+    "fast_starry_night": ["data.dataset=photographs", "data.path="],
+    "fast_great_wave": ["data.dataset=photographs", "data.path="],
 }
 
 
