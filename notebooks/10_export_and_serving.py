@@ -165,7 +165,6 @@ import tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
 sample = model.signatures["sample"]
 images = sample(labels=tf.range(10), seed=tf.constant(1))["images"].numpy()
-assert "keras" not in str(type(model))
 np.save(sys.argv[2], images)
 print(sorted(model.signatures), images.dtype, images.shape)
 """
@@ -336,7 +335,7 @@ show_images(
 )
 
 # %% [markdown]
-# JSON needs about five characters per pixel. A real service would send PNG files, or the bytes of
+# JSON needs about six characters per pixel. A real service would send PNG files, or the bytes of
 # gRPC.
 #
 # ### Batch size and speed
@@ -441,7 +440,7 @@ show_images([image, stylized], columns=2, width=900, caption="The exported `fast
 #    `roots = tf.einsum("nk,kij->nij", weights, self.roots)`, then as in `sample`. Its
 #    `TensorSpec` is `([None, 10], tf.float32, "weights")`.
 # 2. Return `{"png": tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.string)}`. It saves
-#    most of the JSON, which has about five characters per pixel.
+#    most of the JSON, which has about six characters per pixel.
 # 3. Each call gives other images, and no request can be repeated. With `set_seed` before the
 #    export it gives the same sequence after each start of the server.
 # 4. TFLite plans the memory of all tensors when it loads the file (`allocate_tensors`). A
