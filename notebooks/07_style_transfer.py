@@ -522,7 +522,7 @@ show_images(
 # 1. $\sum_p F_p F_p^\top$ is a sum over positions, and a sum does not depend on the order. The mean
 #    and the standard deviation are sums as well, so they do not change either.
 # 2. A texture synthesis: cells and colors of the mosaic, in a new arrangement. In `optimize`, start
-#    with `x = tf.Variable(tf.random.uniform(p.shape, -1, 1))`.
+#    the first size with `tf.random.uniform(p.shape, -1, 1)` instead of the photograph.
 # 3. Colors and simple patterns are still transferred, because random filters have responses to
 #    edges and colors. Larger shapes, such as cells and strokes, are lost.
 # 4. The Gram matrix ignores *where* features occur, but a feature is itself a small pattern: layer
