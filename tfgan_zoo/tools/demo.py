@@ -4,6 +4,7 @@ This file has the functions of the tabs, which work on arrays, and the server. `
 the page.
 """
 
+import contextlib
 import functools
 import inspect
 import os
@@ -58,6 +59,7 @@ FIRST_FACADE = 10_000  # training uses smaller numbers
 
 # Limits of the server.
 MAX_PIXELS = 40_000_000  # of an uploaded image
+MAX_ASPECT = 16  # longer / shorter side of an uploaded image
 MAX_REQUEST_BYTES = 20 * 2**20  # of an upload
 MAX_STORED_BYTES = 2 * 2**30  # of all uploads that are not deleted yet
 MAX_QUEUE = 50  # waiting requests; they are computed one by one
@@ -408,8 +410,8 @@ def check_upload(path, folder):
         folder: Folder of the uploaded files.
 
     Raises:
-        UserError: The path is not that of a regular file in the folder, or the image has too many
-            pixels.
+        UserError: The path is not that of a regular file in the folder, the image has too many
+            pixels, or it is too long for its width.
     """
     # Only a regular file: reading a FIFO or a device would block the server.
     file, folder = pathlib.Path(os.path.realpath(path)), os.path.realpath(folder)
@@ -423,6 +425,11 @@ def check_upload(path, folder):
     if width * height > MAX_PIXELS:
         raise UserError(
             f"an image must have at most {MAX_PIXELS / 1e6:.0f} megapixels, got {width}x{height}."
+        )
+    # Resizing the longer side keeps at least 32 pixels of the shorter side: 500000x32 would stay.
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise UserError(
+            f"an image must be at most {MAX_ASPECT} times as long as wide, got {width}x{height}."
         )
 
 
@@ -440,6 +447,14 @@ def read_upload(path, name, side=0):
     if not path:
         raise UserError(f"choose {name} first.")
     try:
+        if path.lower().endswith(".npy"):
+            raise image_file.ImageError("it is an array, not an image file")
+        # Check the size of the file, because `read_image` may reduce the image.
+        size = image_file.read_size(path)
+        if size and min(size) < 32:
+            raise UserError(
+                f"{name} must have sides of at least 32 pixels, got {size[0]}x{size[1]}."
+            )
         image = image_file.read_image(path, 4, side, max_pixels=MAX_PIXELS)
         image = image_file.to_8_bits(image)
     except image_file.ImageError:
@@ -447,9 +462,6 @@ def read_upload(path, name, side=0):
             f"{name} cannot be read: use an image file such as JPEG, PNG, BMP, GIF or WebP, of at "
             f"most {MAX_PIXELS / 1e6:.0f} megapixels."
         ) from None
-    height, width = image.shape[:2]
-    if min(height, width) < 32:
-        raise UserError(f"{name} must have sides of at least 32 pixels, got {width}x{height}.")
     return composite_on_white(image)
 
 
@@ -472,7 +484,8 @@ def stylize(
         style_path: File of the style. A model of one style ignores it, and the next two.
         second_path: File of a second style that is blended with the first one, or None.
         share: Weight of the second style in [0, 1]. The first one has 1 - share.
-        size: Largest length of the longer side in pixels.
+        size: Largest length of the longer side in pixels. It is exceeded only where the shorter
+            side would have less than 32 pixels.
         alpha: Strength of the style in [0, 1], for trained models that take styles.
         keeps_colors: True to keep the colors of the photograph.
         progress: Function (fraction of the work, text), called after every iteration of an
@@ -522,6 +535,15 @@ def optimization_progress(size, config, progress):
 # --- the server
 
 
+def stored_bytes(paths):
+    """Return the size of uploaded files in bytes. Files that are already deleted have none."""
+    total = 0
+    for path in list(paths):
+        with contextlib.suppress(FileNotFoundError):
+            total += os.path.getsize(path)
+    return total
+
+
 class UploadLimits:
     """ASGI middleware that refuses requests that are too large, and uploads when space is short.
 
@@ -546,14 +568,15 @@ class UploadLimits:
         """Return (status, text) if a request is refused, otherwise None."""
         if scope["method"] != "POST":
             return None
-        size = dict(scope["headers"]).get(b"content-length", b"")
-        if not size.isdigit():
+        headers = dict(scope["headers"])
+        size = headers.get(b"content-length", b"")
+        if b"transfer-encoding" in headers or not size.isdigit():  # chunks have no length
             return 411, "the size of the request is missing"
         if int(size) > MAX_REQUEST_BYTES:
             return 413, f"at most {MAX_REQUEST_BYTES // 2**20} MiB are accepted"
         if scope["path"].endswith("/upload"):
-            paths = [path for path in self.blocks.upload_file_set if os.path.isfile(path)]
-            if sum(map(os.path.getsize, paths)) + int(size) > MAX_STORED_BYTES:
+            stored = stored_bytes(self.blocks.upload_file_set)
+            if stored + int(size) > MAX_STORED_BYTES:
                 return 507, "the server has no space for uploads: try again later"
         return None
 

@@ -42,8 +42,8 @@ from tfgan_zoo.tools.demo import (
 )
 
 THEME = gradio.themes.Default(primary_hue="indigo")
-# Keep the pixels of enlarged images, and do not cover results with their labels and buttons.
 UPLOAD_SOURCES = ["upload", "webcam", "clipboard"]
+# Keep the pixels of enlarged images, and do not cover results with their labels and buttons.
 CSS = """
 .result img { image-rendering: pixelated; }
 .result .image-container { padding-top: 2rem; }
@@ -270,7 +270,7 @@ def sample_tab(blocks, sources):
             seed = gradio.Slider(0, 1000, 0, step=1, label="seed", elem_id="sample-seed")
             button = gradio.Button("New images", variant="primary")
             gradio.Markdown(
-                "In the terminal: `tfgan-zoo sample MODEL -o images.png`, pictures: "
+                "In the terminal: `tfgan-zoo sample MODEL -o images.png`, examples: "
                 + docs_link("gallery", "gallery.md")
             )
         output = output_image("samples", "generated images")
