@@ -8,7 +8,7 @@
 # few images.
 #
 # **Prerequisites**: notebook 2 (DCGAN).
-# **Time**: 11 minutes on two CPU cores while other work ran.
+# **Time**: 3 minutes on two CPU cores while other work ran.
 #
 # A folder of image files is a dataset. This notebook draws one, so that it runs everywhere. To use
 # your own images, set `folder` in the first cell of "From scratch". The cells before it change only
@@ -339,8 +339,8 @@ plot_curves(
 
 # %% [markdown]
 # With DiffAugment the logits stay closer together, so $G$ receives useful gradients for longer. In
-# this short training it has a price: the samples have more varied colors, and are less sharp.
-# The paper reports its gain for long trainings.
+# this short training it has a price: the samples are less sharp. The paper reports its gain for
+# long trainings.
 #
 # Other options for few images: `data.flip=true` for images without a left and right (this preset
 # has it), `data.zoom=0.1`, a smaller `model.width`, `train.best` with `train.evaluate_every` to
