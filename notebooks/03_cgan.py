@@ -163,7 +163,7 @@ def build_discriminator():
 cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
 
-def train(labels, steps, every=None):
+def train(labels, steps):
     """Return the trained generator, the losses (steps, 2), and images of fixed codes."""
     keras.utils.set_random_seed(0)
     generator, discriminator = build_generator(), build_discriminator()

@@ -168,7 +168,7 @@ def build_decoder(latent_dim):
 
 
 def elbo_terms(encoder, decoder, images):
-    """Return the two terms of the ELBO and mu, for black-and-white images (n, 16, 16, 1)."""
+    """Return the two terms of the ELBO, for black-and-white images (n, 16, 16, 1)."""
     mean, log_variance = tf.split(encoder(images), 2, axis=1)
     noise = tf.random.normal(tf.shape(mean))
     z = mean + tf.exp(0.5 * log_variance) * noise  # reparametrization
@@ -176,7 +176,7 @@ def elbo_terms(encoder, decoder, images):
     cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits)
     reconstruction = -tf.reduce_sum(cross_entropy, axis=(1, 2, 3))  # log p(x|z)
     kl = 0.5 * tf.reduce_sum(mean**2 + tf.exp(log_variance) - log_variance - 1.0, axis=1)
-    return tf.reduce_mean(reconstruction), tf.reduce_mean(kl), mean
+    return tf.reduce_mean(reconstruction), tf.reduce_mean(kl)
 
 
 # %% [markdown]
@@ -197,7 +197,7 @@ def train(latent_dim, steps, beta=1.0):
     def train_step(gray):
         images = tf.cast(tf.random.uniform(tf.shape(gray)) < gray, tf.float32)
         with tf.GradientTape() as tape:
-            reconstruction, kl, _ = elbo_terms(encoder, decoder, images)
+            reconstruction, kl = elbo_terms(encoder, decoder, images)
             loss = -(reconstruction - beta * kl)
         optimizer.apply(tape.gradient(loss, weights), weights)
         return reconstruction, kl
@@ -363,7 +363,8 @@ show_images(
 
 # %%
 betas = choose([1, 30], [0.2, 1, 3, 30], [0.2, 1, 3, 30])
-rows, kl_curves, reconstruction_curves = {"image": digits[:12]}, {}, {}
+rows = {"image": np.concatenate([digits[:6], np.full_like(digits[:6], 255)])}
+kl_curves, reconstruction_curves = {}, {}
 for beta in betas:
     e, d, terms, frames = train(latent_dim=8, steps=choose(4, 800, 2000), beta=beta)
     means = tf.split(e(gray_images), 2, axis=1)[0].numpy()
@@ -374,7 +375,6 @@ for beta in betas:
         f"{active} of 8 dimensions active"
     )
     rows[f"beta {beta}"] = np.concatenate([decode(d, means[:6]), frames[-1][:6]])
-    rows["image"] = np.concatenate([digits[:6], np.full_like(digits[:6], 255)])
     kl_curves[f"beta {beta}"] = smooth(terms[:, 1])
     reconstruction_curves[f"beta {beta}"] = smooth(terms[:, 0])
 show_rows(

@@ -8,7 +8,7 @@
 # - to translate between two sets of images without any pairs, in both directions;
 # - why adversarial losses alone are not enough, and what cycle consistency adds;
 # - to write a CycleGAN, four networks and one training step, in plain Keras;
-# - to use and to judge a pretrained CycleGAN.
+# - to use and to evaluate a pretrained CycleGAN.
 #
 # **Prerequisites:** notebooks [1](01_gan.ipynb) and [5](05_pix2pix.ipynb). **Time:** 30 minutes of
 # reading, 4 minutes of computation on two CPU cores.

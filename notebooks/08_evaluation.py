@@ -8,7 +8,7 @@
 # evaluate a training so that the numbers can be trusted.
 #
 # **Prerequisites**: mean and covariance. Notebook 2 (DCGAN) for the last part.
-# **Time**: 10 minutes on two CPU cores while other work ran.
+# **Time**: 3 minutes on two CPU cores while other work ran.
 #
 # The loss of a GAN is no measure of quality, and 64 samples do not show what is missing. So one
 # computes metrics. Every metric has failure cases. This notebook first applies the metrics to
@@ -335,6 +335,9 @@ for name in ("other real images", "30 images, copied", "the training images"):
     print(f"{name:<22} median {np.median(nearest):.2f}, smallest {nearest.min():.2f}")
 
 # %% [markdown]
+# The 30 copied images are held-out images. They are copies of each other, not of training images,
+# so their distances are like those of other real images.
+#
 # ### Metrics that reward blur
 #
 # Translations (notebooks 5 and 6) have a ground truth, so images can be compared pixel by pixel,
@@ -419,9 +422,12 @@ for warning in result["warnings"]:
 # %%
 from PIL import Image as PillowImage
 
-(path,) = (run / "evaluation").glob("*_nearest.png")
+from tfgan_zoo.runs import read_experiment
+
+(path,) = (run / "evaluation").glob("*_seed0_*_nearest.png")
+scale = 112 // read_experiment(run).model.image_size  # the file has enlarged pixels
 show_image(
-    np.asarray(PillowImage.open(path))[::3, ::3],
+    np.asarray(PillowImage.open(path))[::scale, ::scale],
     caption="Generated images above, the nearest training images below.",
 )
 
@@ -451,8 +457,9 @@ show_image(
 #    else. Most points lie between the clusters, where no real point is.
 # 2. Start from ten noise images, one per class, and maximize the probability of the class by
 #    gradient ascent on the pixels: adversarial examples. The score sees probabilities only.
-# 3. `np.polyfit(1 / counts, distances, 1)[1]` is the value at $1/n = 0$. For two halves of the same
-#    data it is near 0, while the distance itself is not.
+# 3. `np.polyfit(1 / np.array(counts), [frechet_distance(*p) for p in pairs.values()], 1)[1]` is the
+#    value at $1/n = 0$. For two halves of the same data it is near 0, while the distance itself is
+#    not.
 # 4. `evaluate_run(run, seed=1)`. The difference shows which digits of a score are noise.
 # 5. The density of the points varies. Where real images are rare, a generated image may be farther
 #    away and still be plausible.

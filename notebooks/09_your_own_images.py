@@ -8,10 +8,11 @@
 # few images.
 #
 # **Prerequisites**: notebook 2 (DCGAN).
-# **Time**: 11 minutes on two CPU cores while other work ran.
+# **Time**: 3 minutes on two CPU cores while other work ran.
 #
-# A folder of image files is a dataset. This notebook draws one, so that it runs everywhere. With
-# your own folder, start at "From scratch".
+# A folder of image files is a dataset. This notebook draws one, so that it runs everywhere. To use
+# your own images, set `folder` in the first cell of "From scratch". The cells before it change only
+# the folder that the notebook draws.
 
 # %%
 FULL = False  # True: 64 pixels, the whole of dcgan_folder_64 (a GPU is advised)
@@ -31,6 +32,13 @@ if importlib.util.find_spec("tfgan_zoo") is None:
 
 
 # %%
+import pathlib
+import shutil
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageDraw
+
 import tfgan_zoo
 from tfgan_zoo.tools.notebook import (
     choose,
@@ -84,13 +92,6 @@ show_diagram(
 # is a duplicate, as happens in practice.
 
 # %%
-import pathlib
-import shutil
-
-import numpy as np
-from PIL import Image as PillowImage
-from PIL import ImageDraw
-
 MOODS = ("happy", "sad", "surprised")
 
 
@@ -120,16 +121,16 @@ def draw_face(mood, random, size=96):
     return image.resize((size, size), PillowImage.Resampling.LANCZOS)
 
 
-folder = pathlib.Path("pictures")
+faces = pathlib.Path("pictures")
 random = np.random.default_rng(0)
 for mood in MOODS:
-    (folder / mood).mkdir(parents=True, exist_ok=True)
+    (faces / mood).mkdir(parents=True, exist_ok=True)
     for i in range(choose(12, 50, 400)):
         face = draw_face(mood, random, size=int(random.integers(80, 129)))
-        face.save(folder / mood / f"{i:03}.{('jpg', 'png')[i % 2]}", quality=92)
-shutil.copy(folder / "happy" / "000.jpg", folder / "happy" / "a copy.jpg")
-(folder / "sad" / "broken.jpg").write_bytes((folder / "sad" / "000.jpg").read_bytes()[:700])
-print(len(list(folder.rglob("*.*"))), "files")
+        face.save(faces / mood / f"{i:03}.{('jpg', 'png')[i % 2]}", quality=92)
+shutil.copy(faces / "happy" / "000.jpg", faces / "happy" / "a copy.jpg")
+(faces / "sad" / "broken.jpg").write_bytes((faces / "sad" / "000.jpg").read_bytes()[:700])
+print(len(list(faces.rglob("*.*"))), "files")
 
 # %% [markdown]
 # ## Check the folder
@@ -139,7 +140,7 @@ print(len(list(folder.rglob("*.*"))), "files")
 # %%
 from tfgan_zoo.data import check
 
-result = check.check_folder(folder)
+result = check.check_folder(faces)
 print(check.summary(result))
 
 # %% [markdown]
@@ -149,9 +150,9 @@ print(check.summary(result))
 # every score wrong.
 
 # %%
-(folder / "sad" / "broken.jpg").unlink()
-(folder / "happy" / "a copy.jpg").unlink()
-print(check.check_folder(folder)["warnings"] or "no warnings")
+(faces / "sad" / "broken.jpg").unlink()
+(faces / "happy" / "a copy.jpg").unlink()
+print(check.check_folder(faces)["warnings"] or "no warnings")
 
 # %% [markdown]
 # ## From scratch: a pipeline with tf.data
@@ -166,13 +167,16 @@ import time
 import tensorflow as tf
 
 IMAGE_SIZE = choose(16, 32, 64)
+folder = faces  # for your own images: pathlib.Path("path of the folder")
 
 
 def list_files(folder):
-    """Return the paths and the labels of the images; each subfolder is a class."""
-    classes = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in (".jpg", ".png"))
-    return [str(path) for path in paths], [classes.index(path.parent.name) for path in paths]
+    """Return the paths and the labels of the images, and the classes: each subfolder is one."""
+    suffixes = (".jpg", ".jpeg", ".png")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    names = [path.parent.relative_to(folder).as_posix() for path in paths]  # "." without subfolders
+    classes, labels = np.unique(names, return_inverse=True)
+    return [str(path) for path in paths], labels, classes.tolist()
 
 
 def decode(path, label):
@@ -194,7 +198,7 @@ def augment(image, label):
 
 def make_pipeline(folder, batch_size, cache=True, seed=0):
     """Return an endless `tf.data.Dataset` of (images, labels)."""
-    paths, labels = list_files(folder)
+    paths, labels, _ = list_files(folder)
     dataset = tf.data.Dataset.from_tensor_slices((paths, labels))
     dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.cache() if cache else dataset
@@ -213,7 +217,8 @@ show_images(
     columns=12,
     caption="One batch. Always look at one: wrong colors, stretched or empty images are seen here.",
 )
-print("labels:", [MOODS[i] for i in labels[:12].numpy()])
+classes = list_files(folder)[2]
+print("labels:", [classes[i] for i in labels[:12].numpy()])
 
 # %% [markdown]
 # How much does the cache gain?
@@ -334,8 +339,8 @@ plot_curves(
 
 # %% [markdown]
 # With DiffAugment the logits stay closer together, so $G$ receives useful gradients for longer. In
-# this short training it has a price: the samples have more varied colors, and are less sharp.
-# The paper reports its gain for long trainings.
+# this short training it has a price: the samples are less sharp. The paper reports its gain for
+# long trainings.
 #
 # Other options for few images: `data.flip=true` for images without a left and right (this preset
 # has it), `data.zoom=0.1`, a smaller `model.width`, `train.best` with `train.evaluate_every` to
@@ -365,23 +370,25 @@ plot_curves(
 # ```
 #
 # For more than one label per image, or for numbers, write a file `labels.csv` into the folder: a
-# header, then the path and the numbers in each line. The model needs `model.condition=vector`.
+# header, then the path and the numbers in each line. The model needs `model.condition=vector`. The
+# cell writes the file into a copy of the folder.
 
 # %%
 from tfgan_zoo.data.datasets import load_images
 
+numbered = pathlib.Path("pictures with numbers")
+shutil.copytree(folder, numbered, dirs_exist_ok=True)
 lines = ["path,red,green,blue"]
-for path in sorted(folder.rglob("*.*")):
+for path in map(pathlib.Path, list_files(numbered)[0]):
     with PillowImage.open(path) as picture:
         mean = np.asarray(picture.convert("RGB")).mean(axis=(0, 1)) / 255
     lines.append(
-        f"{path.relative_to(folder).as_posix()}," + ",".join(f"{value:.2f}" for value in mean)
+        f"{path.relative_to(numbered).as_posix()}," + ",".join(f"{value:.2f}" for value in mean)
     )
 print("\n".join(lines[:4]))
-(folder / "labels.csv").write_text("\n".join(lines) + "\n")
-numbers = load_images(tfgan_zoo.DataConfig(dataset="folder", path=str(folder)), 32, 3)
+(numbered / "labels.csv").write_text("\n".join(lines) + "\n")
+numbers = load_images(tfgan_zoo.DataConfig(dataset="folder", path=str(numbered)), 32, 3)
 print(numbers.description)
-(folder / "labels.csv").unlink()
 
 # %% [markdown]
 # ## Pairs from single photographs
@@ -429,7 +436,8 @@ print("\n".join(sorted(file.name for file in run.iterdir())))
 # %% [markdown]
 # ## Exercises
 #
-# 1. In `make_pipeline`, move `cache` behind `augment`. What changes, and how do you see it?
+# 1. In `make_pipeline`, apply `augment` before `cache`, directly after `decode`. What changes, and
+#    how do you see it?
 # 2. Replace `shuffle(len(paths))` by `shuffle(10)`. Print the labels of the first batches.
 # 3. Apply `translate` to the real images only. What does $G$ learn?
 # 4. How few images are enough? Train with 10 images per class, and check for copies with notebook
@@ -441,15 +449,17 @@ print("\n".join(sorted(file.name for file in run.iterdir())))
 # <details>
 # <summary>Solutions</summary>
 #
-# 1. Each image is mirrored once and for all: the cache stores the random result. Collect the same
-#    image in two epochs and compare. The memory also grows by a factor of 4, because float32 is
-#    stored.
+# 1. Each image is mirrored once and for all: the cache stores the random result. Collect the
+#    images of two epochs: they are the same, in another order. The memory also grows by a factor of
+#    4, because float32 is stored.
 # 2. The paths are sorted by class, so the first batches contain *happy* faces only. $G$ and $D$
 #    forget the other classes in the meantime.
 # 3. Translated faces with gray borders. $D$ accepts them as real, so they are the right answer.
-# 4. `train_run(..., "data.limit=30")`. $D$ memorizes 30 images within a few epochs. With
-#    DiffAugment it takes longer, and the samples become copies: small distances to the nearest
-#    training image.
+# 4. Copy the files 000 to 009 of each class with `shutil.copytree(folder, "few",
+#    ignore=shutil.ignore_patterns("0[1-9]*", "[1-9]*"))`, then add `"data.path=few"` to
+#    `train_run`. (`data.limit=30` would take the first 30 paths, which are all *happy*.) $D$
+#    memorizes 30 images within a few epochs. With DiffAugment it takes longer, and the samples
+#    become copies: small distances to the nearest training image.
 # 5. The command above, then `tfgan-zoo sample runs/moods --labels surprised`.
 # 6. Any systematic one: size, camera, light, background, JPEG quality. $D$ uses whatever separates
 #    the folders.

@@ -92,22 +92,54 @@ def test_diagram_is_a_picture(shown):
     assert orange.sum() > 300  # the box
 
 
-def test_pretrained_preset_is_cloned_if_it_is_missing(monkeypatch, tmp_path):
+def commit_preset(repository, name):
+    """Commit a preset to a git repository, as a file that has the name as its text."""
+    folder = repository / "saved_models" / name
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_text(name)
+    git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", name]):
+        subprocess.run([*git, *arguments], check=True)
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """An empty home folder, and a machine without pretrained presets."""
     monkeypatch.setattr(notebook, "pretrained_folder", lambda name: None)
-    monkeypatch.setattr(notebook.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(notebook.tfgan_zoo, "load", lambda source: source)
     monkeypatch.delenv("TFGAN_ZOO_URL", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_pretrained_preset_is_cloned_if_it_is_missing(monkeypatch, tmp_path, home):
     monkeypatch.setattr(notebook, "REPOSITORY", str(tmp_path / "none"))
     with pytest.raises(UserError, match="gan_mnist could not be downloaded"):
         notebook.load_pretrained("gan_mnist")
 
-    folder = tmp_path / "origin" / "saved_models" / "gan_mnist"
-    folder.mkdir(parents=True)
-    (folder / "saved_model.pb").write_bytes(b"1")
-    git = ["git", "-C", str(tmp_path / "origin"), "-c", "user.name=a", "-c", "user.email=a@b.c"]
-    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "models"]):
-        subprocess.run([*git, *arguments], check=True)
+    commit_preset(tmp_path / "origin", "gan_mnist")
     monkeypatch.setattr(notebook, "REPOSITORY", (tmp_path / "origin").as_uri())
-    for _ in range(2):  # the second call finds the clone
-        loaded = notebook.load_pretrained("gan_mnist")
-        assert (loaded / "saved_model.pb").read_bytes() == b"1"
+    loaded = notebook.load_pretrained("gan_mnist")
+    assert (loaded / "saved_model.pb").read_text() == "gan_mnist"
+    assert loaded.is_relative_to(home)  # other users of the machine cannot write there
+
+    monkeypatch.setattr(notebook, "REPOSITORY", str(tmp_path / "none"))
+    assert notebook.load_pretrained("gan_mnist") == loaded  # no second clone
+
+
+def test_clone_that_is_older_than_a_preset_is_replaced(monkeypatch, tmp_path, home):
+    origin = tmp_path / "origin"
+    monkeypatch.setattr(notebook, "REPOSITORY", origin.as_uri())
+    commit_preset(origin, "gan_mnist")
+    old = notebook.load_pretrained("gan_mnist")
+    commit_preset(origin, "vae_mnist")
+
+    with monkeypatch.context() as offline:
+        offline.setattr(notebook, "REPOSITORY", str(tmp_path / "none"))
+        with pytest.raises(UserError, match="vae_mnist could not be downloaded"):
+            notebook.load_pretrained("vae_mnist")
+    assert (old / "saved_model.pb").is_file()  # the old clone is still complete
+
+    new = notebook.load_pretrained("vae_mnist")
+    assert (new / "saved_model.pb").read_text() == "vae_mnist"
+    assert (old / "saved_model.pb").is_file()

@@ -10,7 +10,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import textwrap
 
 import numpy as np
@@ -27,6 +26,7 @@ start_tensorflow()  # silences its messages, so it comes before the imports that
 import tensorflow as tf
 
 from tfgan_zoo.errors import UserError
+from tfgan_zoo.files import atomic_folder
 from tfgan_zoo.metrics.score import format_scores
 from tfgan_zoo.runs import read_experiment, read_metrics
 from tfgan_zoo.saving.hub import pretrained_folder
@@ -174,22 +174,6 @@ def show_rows(rows, width=760, caption=""):
     show_caption(caption)
 
 
-def show_samples(run, count=4, share=1.0, caption=""):
-    """Show sample grids of a run, from the first epoch to the last.
-
-    Args:
-        run: run directory.
-        count: number of epochs to show.
-        share: upper share of each grid to show, in (0, 1].
-        caption: text below the last grid, Markdown.
-    """
-    epochs, grids = sample_grids(run, count, share)
-    for epoch, grid in zip(epochs, grids, strict=True):
-        print("epoch", epoch)
-        show_image(grid, 480)
-    show_caption(caption)
-
-
 def sample_grids(run, count, share=1.0):
     """Read evenly spaced sample grids of a run.
 
@@ -199,17 +183,16 @@ def sample_grids(run, count, share=1.0):
         share: upper share of each grid to return, in (0, 1].
 
     Returns:
-        List of epochs, and list of uint8 grids (h, w) or (h, w, 3) in the size of the model.
+        List of uint8 grids (h, w) or (h, w, 3) in the size of the model, in the order of epochs.
     """
     paths = sorted((run / "samples").glob("epoch_*.png"))
     # `save_grid` has enlarged small images to about 112 pixels: undo it.
     scale = max(1, 112 // read_experiment(run).model.image_size)
-    epochs, grids = [], []
+    grids = []
     for index in sorted({round(i) for i in np.linspace(0, len(paths) - 1, count)}):
         grid = np.asarray(PillowImage.open(paths[index]))[::scale, ::scale]
-        epochs.append(int(paths[index].stem.removeprefix("epoch_")))
         grids.append(grid[: round(len(grid) * share)])
-    return epochs, grids
+    return grids
 
 
 def show_animation(source, count=10, share=1.0, columns=0, width=480, seconds=6.0, caption=""):
@@ -230,7 +213,7 @@ def show_animation(source, count=10, share=1.0, columns=0, width=480, seconds=6.
         indices = sorted({round(i) for i in np.linspace(0, len(source) - 1, count)})
         frames = [image_grid(source[i], columns or grid_columns(len(source[i]))) for i in indices]
     else:
-        frames = sample_grids(source, count, share)[1]
+        frames = sample_grids(source, count, share)
     scale = enlargement(frames[0], width)
     data = animated_png(frames, seconds)
     display(Image(data, width=scale * frames[0].shape[1]))
@@ -325,8 +308,9 @@ def show_diagram(boxes, arrows, caption="", size=(9.0, 2.6)):
 def load_pretrained(name):
     """Load a pretrained preset. If it is not on this machine, download the project's repository.
 
-    The repository (about 70 MB) has all pretrained presets and is cloned once. With the environment
-    variable TFGAN_ZOO_URL the preset alone is downloaded.
+    The repository (about 70 MB) has all pretrained presets. It is cloned into ~/.cache/tfgan_zoo,
+    and cloned again if that clone is older than the preset. With the environment variable
+    TFGAN_ZOO_URL the preset alone is downloaded.
 
     Args:
         name: a preset with "yes" in the column "trained" of `tfgan-zoo list`.
@@ -339,12 +323,14 @@ def load_pretrained(name):
     """
     if pretrained_folder(name) or os.environ.get("TFGAN_ZOO_URL"):
         return tfgan_zoo.load(name)
-    clone = pathlib.Path(tempfile.gettempdir()) / "tfgan_zoo_repository"
+    # SavedModels are programs, so the folder must be one that only the user can write to.
+    clone = pathlib.Path("~/.cache/tfgan_zoo/repository").expanduser()
     folder = clone / "saved_models" / name
     if not folder.is_dir():
-        command = ["git", "clone", "-q", "--depth", "1", REPOSITORY, str(clone)]
+        command = ["git", "clone", "-q", "--depth", "1", REPOSITORY]
         try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
+            with atomic_folder(clone, overwrite=True) as partial:
+                subprocess.run([*command, str(partial)], check=True, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:
             reason = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
             raise UserError(
