@@ -1398,6 +1398,11 @@ def run_export(options):
             "--size is for tflite, onnx and openvino, got --size for a SavedModel. Leave it out: a "
             "SavedModel takes images of any size."
         )
+    if options.format == "saved_model" and options.direction != "xy":
+        raise UserError(
+            f"--direction is for onnx and openvino, got {options.direction} for a SavedModel. "
+            "Leave it out: a SavedModel has all directions."
+        )
     if options.format == "saved_model" and options.precision != "float32":
         raise UserError(
             f"--precision is for tflite and openvino, got {options.precision} for a SavedModel. "
