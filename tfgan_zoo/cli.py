@@ -1398,6 +1398,11 @@ def run_export(options):
             "--size is for tflite, onnx and openvino, got --size for a SavedModel. Leave it out: a "
             "SavedModel takes images of any size."
         )
+    if options.format == "saved_model" and options.direction != "xy":
+        raise UserError(
+            f"--direction is for onnx and openvino, got {options.direction} for a SavedModel. "
+            "Leave it out: a SavedModel has all directions."
+        )
     if options.format == "saved_model" and options.precision != "float32":
         raise UserError(
             f"--precision is for tflite and openvino, got {options.precision} for a SavedModel. "
@@ -1440,7 +1445,9 @@ def default_export_path(source, suffix):
 
     if is_run_directory(source):
         return pathlib.Path(source) / f"model{suffix}"
-    return pathlib.Path(f"{pathlib.Path(source).resolve().stem}{suffix}")
+    path = pathlib.Path(source).resolve()
+    name = path.stem if path.suffix == ".keras" else path.name
+    return pathlib.Path(f"{name}{suffix}")
 
 
 # --- push ---
@@ -1469,23 +1476,34 @@ def add_push_arguments(parser):
     model.add_argument(
         "--compact", action="store_true", help="upload the weights of a run as float16"
     )
-    model.add_argument("--private", action="store_true", help="create a private repository")
+    model.add_argument(
+        "--private",
+        action="store_true",
+        help="create a private repository; an error if it exists and is public",
+    )
     add_json_argument(parser.add_argument_group("output"))
 
 
 def run_push(options):
-    hugging_face.parse_address(options.address)
+    hugging_face.parse_upload_address(options.address)
     hugging_face.load_library()
     start_tensorflow()
     from tfgan_zoo.runs import is_run_directory
+    from tfgan_zoo.saving.exported import unknown_source
     from tfgan_zoo.saving.saved_model import export
 
+    is_run = is_run_directory(options.source)
+    if options.compact and not is_run:
+        raise UserError(f"--compact is for run directories, got {options.source}.")
     with tempfile.TemporaryDirectory() as temporary:
-        if is_run_directory(options.source):
+        folder = pathlib.Path(options.source)
+        if is_run:
             path = pathlib.Path(temporary) / "saved_model"
             folder = export(options.source, path, compact=options.compact)
-        else:
-            folder = hub.find_or_download(options.source) or options.source
+        elif not (folder / "saved_model.pb").is_file():
+            folder = hub.find_or_download(options.source)
+            if folder is None:
+                raise unknown_source(options.source, "a run directory, a SavedModel")
         url = hugging_face.push(folder, options.address, options.private)
     print_result(options, {"address": options.address, "commit": url}, f"{options.address} ({url})")
 

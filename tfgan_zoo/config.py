@@ -224,7 +224,8 @@ class Experiment:
         paths += [name for name in FILES if is_file_path(fields.get(name))]
         start = pathlib.Path(self.train.start)
         files = (start, start / "experiment.json", start / "saved_model.pb")
-        if len(start.parts) > 1 or any(file.is_file() for file in files):  # not a preset's name
+        is_name = len(start.parts) < 2 and not any(file.is_file() for file in files)
+        if not is_name and "://" not in self.train.start:
             paths.append("train.start")
         return self.override(*(f"{name}={os.path.abspath(fields[name])}" for name in paths))
 

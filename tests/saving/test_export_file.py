@@ -1,5 +1,6 @@
 """TFLite, ONNX and OpenVINO files give the images of the models they were exported from."""
 
+import functools
 import json
 import sys
 
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import LATENT, STYLE, TRANSLATION
+from PIL import Image
 
 from tfgan_zoo import load, presets
-from tfgan_zoo.cli import main
+from tfgan_zoo.cli import default_export_path, main
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.runs import load_model
@@ -225,6 +227,15 @@ def test_mixed_precision_is_exported_in_float32(name, precision, run_of, tmp_pat
             {"direction": "xx"},
             "direction must be one of xy, yx",
         ),
+        (
+            "cyclegan_tiny",
+            "model.tflite",
+            "tflite",
+            {"direction": "yx"},
+            "TFLite file has all directions of a model: leave direction out, got yx",
+        ),
+        ("fast_tiny", "model.onnx", "onnx", {"size": 64}, r"must be \(height, width\).*got 64"),
+        ("fast_tiny", "model.onnx", "onnx", {"size": "foo"}, r"or \"any\", got 'foo'"),
     ],
 )
 def test_invalid_arguments_raise(name, output, format, options, message, run_of, tmp_path):
@@ -410,3 +421,47 @@ def test_calibration_needs_images(run_of, tmp_path):
     model.save(tmp_path / "model.keras")
     with pytest.raises(UserError, match="int8 is calibrated on training images"):
         export_file(tmp_path / "model.keras", tmp_path / "model.tflite", "tflite", precision="int8")
+
+
+def test_int8_is_measured_on_images_that_are_not_used_for_the_calibration(
+    run_of, tmp_path, monkeypatch
+):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(5):
+        Image.fromarray(noise_image(64, 64, 3) // (i + 1)).save(folder / f"{i}.png")
+    calibration, measured = [], []
+
+    def convert(functions, precision, inputs):
+        calibration.extend(inputs["images"].tobytes() for _, inputs in inputs)
+        return {".tflite": b"file"}, run_file
+
+    def run_file(name, inputs):
+        measured.append(inputs["images"].tobytes())
+        return np.zeros((1, 64, 64, 3), np.uint8)
+
+    monkeypatch.setitem(FORMATS, "tflite", FORMATS["tflite"]._replace(convert=convert))
+    monkeypatch.setitem(export_file.__globals__, "model_images", lambda *_: 0)
+    data = ("data.dataset=folder", f"data.path={folder}")
+    export = functools.partial(export_file, run_of("fast_tiny"), tmp_path / "a.tflite", "tflite")
+    export(*data, precision="int8")
+    assert (len(measured), len(calibration)) == (2, 3)
+    assert len({*measured, *calibration}) == 5
+    for i in range(1, 5):
+        (folder / f"{i}.png").unlink()
+    with pytest.raises(UserError, match="another one to measure the difference, got 1"):
+        export(*data, precision="int8", overwrite=True)
+
+
+def test_default_names_of_files_keep_dots(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"hf://me/model-2.0": "model-2.0", "models/v1.5": "v1.5", "a.b.keras": "a.b"}
+    for source, name in names.items():
+        assert default_export_path(source, ".onnx").name == f"{name}.onnx"
+
+
+def test_a_savedmodel_has_no_direction(run_of, tmp_path, capsys):
+    run = str(run_of("cyclegan_tiny"))
+    assert main(["export", run, "-o", str(tmp_path / "model"), "--direction", "yx"]) == 2
+    assert "--direction is for onnx and openvino, got yx" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -103,7 +103,8 @@ def export_and_measure(
             training data.
         size: (height, width) of translations or stylizations, or "any". Defaults to the model's
             image_size for TFLite and to any size for the other formats.
-        direction: "xy" or "yx", for translation models. A TFLite file has all directions.
+        direction: "xy" or "yx", for translation models in ONNX and OpenVINO. A TFLite file has all
+            directions.
         precision: Precision of the weights, "float32", "float16" (TFLite, OpenVINO),
             "int8_weights" or "int8" (TFLite; int8 is also the precision of activations).
         overwrite: Whether an existing file may be replaced.
@@ -143,7 +144,8 @@ def export_and_measure(
         if precision == "int8":
             experiment = None if model is source else load_experiment(source)
             inputs = typical_inputs(model, functions, experiment, overrides)
-            count = MEASURED_INPUTS * len(functions)
+            # Half of the inputs if there are fewer images than needed.
+            count = min(MEASURED_INPUTS, len(inputs) // len(functions) // 2) * len(functions)
             measured, calibration = inputs[:count], inputs[count:]
         files, run_file = FORMATS[format].convert(functions, precision, calibration)
 
@@ -201,6 +203,10 @@ def translation_functions(model, format, size, direction):
     """Return the functions of a translation model's file: {name: (function, input specs)}."""
     if format != "tflite" or direction != "xy":
         model.channels(direction)  # raises an error if the model does not have this direction
+    if format == "tflite" and direction != "xy":
+        raise UserError(
+            f"a TFLite file has all directions of a model: leave direction out, got {direction}."
+        )
     config = model.config
     if model.stochastic:
         raise UserError(
@@ -276,12 +282,15 @@ def resolve_size(size, format, image_size, multiple, smallest):
         smallest: see `check_size`.
 
     Raises:
-        UserError: as `check_size`.
+        UserError: another value, or as `check_size`.
     """
     if size is None and FORMATS[format].fixed_shapes:
         size = (image_size, image_size)
     if size is None or size == ANY_SIZE:
         return None
+    is_pair = isinstance(size, (tuple, list)) and len(size) == 2
+    if not is_pair or not all(isinstance(side, int) for side in size):
+        raise UserError(f'size must be (height, width) or "any", got {size!r}.')
     check_size(tuple(size), multiple, smallest)
     return tuple(size)
 
@@ -340,7 +349,7 @@ def random_input(spec, seed):
 
 
 def typical_inputs(model, functions, experiment, overrides):
-    """Return inputs as in training: a list of (name, inputs), each code or image in its turn.
+    """Return inputs as in training: a list of (name, inputs), one code or image per entry.
 
     Args:
         model: `ZooModel`.
@@ -349,7 +358,8 @@ def typical_inputs(model, functions, experiment, overrides):
         overrides: list of `data.field=value`.
 
     Raises:
-        UserError: images are needed, and the experiment is missing or its data cannot be loaded.
+        UserError: images are needed, and the experiment is missing, or its data cannot be loaded
+            or are fewer than two.
     """
     count = CALIBRATION_INPUTS + MEASURED_INPUTS
     if model.task == "generate":
@@ -361,9 +371,14 @@ def typical_inputs(model, functions, experiment, overrides):
             "preset, got a file without an experiment."
         )
     data = load_evaluation_images(experiment.override(*overrides), "train", count)
+    if len(data) < 2:
+        raise UserError(
+            f"int8 needs at least one image for the calibration and another one to measure the "
+            f"difference, got {len(data)}. Use other images, such as data.dataset=photographs."
+        )
     return [
-        (name, image_inputs(name, specs, data.evaluation_images(i % len(data))))
-        for i in range(count)
+        (name, image_inputs(name, specs, data.evaluation_images(i)))
+        for i in range(min(count, len(data)))
         for name, (_, specs) in functions.items()
     ]
 

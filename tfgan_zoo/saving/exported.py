@@ -352,15 +352,20 @@ def load(source: str | os.PathLike) -> ZooModel | Exported:
     pretrained = hub.find_or_download(str(source))
     if pretrained:
         return load_exported(pretrained)
+    raise unknown_source(source, "a run directory, a SavedModel, a .keras file")
+
+
+def unknown_source(source, kinds):
+    """Return the `UserError` for a source that is none of the kinds and no pretrained preset."""
     if str(source) in presets.PRESETS:
         presets.experiment(str(source)).check_trains()
-        raise UserError(
+        return UserError(
             f"this preset is not pretrained, got {str(source)!r}. "
             f"Train it: tfgan-zoo train {source}"
         )
-    needed = "a run directory, a SavedModel, a .keras file or a pretrained preset is needed"
     hint = suggestion(source, presets.PRESETS)
-    raise UserError(f"{needed}, got {str(source)!r}. {hint}".rstrip())
+    needed = f"{kinds} or a pretrained preset is needed"
+    return UserError(f"{needed}, got {str(source)!r}. {hint}".rstrip())
 
 
 def load_keras_file(path):

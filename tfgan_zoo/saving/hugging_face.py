@@ -6,21 +6,32 @@ download. The extra hub (the package huggingface_hub) does the transfer. It read
 `hf auth login` or HF_TOKEN, and the address of another server from HF_ENDPOINT.
 """
 
+import fnmatch
 import hashlib
+import json
 import os
 import pathlib
 import re
 
 from tfgan_zoo.errors import UserError, first_line
 
-PREFIX = "hf://"
 SUMS = "SHA256SUMS"  # the format of the command sha256sum
-ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+MODEL_FILES = (  # the files of an exported SavedModel; no others are uploaded
+    "saved_model.pb",
+    "fingerprint.pb",
+    "variables/*",
+    "assets/*",
+    "experiment.json",
+    "README.md",
+    "samples.png",
+)
+# A pathlib.Path of an address has one slash: hf:/USER/MODEL.
+ADDRESS = re.compile(r"hf://?(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 
 def is_address(source):
     """Return True if a source is an address of the Hub."""
-    return str(source).startswith(PREFIX)
+    return str(source).startswith("hf:/")
 
 
 def parse_address(address):
@@ -37,6 +48,18 @@ def parse_address(address):
     return match["repo"], match["revision"]
 
 
+def parse_upload_address(address):
+    """Return the repository of an address without a revision.
+
+    Raises:
+        UserError: the address is not of the form hf://USER/MODEL.
+    """
+    repository, revision = parse_address(address)
+    if revision:
+        raise UserError(f"push uploads to the main branch: leave out @{revision}, got {address}.")
+    return repository
+
+
 def load_library():
     """Import and return huggingface_hub.
 
@@ -44,7 +67,7 @@ def load_library():
         UserError: it is not installed.
     """
     try:
-        import huggingface_hub
+        import huggingface_hub.errors
     except ImportError as error:
         raise UserError(
             f'hf:// needs the extra hub: pip install "tfgan_zoo[hub]" ({error}).'
@@ -54,6 +77,8 @@ def load_library():
 
 def download(address):
     """Download a model into the cache of huggingface_hub, unless it is there already.
+
+    Only the files that SHA256SUMS lists are downloaded.
 
     Args:
         address: see the top of this file.
@@ -67,10 +92,18 @@ def download(address):
     """
     repository, revision = parse_address(address)
     library = load_library()
+    options = {"revision": revision, "endpoint": os.environ.get("HF_ENDPOINT")}
     try:
-        folder = library.snapshot_download(
-            repository, revision=revision, endpoint=os.environ.get("HF_ENDPOINT")
-        )
+        sums = read_sums(library.hf_hub_download(repository, SUMS, **options), address)
+        names = [SUMS, *sums]
+        folder = library.snapshot_download(repository, allow_patterns=names, **options)
+    except UserError:
+        raise
+    except library.errors.RemoteEntryNotFoundError:
+        raise UserError(
+            f"{address} has no {SUMS}, so it was not uploaded with tfgan-zoo push. Download its "
+            "files and load the folder, if you trust them."
+        ) from None
     except Exception as error:  # network, host and disk raise errors of many types
         raise UserError(f"{address} cannot be downloaded: {describe(error)}") from error
     check_sums(pathlib.Path(folder), address)
@@ -83,72 +116,128 @@ def describe(error):
 
 
 def files_of(folder):
-    """Return {name: path} of the files of an exported SavedModel, without SHA256SUMS."""
+    """Return {name: path} of all files in a folder, without SHA256SUMS."""
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
     return {name: path for name, path in files.items() if path.is_file() and name != SUMS}
 
 
-def sums_of(files):
-    """Return the text of SHA256SUMS for files {name: path}."""
-    sums = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+def is_model_file(name):
+    """Return True if a file of this name can be part of an exported SavedModel."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in MODEL_FILES)
+
+
+def contents_to_upload(folder):
+    """Return {name: bytes} of the files of an exported SavedModel with a model card.
+
+    In experiment.json and in the model card, absolute paths of this machine are replaced by their
+    last component.
+    """
+    contents = {
+        name: path.read_bytes() for name, path in files_of(folder).items() if is_model_file(name)
+    }
+    if "experiment.json" in contents:
+        values = json.loads(contents["experiment.json"])
+        paths = {}  # {path: last component}
+        for section in ("model", "data", "train"):
+            for field, value in values.get(section, {}).items():
+                if isinstance(value, str) and os.path.isabs(value):
+                    paths[value] = values[section][field] = pathlib.Path(value).name
+        if paths:
+            contents["experiment.json"] = json.dumps(values, indent=2).encode()
+        for path in sorted(paths, key=len, reverse=True):  # a path before its parents
+            card = contents["README.md"].replace(path.encode(), paths[path].encode())
+            contents["README.md"] = card
+    return contents
+
+
+def sums_of(contents):
+    """Return the text of SHA256SUMS for files {name: bytes}."""
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     return "".join(f"{sha256}  {name}\n" for name, sha256 in sums.items())
 
 
-def check_sums(folder, address):
-    """Check that the files that SHA256SUMS of a folder lists have their SHA-256.
+def read_sums(path, address):
+    """Read SHA256SUMS: {name: SHA-256}.
 
     Raises:
-        UserError: SHA256SUMS is missing, or a file is missing or different.
+        UserError: it does not list saved_model.pb.
     """
-    if not (folder / SUMS).is_file():
-        raise UserError(
-            f"{address} has no {SUMS}, so it was not uploaded with tfgan-zoo push. Download its "
-            "files and load the folder, if you trust them."
-        )
-    for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
-        sha256, _, name = line.partition("  ")
+    lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    sums = {name: sha256 for sha256, _, name in (line.partition("  ") for line in lines)}
+    if "saved_model.pb" not in sums:
+        raise UserError(f"{SUMS} of {address} does not list saved_model.pb, so it is not a model.")
+    return sums
+
+
+def check_sums(folder, address):
+    """Check that a folder has the files that its SHA256SUMS lists, and no others.
+
+    Raises:
+        UserError: SHA256SUMS does not list a file, or a file is missing or different.
+    """
+    sums = read_sums(folder / SUMS, address)
+    advice = f"Delete {folder} and load it again."
+    unlisted = files_of(folder).keys() - sums.keys() - {".gitattributes"}
+    if unlisted:
+        raise UserError(f"{SUMS} of {address} does not list {min(unlisted)}. {advice}")
+    for name, sha256 in sums.items():
         path = folder / name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             raise UserError(
-                f"{name} of {address} does not have the SHA-256 that {SUMS} states. Delete "
-                f"{folder} and load it again."
+                f"{name} of {address} does not have the SHA-256 that {SUMS} states. {advice}"
             )
 
 
 def push(folder, address, private: bool = False):
     """Upload the folder of an exported SavedModel with its model card, in one commit.
 
+    Files of an earlier model that this one does not have are deleted from the repository. Absolute
+    paths in experiment.json and in the card are shortened to their last component.
+
     Args:
         folder: folder of the SavedModel.
         address: hf://USER/MODEL. The repository is created if it does not exist.
-        private: whether a new repository is private.
+        private: whether the repository must be private.
 
     Returns:
         The web address of the commit.
 
     Raises:
         UserError: the extra is not installed, the address has a revision, `folder` is not a
-            SavedModel with a model card, or the upload failed.
+            SavedModel with a model card, the repository exists and is public although `private` is
+            True, or the upload failed.
     """
-    repository, revision = parse_address(address)
-    if revision:
-        raise UserError(f"push uploads to the main branch: leave out @{revision}, got {address}.")
+    repository = parse_upload_address(address)
     folder = pathlib.Path(folder)
-    files = files_of(folder)
-    missing = [name for name in ("saved_model.pb", "README.md") if name not in files]
-    if missing:
-        raise UserError(f"{folder} needs a SavedModel and its model card, {missing[0]} is missing.")
+    for name in ("saved_model.pb", "README.md"):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} needs a SavedModel and its model card, {name} is missing.")
+    contents = contents_to_upload(folder)
+    contents[SUMS] = sums_of(contents).encode()
     library = load_library()
-    operations = [
-        library.CommitOperationAdd(name, content)
-        for name, content in {**files, SUMS: sums_of(files).encode()}.items()
-    ]
     api = library.HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     try:
         api.create_repo(repository, private=private, exist_ok=True)
+        info = api.repo_info(repository)
+        if private and not info.private:
+            raise UserError(
+                f"{address} exists and is public: choose another name, or leave out --private."
+            )
+        old = [file.rfilename for file in info.siblings]
         commit = api.create_commit(
-            repository, operations, commit_message="Upload a model of tfgan_zoo"
+            repository,
+            [
+                *(library.CommitOperationAdd(*item) for item in contents.items()),
+                *(
+                    library.CommitOperationDelete(name)
+                    for name in old
+                    if is_model_file(name) and name not in contents
+                ),
+            ],
+            commit_message="Upload a model of tfgan_zoo",
         )
+    except UserError:
+        raise
     except Exception as error:  # network, host and permissions raise errors of many types
         raise UserError(f"{address} cannot be written: {describe(error)}") from error
     return commit.commit_url
