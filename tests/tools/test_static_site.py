@@ -83,11 +83,17 @@ def browser():
 
 
 @pytest.fixture
-def visit(server, browser):
-    """Return a function that opens a page; requests of other hosts and errors fail the test."""
-    origin, problems = f"http://127.0.0.1:{server.server_port}/", []
+def context(browser):
     context = browser.new_context(viewport={"width": 390, "height": 800}, accept_downloads=True)
     context.set_default_timeout(TIMEOUT)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def visit(server, context):
+    """Return a function that opens a page; requests of other hosts and errors fail the test."""
+    origin, problems = f"http://127.0.0.1:{server.server_port}/", []
 
     def check(request):
         if not request.url.startswith((f"{origin}some/where/", "blob:", "data:")):
@@ -112,7 +118,7 @@ def visit(server, browser):
 
 
 def wait_until(page, condition):
-    """Wait until a JavaScript condition is true.
+    """Wait until a JavaScript condition, or a promise of it, is true.
 
     `page.wait_for_function` evaluates a string in the page, which the site's policy forbids.
     """
@@ -150,15 +156,9 @@ def drag(page, canvas, start, end):
     page.mouse.up()
 
 
-def settle(page, module, expression):
-    """Wait until an expression of a module has the same value twice, 0.3 s apart."""
-    previous = None
-    while True:
-        current = values(page, module, expression).tolist()
-        if current == previous:
-            return
-        previous = current
-        page.wait_for_timeout(300)
+def settle(page):
+    """Wait until the networks have answered all requests."""
+    wait_until(page, "import('./engine.js').then(module => module.idle())")
 
 
 def assert_equal_images(actual, expected):
@@ -172,7 +172,7 @@ def test_digits_by_class_with_sliders_and_an_interpolation(visit):
 
     def check():
         """Compare the image with TensorFlow's for the code and the weights that the page shows."""
-        settle(page, "digits", "module.explorer.shown.data")
+        settle(page)
         shown = "module.explorer.shown"
         z, weights = (values(page, "digits", f"{shown}.{name}") for name in ("z", "weights"))
         z, weights = z[None].astype(np.float32), weights[None].astype(np.float32)
@@ -213,7 +213,7 @@ def test_digits_by_class_with_sliders_and_an_interpolation(visit):
     # A model without classes: other codes instead.
     page.get_by_label("Model").select_option("vae_mnist")
     page.get_by_role("button", name="Code 5").click()
-    settle(page, "digits", "module.explorer.shown.data")
+    settle(page)
     z = values(page, "digits", "module.explorer.shown.z")[None].astype(np.float32)
     assert_equal_images(pixels(page, "image", 1), load("vae_mnist").generate(z)[0])
 
@@ -223,7 +223,7 @@ def test_drawn_digit_is_reconstructed_and_walked_from(visit):
     page, model = visit("autoencoder"), load("vae_mnist")
     page.get_by_role("button", name="Clear").click()
     drag(page, "drawing", (0.5, 0.2), (0.45, 0.8))
-    settle(page, "autoencoder", "module.explorer.shown.data")
+    settle(page)
     digit = values(page, "autoencoder", "module.drawn.digit").astype(np.uint8).reshape(28, 28, 1)
     assert 40 < np.count_nonzero(digit) < 150 and digit.max() == 255
     np.testing.assert_array_equal(pixels(page, "input", 1), digit)
@@ -240,16 +240,16 @@ def test_drawn_digit_is_reconstructed_and_walked_from(visit):
     page.get_by_role("button", name="Play").click()
     wait_until(page, "document.getElementById('position').value > 0.1")
     page.get_by_role("button", name="Pause").click()
-    settle(page, "autoencoder", "module.explorer.shown.data")
+    settle(page)
     z = values(page, "autoencoder", "module.explorer.shown.z")[None].astype(np.float32)
     assert_equal_images(pixels(page, "image", 1), model.generate(z)[0])
     assert (pixels(page, "image", 1) != pixels(page, "reconstruction", 1)).any()
     page.get_by_role("button", name="Back to the drawing").click()
-    settle(page, "autoencoder", "module.explorer.shown.data")
+    settle(page)
     np.testing.assert_array_equal(pixels(page, "image", 1), pixels(page, "reconstruction", 1))
     page.get_by_role("button", name="example 8").click()
-    settle(page, "autoencoder", "module.drawn.digit")
-    assert (values(page, "autoencoder", "module.drawn.digit") != digit.ravel()).any()
+    other = f"String(module.drawn.digit) !== '{','.join(map(str, digit.ravel()))}'"
+    wait_until(page, f"import('./autoencoder.js').then(module => {other})")
 
 
 @pytest.mark.slow
@@ -257,7 +257,7 @@ def test_drawn_labels_are_translated(visit):
     page, model = visit("facade"), load("pix2pix_facades_synthetic")
 
     def check():
-        settle(page, "facade", "module.photograph")
+        settle(page)
         classes = values(page, "facade", "module.labels").reshape(128, 128)
         colors = facades.class_colors(classes)
         np.testing.assert_array_equal(pixels(page, "labels"), colors)
@@ -288,6 +288,10 @@ def test_drawn_labels_are_translated(visit):
     filled = check()
     assert ((filled == door) == brushed).all() and (filled[:50] == facades.BRICK).all()
     page.get_by_role("button", name="facade 6").click()
+    expected = ",".join(map(str, facades.layout(5, 128).ravel()))
+    wait_until(
+        page, f"import('./facade.js').then(module => String(module.labels) === '{expected}')"
+    )
     np.testing.assert_array_equal(check(), facades.layout(5, 128))
     with page.expect_download() as download:
         page.get_by_role("button", name="Save the image").click()
@@ -297,7 +301,7 @@ def test_drawn_labels_are_translated(visit):
     # The CycleGAN has smaller images: the drawing is resized.
     page.get_by_label("Model").select_option("cyclegan_facades_synthetic")
     wait_until(page, "document.getElementById('photograph').width === 64")
-    settle(page, "facade", "module.photograph")
+    settle(page)
     small = facades.class_colors(facades.layout(5, 128)[::2, ::2])
     np.testing.assert_array_equal(pixels(page, "labels"), small)
     translated = load("cyclegan_facades_synthetic").translate(small)
@@ -315,7 +319,7 @@ def test_photograph_and_camera_are_stylized(visit, tmp_path):
     Image.fromarray(photograph).save(path)
     page.get_by_label("Your photograph").set_input_files(path)
     wait_until(page, "document.getElementById('output').width === 93")
-    settle(page, "style", "module.stylized")
+    settle(page)
     np.testing.assert_array_equal(pixels(page, "input"), photograph)
     assert_equal_images(pixels(page, "output"), model.stylize(photograph))
 
@@ -326,6 +330,17 @@ def test_photograph_and_camera_are_stylized(visit, tmp_path):
     page.get_by_text("bad.png is not an image").wait_for()
     np.testing.assert_array_equal(pixels(page, "input"), photograph)
 
+    # The smallest height is 8 pixels. A lower image is reported, and the last image stays.
+    for height in (7, 8):
+        Image.fromarray(photograph[:height]).save(path)
+        page.get_by_label("Your photograph").set_input_files(path)
+        if height == 7:
+            page.get_by_text("must have at least 8 pixels. The image has 93x7").wait_for()
+            assert pixels(page, "input").shape == photograph.shape
+    wait_until(page, "document.getElementById('output').height === 8")
+    assert page.locator("#status").inner_text() == ""
+    assert_equal_images(pixels(page, "output"), model.stylize(photograph[:8]))
+
     # The fake camera shows a moving pattern.
     page.get_by_role("button", name="Start the camera").click()
     page.get_by_text("frames per second").wait_for()
@@ -334,12 +349,41 @@ def test_photograph_and_camera_are_stylized(visit, tmp_path):
     page.wait_for_timeout(500)
     page.get_by_role("button", name="Stop the camera").click()
     wait_until(page, "document.getElementById('rate').textContent === ''")
-    settle(page, "style", "module.stylized")
+    settle(page)
     last = pixels(page, "output")
     assert_equal_images(last, model.stylize(pixels(page, "input")))
     assert (last != frame).any()
     page.get_by_role("button", name="photograph 2").click()
     wait_until(page, "document.getElementById('output').height === 85")
+
+
+@pytest.mark.slow
+def test_camera_that_cannot_be_opened_is_reported(visit):
+    page = visit("style")
+    page.get_by_label("Longer side").select_option("128")
+    page.get_by_role("button", name="Start the camera").click()
+    page.get_by_text("frames per second").wait_for()
+
+    # Only one request at a time: the answer comes later.
+    page.evaluate("""() => {
+        navigator.mediaDevices.getUserMedia =
+            () => new Promise((_, reject) => { window.refuse = reject; });
+    }""")
+    page.get_by_label("rear camera").check()
+    assert page.get_by_role("button", name="Start the camera").is_disabled()
+    assert page.get_by_label("rear camera").is_disabled()
+    page.evaluate("refuse(new Error('it is in use'))")
+    page.get_by_text("The camera cannot be used: it is in use.").wait_for()
+
+    # The last frame stays, and no other is computed.
+    assert page.get_by_role("button", name="Start the camera").is_enabled()
+    settle(page)
+    stylized = pixels(page, "output")
+    assert max(stylized.shape) == 128
+    page.evaluate("import('./style.js').then(module => { window.last = module.stylized; })")
+    page.wait_for_timeout(300)
+    assert page.evaluate("import('./style.js').then(module => module.stylized === last)")
+    assert page.locator("#rate").inner_text() == ""
 
 
 @pytest.mark.slow
@@ -356,6 +400,48 @@ def test_site_works_offline_after_the_first_load(visit, server, monkeypatch):
         assert page.evaluate("crossOriginIsolated"), name
     page.goto(page.url.rpartition("/")[0] + "/")  # the folder's own address
     page.get_by_role("link", name="Generate").first.wait_for()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "name", "message"),
+    [
+        ("models/vae_mnist.onnx", "index", "Not available offline (a file could not be stored)."),
+        ("site.json", "index", "Error: site.json cannot be loaded, status 404"),
+        ("models/cgan_mnist.onnx", "digits", "Error: failed to load"),
+        ("worker.js", "digits", "Error: the worker could not be started"),
+    ],
+)
+def test_missing_file_is_reported(file, name, message, server, context, monkeypatch):
+    send_head = Handler.send_head
+
+    def fail(handler):
+        if handler.path.partition("?")[0].endswith(f"/{file}"):
+            return handler.send_error(404)
+        return send_head(handler)
+
+    monkeypatch.setattr(Handler, "send_head", fail)
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{server.server_port}/some/where/{name}.html")
+    page.get_by_text(message).wait_for()
+    if name != "digits":
+        return
+
+    # The choice of the model is enabled. Only the missing file is an error.
+    page.get_by_label("Model").select_option("vae_mnist")
+    wait_until(page, "!document.getElementById('preset').disabled")
+    if file == "worker.js":
+        page.get_by_text(message).wait_for()
+    else:
+        page.get_by_role("button", name="Code 5").wait_for()
+        assert page.locator("#status.error").count() == 0
+
+
+@pytest.mark.slow
+def test_page_that_is_opened_as_a_file_says_what_to_do(root, context):
+    page = context.new_page()
+    page.goto((root / "some" / "where" / "index.html").as_uri())
+    page.get_by_text("open the page over http").wait_for()
 
 
 def test_weights_that_are_float16_values_are_stored_as_float16():

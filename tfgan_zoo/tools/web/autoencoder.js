@@ -4,7 +4,7 @@ import {toDigit} from "./drawn_digit.js";
 import {latest, run} from "./engine.js";
 import {drawImage, loadImage, onStroke} from "./images.js";
 import {Explorer} from "./latent.js";
-import {element, get, loadModel, showModel, showStatus, site} from "./page.js";
+import {element, get, loadModel, showModel, showStatus, site, withoutControls} from "./page.js";
 
 const PEN = 24;  // width in pixels of the canvas
 
@@ -61,15 +61,18 @@ async function showExample(file) {
 
 clear();
 get("examples").append(...site.examples.digits.map((file, i) => {
-  const button = element("button", {type: "button"}, element("img", {src: file, alt: `example ${i}`}));
+  const image = element("img", {src: file, alt: `example ${i}`});
+  const button = element("button", {type: "button"}, image);
   button.onclick = () => showExample(file);
   return button;
 }));
-await loadModel(model.encoder);
-await loadModel(model.file);
-showModel(model);
-explorer.setModel(model);
-onStroke(canvas, drawStroke, () => {});
 get("clear").onclick = () => { clear(); showStatus("Draw a digit."); };
 get("back").onclick = backToDrawing;
-await showExample(site.examples.digits[3]);
+await withoutControls(async () => {
+  await loadModel(model.encoder);
+  await loadModel(model.file);
+  showModel(model);
+  explorer.setModel(model);
+  await showExample(site.examples.digits[3]);
+});
+onStroke(canvas, drawStroke);

@@ -2,7 +2,7 @@
 
 import {drawImage} from "./images.js";
 import {Explorer, generate, oneHot, randomCode} from "./latent.js";
-import {element, get, loadModel, showModel, site} from "./page.js";
+import {element, get, loadModel, showModel, site, withoutControls} from "./page.js";
 
 const COLUMNS = 10;  // images to choose from, for a model without classes
 
@@ -60,17 +60,15 @@ async function randomize() {
   markClass(weights);
 }
 
-async function selectModel() {
+const selectModel = () => withoutControls(async () => {
   const model = site.generate.find(({name}) => name === get("preset").value);
-  for (const control of document.querySelectorAll("main button, main input")) control.disabled = true;
   await loadModel(model.file);
   showModel(model);
   explorer.start = null;
   explorer.setModel(model);
   get("change-class").parentElement.hidden = !model.classes.length;
   await randomize();
-  for (const control of document.querySelectorAll("main button, main input")) control.disabled = false;
-}
+});
 
 // The conditional model comes first.
 const models = site.generate.toSorted((a, b) => b.classes.length - a.classes.length);

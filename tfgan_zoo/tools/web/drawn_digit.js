@@ -11,7 +11,8 @@ function resize(image, [height, width], [newHeight, newWidth]) {
       let sum = 0;
       for (let row = Math.floor(y * rows); row < Math.min((y + 1) * rows, height); row++) {
         const h = Math.min(row + 1, (y + 1) * rows) - Math.max(row, y * rows);
-        for (let column = Math.floor(x * columns); column < Math.min((x + 1) * columns, width); column++) {
+        const end = Math.min((x + 1) * columns, width);
+        for (let column = Math.floor(x * columns); column < end; column++) {
           const w = Math.min(column + 1, (x + 1) * columns) - Math.max(column, x * columns);
           sum += h * w * image[row * width + column];
         }

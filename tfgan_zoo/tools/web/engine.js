@@ -14,20 +14,27 @@ export const build = await chooseBuild();
 const worker = new Worker(new URL(`worker.js?build=${build}`, import.meta.url), {type: "module"});
 const waiting = new Map();  // requests without an answer: {id: {resolve, reject}}
 let lastId = 0;
+let failure = null;  // of the worker; every later request fails, too
 
 worker.onmessage = ({data: {id, error, ...answer}}) => {
   const {resolve, reject} = waiting.get(id);
   waiting.delete(id);
   error ? reject(new Error(error)) : resolve(answer);
 };
-worker.onerror = () => {
-  for (const {reject} of waiting.values()) reject(new Error("the worker could not be started"));
+worker.onerror = event => {
+  worker.terminate();
+  failure = new Error(event.message || "the worker could not be started");
+  for (const {reject} of waiting.values()) reject(failure);
   waiting.clear();
 };
+
+// Whether all requests have been answered.
+export const idle = () => !waiting.size;
 
 // Run a file. `inputs` is {name: {type, data, dims}} with a typed array as data. Returns
 // {outputs: {name: {data, dims}}, milliseconds, backend}. Without inputs it only loads the file.
 export function run(file, inputs = null) {
+  if (failure) return Promise.reject(failure);
   const id = ++lastId;
   return new Promise((resolve, reject) => {
     waiting.set(id, {resolve, reject});

@@ -2,16 +2,18 @@
 
 import {latest, run} from "./engine.js";
 import {drawImage, loadImage, onStroke, readImage, saveImage} from "./images.js";
-import {element, get, loadModel, showModel, showSpeed, site} from "./page.js";
+import {element, get, loadModel, showModel, showSpeed, site, withoutControls} from "./page.js";
 
 const MAX_UNDO = 50;
 const colors = site.classes.map(({color}) => color);
 const canvas = get("labels");
 
+let model = null;  // the loaded one
 let side = 0;  // of the label map in pixels; each model has its own
 export let labels = null;  // classes, (side, side)
 export let photograph = null;  // the last translation, uint8 (side, side, 3)
-let undoable = [], brushClass = 0, start = null, last = null, before = null;
+let undoable = [], brushClass = 0;
+let start = null, last = null, before = null;  // of the current stroke
 
 const tool = () => document.querySelector("input[name=tool]:checked").value;
 
@@ -56,11 +58,14 @@ function drawStroke(x, y, begins) {
     start = last = [x, y];
     before = labels.slice();
     if (tool() === "fill") fillRegion(x, y);
+  } else if (!start) {  // another model was selected during the stroke
+    return;
   }
   if (tool() === "brush") paintLine(last, [x, y]);
   if (tool() === "rectangle") {
     labels.set(before);
-    fillRectangle(Math.min(start[1], y), Math.max(start[1], y), Math.min(start[0], x), Math.max(start[0], x));
+    const [left, top] = start;
+    fillRectangle(Math.min(top, y), Math.max(top, y), Math.min(left, x), Math.max(left, x));
   }
   last = [x, y];
   show();
@@ -68,12 +73,14 @@ function drawStroke(x, y, begins) {
 
 function remember() {
   undoable = [...undoable.slice(1 - MAX_UNDO), labels.slice()];
-  get("undo").disabled = false;
+  showUndo();
 }
+
+function showUndo() { get("undo").disabled = !undoable.length; }
 
 function undo() {
   labels = undoable.pop();
-  get("undo").disabled = !undoable.length;
+  showUndo();
   return show();
 }
 
@@ -89,13 +96,11 @@ function show() {
 
 const translate = latest(async () => {
   const images = {type: "uint8", data: colorImage(), dims: [1, side, side, 3]};
-  const {outputs: {translated}, milliseconds} = await run(currentModel().file, {images});
+  const {outputs: {translated}, milliseconds} = await run(model.file, {images});
   photograph = translated.data;
   drawImage(get("photograph"), photograph, translated.dims.slice(1));
   showSpeed(milliseconds);
 });
-
-const currentModel = () => site.translate.find(({name}) => name === get("preset").value);
 
 // Resize a square label map to `side`, by nearest neighbors.
 function resize(map) {
@@ -104,10 +109,13 @@ function resize(map) {
     (_, i) => map[nearest(Math.floor(i / side)) * from + nearest(i % side)]);
 }
 
-async function selectModel() {
-  await loadModel(currentModel().file);
-  showModel(currentModel());
-  side = currentModel().size;
+const selectModel = () => withoutControls(async () => {
+  const selected = site.translate.find(({name}) => name === get("preset").value);
+  await loadModel(selected.file);
+  model = selected;
+  showModel(model);
+  side = model.size;
+  start = null;
   if (labels) {
     labels = resize(labels);
     undoable = undoable.map(resize);
@@ -115,7 +123,7 @@ async function selectModel() {
     await loadLabels(site.examples.labels[3]);
   }
   await show();
-}
+}).then(showUndo);
 
 // Load a label map. Its colors are those of the classes.
 async function loadLabels(file) {
@@ -139,16 +147,18 @@ get("palette").append(...site.classes.map(({name, color}, i) => {
   return element("label", {}, input, swatch, name);
 }));
 get("examples").append(...site.examples.labels.map((file, i) => {
-  const button = element("button", {type: "button"}, element("img", {src: file, alt: `facade ${i + 1}`}));
+  const image = element("img", {src: file, alt: `facade ${i + 1}`});
+  const button = element("button", {type: "button"}, image);
   button.onclick = async () => { remember(); await loadLabels(file); await show(); };
   return button;
 }));
 get("preset").replaceChildren(
   ...site.translate.map(({name, kind}) => element("option", {value: name}, kind)));
-get("preset").value = site.translate.find(({kind}) => kind === "Pix2Pix")?.name ?? site.translate[0].name;
+const first = site.translate.find(({kind}) => kind === "Pix2Pix") ?? site.translate[0];
+get("preset").value = first.name;
 get("preset").onchange = selectModel;
 get("undo").onclick = undo;
 get("save").onclick = () => saveImage(get("photograph"), "facade.png");
 get("empty").onclick = () => { remember(); labels.fill(0); return show(); };
-onStroke(canvas, drawStroke, () => {});
 await selectModel();
+onStroke(canvas, drawStroke);

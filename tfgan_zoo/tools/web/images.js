@@ -45,8 +45,8 @@ export function saveImage(canvas, name) {
   });
 }
 
-// Call `draw(x, y, begins)` in pixels of the canvas while a pointer is pressed, and `end()` after.
-export function onStroke(canvas, draw, end) {
+// Call `draw(x, y, begins)` in pixels of the canvas while a pointer is pressed.
+export function onStroke(canvas, draw) {
   function handle(event, begins) {
     const box = canvas.getBoundingClientRect();
     draw((event.clientX - box.left) / box.width * canvas.width,
@@ -60,5 +60,4 @@ export function onStroke(canvas, draw, end) {
   canvas.addEventListener("pointermove", event => {
     if (canvas.hasPointerCapture(event.pointerId)) handle(event, false);
   });
-  canvas.addEventListener("lostpointercapture", end);
 }

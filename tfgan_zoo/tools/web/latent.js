@@ -15,7 +15,7 @@ export function randomCode(n) {
     Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()));
 }
 
-// Spherical interpolation between two codes (Shoemake 1985), as `tfgan-zoo interpolate` computes it.
+// Spherical interpolation between two codes (Shoemake 1985), as in `tfgan-zoo interpolate`.
 export function interpolate(a, b, t) {
   const cosine = dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
   const angle = Math.acos(Math.min(Math.max(cosine || 0, -1), 1)), sine = Math.sin(angle);
@@ -128,6 +128,7 @@ export class Explorer {
     let last = await new Promise(requestAnimationFrame);
     while (this.playing === token) {
       const now = await new Promise(requestAnimationFrame);
+      if (this.playing !== token) return;  // paused meanwhile
       const position = this.position + (now - last) / 1000 / SECONDS;
       last = now;
       if (position < 1) {

@@ -30,7 +30,8 @@ function isolate(response) {
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
   headers.set("Cross-Origin-Embedder-Policy", "require-corp");
   headers.set("Cross-Origin-Resource-Policy", "same-origin");
-  return new Response(response.body, {status: response.status, statusText: response.statusText, headers});
+  const {body, status, statusText} = response;
+  return new Response(body, {status, statusText, headers});
 }
 
 async function answer(request) {
@@ -42,6 +43,7 @@ async function answer(request) {
 }
 
 self.addEventListener("fetch", event => {
-  const {method, url} = event.request;
-  if (method === "GET" && url.startsWith(registration.scope)) event.respondWith(answer(event.request));
+  const {request} = event;
+  if (request.method !== "GET" || !request.url.startsWith(registration.scope)) return;
+  event.respondWith(answer(request));
 });

@@ -8,7 +8,8 @@ let runtime = null;
 async function loadRuntime() {
   const ort = await import(`./runtime/ort.${build}.bundle.min.mjs`);
   // Threads need a page that is isolated from other pages, see service-worker.js.
-  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
+  const threads = Math.min(4, navigator.hardwareConcurrency);
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? threads : 1;
   return ort;
 }
 
