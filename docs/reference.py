@@ -23,6 +23,7 @@ SHARED = {  # config of a family: the heading of its fields
     "ConditionConfig": "Conditional generation",
     "TranslationConfig": "Image-to-image translation",
     "StylizationConfig": "Stylization",
+    "OnePassConfig": "Stylization in one pass",
 }
 ARXIV = (r"arXiv (\d{4}\.\d{4,5})", r"[arXiv \1](https://arxiv.org/abs/\1)")
 API_PAGES = {  # page: title and modules; None: the subpackage; an empty tuple: all other modules
