@@ -61,8 +61,8 @@ set_up(full=FULL, drive=DRIVE)
 #
 # - The **discriminator** $D$ halves the image until 4x4 positions are left, and gives one number:
 #   is the image real?
-# - The **generator** $G$ does the reverse. It begins with a 4x4 map that is computed from random
-#   numbers $z$, and doubles it until it has the size of an image.
+# - The **generator** $G$ does the reverse. It begins with a 4x4 map that is computed from $z$, 64
+#   independent random numbers from $N(0, 1)$, and doubles it until it has the size of an image.
 #
 # Earlier attempts with deep convolutional GANs did not train. The contribution of the paper is a
 # recipe that does:
@@ -70,10 +70,10 @@ set_up(full=FULL, drive=DRIVE)
 # | rule | generator | discriminator |
 # |---|---|---|
 # | change of size | transposed convolution, stride 2 | convolution, stride 2 (no pooling) |
-# | hidden dense layers | none | none |
+# | dense layers | only from $z$ to the 4x4 map | only from the 4x4 map to the logit |
 # | batch normalization | all layers but the output | all layers but the first |
 # | activation | ReLU, $\tanh$ at the output | leaky ReLU, slope 0.2 |
-# | initial weights, optimizer | $N(0, 0.02^2)$; Adam, rate 0.0002, $\beta_1 = 0.5$ | the same |
+# | initial kernels of convolutions, optimizer | $N(0, 0.02^2)$; Adam, rate 0.0002, $\beta_1 = 0.5$ | the same |
 
 # %%
 orange, blue, gray = "#ffd8a8", "#a5d8ff", "#e9ecef"
@@ -115,11 +115,12 @@ show_diagram(
 # $$L_D = -\mathbb{E} \log \sigma(l_\text{real}) - \mathbb{E} \log\bigl(1 - \sigma(l_\text{fake})\bigr), \qquad
 # L_G = -\mathbb{E} \log \sigma(l_\text{fake}).$$
 #
-# **Transposed convolution.** A convolution is linear, so it is a matrix product $y = C x$. With
-# stride 2, $C$ maps $2s \times 2s$ pixels to $s \times s$ values. The transposed convolution
+# **Transposed convolution.** A convolution is linear. With the image as a vector $x$, it is a
+# matrix product $y = C x$. With stride 2, $C$ maps $2s \times 2s$ pixels to $s \times s$ values. The transposed convolution
 # multiplies by $C^\top$ and maps $s \times s$ values to $2s \times 2s$ pixels. In other words:
 # every input value adds the kernel, scaled by this value, to the output. Where kernels overlap,
-# they are added. Check it with one input value:
+# they are added. Check it with one input value, which gives one kernel. Then set a second value,
+# `one_value[0, 1, 2] = 1.0`: the kernels overlap in one column.
 
 # %%
 import keras
@@ -137,9 +138,12 @@ print("input 4x4, all zero except one value; output 8x8:")
 print(upsample(one_value).numpy()[0, :, :, 0].astype(int))
 
 # %% [markdown]
-# **Batch normalization** subtracts the mean of each channel over the batch, divides by the standard
-# deviation, and then applies a learned scale and shift. It keeps activations and gradients in a
-# usable range in every layer.
+# **Batch normalization** subtracts the mean of each channel over the batch and all positions,
+# divides by the standard deviation, and then applies a learned scale and shift. It keeps
+# activations and gradients in a usable range in every layer. The shift replaces the bias of the
+# layer before. With `training=False` it uses running averages of the training, with weight 0.9
+# (`momentum`), so a sample does not depend on the other samples of its batch. It is absent at the
+# output of $G$ and at the input of $D$, because there it would remove the brightness of the images.
 #
 # ## From scratch
 #
@@ -274,12 +278,14 @@ show_animation(frames, width=720, caption="The training of your DCGAN: 20 fixed 
 show_images(frames[-1], columns=10, caption="The last frame.")
 
 # %% [markdown]
-# Blobs appear first, then strokes, then digits. Two networks and a training step of 15 lines are
-# all that a DCGAN needs.
+# First there is noise with a grid, then the same bar for all codes, then blobs, strokes and digits.
+# After so few steps some digits are still malformed. Two networks and a training step of 15 lines
+# are all that a DCGAN needs.
 #
 # ## The same with the package
 #
-# `tfgan-zoo train dcgan_digits` trains the same networks. In Python the command is one call:
+# `tfgan-zoo train dcgan_digits model.width=16` trains the same networks. An argument `section.name=value`
+# changes a setting. In Python the command is one call:
 
 # %%
 preset = choose("dcgan_tiny", "dcgan_digits", "dcgan_mnist")
@@ -325,7 +331,8 @@ plot_curves(
 # %% [markdown]
 # ## A pretrained model
 #
-# `dcgan_mnist` was trained with the same code on 60,000 digits, for 21 minutes on two CPU cores. A
+# `dcgan_mnist` is a wider network with only 4 random numbers per image, trained with the same code
+# on 60,000 digits for 21 minutes on two CPU cores. A
 # digit classifier gives its samples a score of 9.31 (real images: 9.80). Notebook
 # [8](08_evaluation.ipynb) explains the score.
 
@@ -336,8 +343,8 @@ show_images(pretrained.sample(36, seed=1), columns=12, caption="Samples of `dcga
 # %% [markdown]
 # Has $G$ memorized training images, or does it generate plausible images between two digits? Move
 # from one code $z$ to another and look. A straight line is not the best path. A draw from $N(0, I)$
-# in $d$ dimensions has a norm near $\sqrt d$, and the middle of a line is shorter, so $G$ has
-# hardly ever seen it. **Spherical interpolation** preserves the norm.
+# in $d$ dimensions has a norm near $\sqrt d$, and the middle of a line is shorter. If $d$ is large,
+# like your 64, $G$ has hardly ever seen such a code. **Spherical interpolation** preserves the norm.
 
 # %%
 from tfgan_zoo.inference.latent_walk import latent_walk
@@ -349,8 +356,9 @@ show_images(
 )
 
 # %% [markdown]
-# Strokes bend, close and open. The image never jumps from one training image to the next, so $G$
-# has not memorized them.
+# Strokes bend, close and open. Most steps are gradual, and few of the images between two digits are
+# broken. This suggests that $G$ did not just store images. A search for the nearest training images
+# is the stronger test (notebook 8).
 #
 # ## What goes wrong
 #
@@ -380,15 +388,16 @@ show_rows(
 )
 
 # %% [markdown]
-# The grid of the 5x5 kernel is present before training. Training learns to compensate it and mostly
+# The pixels of the 5x5 kernel vary in a grid before training, more weakly than the counts, because
+# random kernels average out in part. Training learns to compensate it and mostly
 # does, but early samples often show a trace: look at the first frames of your animation. Solutions
 # are a kernel size that is a multiple of the stride (`model.kernel_size=4`), or resizing followed
 # by a convolution.
 #
 # ### Mode collapse
 #
-# Batch normalization in $D$ does more than scale activations: it lets $D$ see the whole batch, and
-# a batch of equal images is easy to detect. The next cell trains briefly with and without it.
+# In a mode collapse $G$ maps nearly all codes to a few images. Batch normalization in $D$ does more
+# than scale activations: it lets $D$ see the whole batch, and a batch of equal images is easy to detect. The next cell trains briefly with and without it.
 
 # %%
 short = [*overrides, "model.ema_decay=0", f"train.epochs={choose(1, 10, 2)}"]
@@ -411,15 +420,17 @@ plot_curves(
 )
 
 # %% [markdown]
-# Without normalization the samples hardly depend on $z$: **mode collapse**. The curves do not show
-# it. How one sees it: look at many samples of different $z$, and compare their standard deviation
+# Without normalization the samples hardly depend on $z$: **mode collapse**. The curves mislead: the
+# collapsed training has a small gap of the logits and a loss of $G$ near $\ln 2 = 0.69$, as if $D$
+# could not tell the images from real ones. How one sees it: look at many samples of different $z$, and compare their standard deviation
 # with that of real images. These are single short runs. Ranking two variants needs several seeds
 # and the metrics of notebook 8.
 #
 # | symptom | probable cause | try |
 # |---|---|---|
 # | all samples equal | mode collapse | batch or spectral norm in $D$, another seed |
-# | loss of $D$ near 0, noise as samples | $D$ too strong | lower rate of $D$, `model.diff_augment=translation,cutout` |
+# | loss of $G$ low, blobs or equal samples | $D$ too weak | higher rate of $D$ |
+# | loss of $D$ near 0 for many epochs, noise as samples | $D$ too strong | lower rate of $D$, `model.diff_augment=translation,cutout` |
 # | regular grid | kernel size 5, stride 2 | `model.kernel_size=4` |
 # | images of poor contrast in the first epochs | weight average | wait, or `model.ema_decay=0` |
 #
@@ -429,7 +440,8 @@ plot_curves(
 #
 # 1. How many parameters does the last layer of your generator have? And a dense layer from the
 #    16x16x16 map to the 32x32 image?
-# 2. Set `kernel_size=4` in `build_generator` and train again. What changes in the first frames?
+# 2. Set `kernel_size=4` in `build_generator` and train again: run the cells of the networks, of the
+#    training step and of the training. What changes in the first frames?
 # 3. The gradient of $L_G$ passes through $D$. What happens if you write
 #    `discriminator(tf.stop_gradient(fake))` for both losses?
 # 4. Interpolate linearly: `latent_walk(pretrained, path="linear")`. For two independent codes in 64
