@@ -79,7 +79,7 @@ def test_padding_is_that_of_the_whole_image():
 
 
 def test_statistics_replace_those_of_the_image():
-    model, image = make("fast_tiny"), drawing(64, 64)
+    model, image = make("fast_tiny", "model.output_scale=1.0"), drawing(64, 64)
     calls = []
 
     def moments(x):

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import io
 import json
 import os
 import pathlib
@@ -506,8 +507,12 @@ class Page:
         image = self.page.locator(f"#{name} img")
         if not image.count():
             return None
-        with urllib.request.urlopen(image.first.get_attribute("src")) as file:
-            return np.asarray(Image.open(file).convert("RGB"))
+        try:
+            with urllib.request.urlopen(image.first.get_attribute("src")) as response:
+                content = response.read()
+        except http.client.IncompleteRead:  # Gradio is writing the file again
+            return None
+        return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
     def wait_for_image(self, name, condition, button=None):
         """Wait until a condition holds for the image in an element, and return the image.

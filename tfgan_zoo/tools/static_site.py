@@ -24,7 +24,7 @@ from tfgan_zoo import __version__, presets
 from tfgan_zoo.data import builtin_images, facades
 from tfgan_zoo.data.transforms import resize_longer_side
 from tfgan_zoo.errors import FailureError, UserError, check_choice, first_line
-from tfgan_zoo.files import atomic_folder
+from tfgan_zoo.files import atomic_folder, atomic_write, write_text
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.saving import hub
 from tfgan_zoo.saving.export_file import export_file
@@ -84,7 +84,7 @@ def build_site(folder, names=None, runtime=None, overwrite=False):
             {"name": name, "color": list(color)} for name, color in facades.CLASSES.items()
         ]
         content["examples"] = write_examples(site, models)
-        (site / "site.json").write_text(json.dumps(content), encoding="utf-8")
+        write_text(site / "site.json", json.dumps(content))
         write_file_list(site)
         return sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
 
@@ -136,7 +136,8 @@ def describe_generator(name, site):
         "directions": latent_directions(model).tolist(),
     }
     if model.encodes:
-        (site / "models" / f"{name}_encoder.onnx").write_bytes(encoder_onnx(model.zoo_model))
+        with atomic_write(site / "models" / f"{name}_encoder.onnx") as partial:
+            partial.write_bytes(encoder_onnx(model.zoo_model))
         description["encoder"] = f"models/{name}_encoder.onnx"
     return description
 
@@ -167,7 +168,8 @@ DESCRIPTIONS = {
 def export_onnx(name, path, **options):
     """Export a preset as an ONNX file with float16 weights."""
     export_file(name, path, "onnx", **options)
-    path.write_bytes(store_as_float16(path.read_bytes()))
+    with atomic_write(path) as partial:
+        partial.write_bytes(store_as_float16(path.read_bytes()))
 
 
 def encoder_onnx(model):
@@ -289,9 +291,7 @@ def write_file_list(site):
         build: [f"runtime/{name}" for name in names] for build, names in RUNTIME_FILES.items()
     }
     content = {"version": digest.hexdigest()[:12], "files": files, "runtime": runtime}
-    (site / "files.js").write_text(
-        f"self.SITE = {json.dumps(content, indent=1)};\n", encoding="utf-8"
-    )
+    write_text(site / "files.js", f"self.SITE = {json.dumps(content, indent=1)};")
 
 
 def copy_runtime(folder, source=None):
