@@ -7,6 +7,8 @@ from tfgan_zoo.errors import UserError
 from tfgan_zoo.quiet import silence_native_output
 from tfgan_zoo.saving.saved_model import write_saved_model
 
+OPENVINO_SUFFIXES = (".xml", ".bin")  # the graph, which programs load, and its weights
+
 
 def convert_to_openvino(functions, precision="float32", calibration=()):
     """Convert a function to a model of OpenVINO.
@@ -42,6 +44,3 @@ def convert_to_openvino(functions, precision="float32", calibration=()):
             folder / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
         )
     return files, lambda name, inputs: compiled(inputs)[0]
-
-
-OPENVINO_SUFFIXES = (".xml", ".bin")  # the graph, which programs load, and its weights
