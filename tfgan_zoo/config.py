@@ -116,7 +116,7 @@ class TrainConfig:
     xla: str = "auto"  # auto: on for GPU and TPU, off for CPU, where it is slower; on; off
     strategy: str = "auto"  # auto, cpu, mirrored, multiworker (TF_CONFIG) or tpu
     replicas: int = 0  # mirrored: number of devices, 0: all; without GPUs they are logical CPUs
-    precision: str = "float32"  # or mixed_bfloat16, mixed_float16
+    precision: str = "float32"  # mixed_bfloat16, mixed_float16; auto: bfloat16 where it is fast
     steps_per_execution: int = 1  # steps per call of the graph; more: less overhead on fast devices
     sample_every: int = 1  # epochs between sample grids
     sample_count: int = 64  # images in a sample grid
@@ -139,7 +139,7 @@ class TrainConfig:
                 "train.replicas needs train.strategy=mirrored, "
                 f"got replicas={self.replicas} with strategy={self.strategy}."
             )
-        policies = ("float32", "mixed_bfloat16", "mixed_float16")
+        policies = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
         check_choice("train.precision", self.precision, policies)
         check_range(1, MAX_COUNT, epochs=self.epochs, sample_every=self.sample_every)
         check_range(0, MAX_COUNT, steps_per_epoch=self.steps_per_epoch)

@@ -358,7 +358,7 @@ def test_samples_come_from_the_ema_of_the_generator():
         start, model.generator.weights, model.generator_average.weights, strict=True
     ):
         np.testing.assert_allclose(
-            average.numpy(), 0.9 * before + 0.1 * now.numpy(), atol=1e-6, err_msg=now.path
+            average.numpy(), 0.1 * before + 0.9 * now.numpy(), atol=1e-6, err_msg=now.path
         )
         changed_statistics += "moving" in now.path and not np.allclose(before, now.numpy())
     assert changed_statistics == 4  # means and variances of two batch norm layers
@@ -374,8 +374,12 @@ def test_update_ema_by_hand():
     )
     a.set_weights([np.array([[1.0]])])
     b.set_weights([np.array([[5.0]])])
-    update_ema(a, b, 0.75)
-    np.testing.assert_allclose(a.get_weights()[0], [[2.0]])
+    update_ema(a, b, 0.75, updates=0)  # d = 1 / 10
+    np.testing.assert_allclose(a.get_weights()[0], [[0.1 * 1 + 0.9 * 5]], rtol=1e-6)
+    update_ema(a, b, 0.75, updates=8)  # d = 9 / 18
+    np.testing.assert_allclose(a.get_weights()[0], [[0.5 * 4.6 + 0.5 * 5]], rtol=1e-6)
+    update_ema(a, b, 0.75, updates=tf.constant(100))  # d = 0.75
+    np.testing.assert_allclose(a.get_weights()[0], [[0.75 * 4.8 + 0.25 * 5]], rtol=1e-6)
 
 
 def test_gan_has_dropout_in_training_only():

@@ -43,6 +43,38 @@ def test_a_distributed_batch_is_the_global_batch_in_order():
         assert tf.concat(parts, 0).numpy().tolist() == expected.numpy().tolist()
 
 
+@pytest.mark.parametrize(
+    ("flags", "gpus", "strategy", "expected"),
+    [
+        ({"avx2", "avx512f", "avx512_bf16"}, [], "auto", "mixed_bfloat16"),
+        ({"amx_bf16"}, [], "mirrored", "mixed_bfloat16"),
+        ({"avx512f", "avx512_vnni"}, [], "auto", "float32"),
+        (set(), [], "auto", "float32"),
+        (set(), [], "tpu", "mixed_bfloat16"),
+        ({"amx_bf16"}, [], "multiworker", "float32"),
+        ({"amx_bf16"}, [(7, 5)], "auto", "float32"),  # a T4
+        (set(), [(8, 0), (9, 0)], "auto", "mixed_bfloat16"),
+        (set(), [(9, 0), (7, 0)], "auto", "float32"),
+        (set(), [(9, 0)], "cpu", "float32"),
+    ],
+)
+def test_automatic_precision(flags, gpus, strategy, expected, monkeypatch):
+    devices = {"GPU": [{"compute_capability": value} for value in gpus]}
+    monkeypatch.setattr(distribute, "cpu_flags", lambda: flags)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices.get(kind, []))
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: device)
+    assert distribute.fast_precision(strategy) == expected
+
+
+def test_flags_of_the_cpu(tmp_path):
+    path = tmp_path / "cpuinfo"
+    path.write_text("model name\t: A\nflags\t\t: fpu avx2 avx512_bf16\nflags\t\t: fpu\n")
+    assert distribute.cpu_flags(path) == {"fpu", "avx2", "avx512_bf16"}
+    path.write_text("processor\t: 0\nFeatures\t: asimd\n")  # ARM
+    assert distribute.cpu_flags(path) == set()
+    assert distribute.cpu_flags(tmp_path / "none") == set()
+
+
 @pytest.mark.parametrize("xla, steps_per_execution", [("off", 1), ("on", 4)])
 def test_two_replicas_on_the_command_line(xla, steps_per_execution, tmp_path):
     overrides = [

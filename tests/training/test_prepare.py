@@ -48,6 +48,14 @@ def test_dry_run_describes_what_train_would_do(tmp_path):
         prepare.describe("dcgan_tiny", "train.replicas=3")
 
 
+def test_automatic_precision_is_resolved_before_training(monkeypatch):
+    monkeypatch.setattr(prepare.distribute, "fast_precision", lambda strategy: "mixed_bfloat16")
+    assert presets.experiment("dcgan_tiny", "train.precision=auto").train.precision == "auto"
+    experiment = prepare.resolve_experiment("dcgan_tiny", "train.precision=auto")
+    assert experiment.train.precision == "mixed_bfloat16"
+    assert prepare.resolve_experiment("dcgan_tiny").train.precision == "float32"
+
+
 @pytest.mark.parametrize(
     ("preset", "overrides", "message"),
     [

@@ -48,7 +48,7 @@ class AdversarialConfig(ModelConfig):
     discriminator_norm: str = "none"  # of D: none, batch (not GAN) or spectral (Miyato et al. 2018)
     diff_augment: str = ""  # DiffAugment (Zhao et al. 2020): any of color,translation,cutout
     frozen_layers: int = 0  # first layers of D that are not trained (FreezeD, Mo et al. 2020)
-    ema_decay: float = 0.0  # of the average of G's weights for sampling, per step; 0: no average
+    ema_decay: float = 0.0  # of the average of G's weights for sampling, in the end; 0: no average
     learning_rate: float = 2e-4  # of Adam, for both players
     discriminator_learning_rate: float = 0.0  # of Adam for D (Heusel et al. 2017); 0: learning_rate
     decay_steps: int = 0  # steps over which both rates fall to 0 along a cosine; 0: constant
@@ -143,7 +143,9 @@ class AdversarialModel(LatentModel):
             )
         losses = self.descend(lambda: self.compute_losses(last), substep=len(earlier))
         if self.generator_average is not None:
-            update_ema(self.generator_average, self.generator, self.config.ema_decay)
+            update_ema(
+                self.generator_average, self.generator, self.config.ema_decay, self.step.value
+            )
         return self.report(**losses)
 
     def overfitting(self, training, held_out):

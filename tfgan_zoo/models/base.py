@@ -346,11 +346,23 @@ def cosine_decay(rate, steps):
     return keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate
 
 
-def update_ema(ema_network, network, decay):
-    """Update an exponential moving average of weights: ema <- decay * ema + (1 - decay) * network.
+def update_ema(ema_network, network, decay, updates):
+    """Update an exponential moving average of weights: ema <- d * ema + (1 - d) * network.
+
+    With n updates before this one, d = min(decay, (1 + n) / (10 + n)). So the initial weights are
+    forgotten within some ten steps, as in TensorFlow's `ExponentialMovingAverage`. With a constant
+    decay of 0.999 they are still 37 % of the average after 1000 steps.
 
     Batch norm's statistics are averaged too. The current statistics do not fit weights that are an
     average over some hundred steps.
+
+    Args:
+        ema_network: the network with the average.
+        network: the trained network, of the same structure.
+        decay: float in [0, 1), the highest d.
+        updates: integer tensor, n.
     """
+    n = tf.cast(updates, tf.float32)
+    decay = tf.minimum(decay, (1.0 + n) / (10.0 + n))
     for ema, variable in zip(ema_network.weights, network.weights, strict=True):
         ema.assign(decay * ema + (1.0 - decay) * variable)

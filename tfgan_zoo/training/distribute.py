@@ -1,6 +1,7 @@
 """Device strategies: the devices, the dataset of each replica, and the chief of a cluster."""
 
 import os
+import pathlib
 import platform
 
 import keras
@@ -12,6 +13,7 @@ from tfgan_zoo.tpu import explain_failure, find_tpu
 TF_CONFIG_EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # in /proc/cpuinfo
 
 
 def make_strategy(name="auto", replicas=0):
@@ -93,6 +95,42 @@ def tpu_strategy():
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise UserError(explain_failure(str(error), find_tpu())) from error
     return tf.distribute.TPUStrategy(resolver)
+
+
+def fast_precision(strategy="auto"):
+    """Return the precision of train.precision=auto: mixed_bfloat16 where the device computes in it.
+
+    These are TPUs, GPUs of compute capability 8.0 (Ampere) and later, and x86 CPUs with AVX512-BF16
+    or AMX under Linux, where the instructions can be read from /proc/cpuinfo. With several GPUs all
+    of them must have it. Everywhere else it is float32: bfloat16 is emulated there, and slower.
+
+    Args:
+        strategy: value of train.strategy; "cpu" ignores GPUs and TPUs.
+
+    Returns:
+        "mixed_bfloat16" or "float32".
+    """
+    if strategy == "multiworker":
+        return "float32"
+    gpus = tf.config.list_physical_devices("GPU") if strategy != "cpu" else []
+    if strategy == "tpu" or (strategy == "auto" and find_tpu()):
+        is_fast = True
+    elif gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        is_fast = all(gpu.get("compute_capability", (0, 0)) >= (8, 0) for gpu in details)
+    else:
+        is_fast = not cpu_flags().isdisjoint(BFLOAT16_FLAGS)
+    return "mixed_bfloat16" if is_fast else "float32"
+
+
+def cpu_flags(path="/proc/cpuinfo"):
+    """Return the set of instruction sets of the CPU; empty if Linux does not list them."""
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+    except OSError:  # not Linux
+        return set()
+    lists = [line.partition(":")[2] for line in text.splitlines() if line.startswith("flags")]
+    return set(lists[0].split()) if lists else set()
 
 
 def is_chief(strategy):

@@ -139,6 +139,8 @@ def describe(source, *overrides):
 def resolve_experiment(source, *overrides):
     """Return the `Experiment` of a preset's name, a run directory, or an `Experiment` itself.
 
+    `train.precision=auto` is replaced by the precision for this machine.
+
     Raises:
         UserError: an unknown preset or override, or a model that is not trained.
     """
@@ -151,7 +153,12 @@ def resolve_experiment(source, *overrides):
     else:
         experiment = presets.experiment(str(source))
     experiment.check_trains()
-    return experiment.override(*overrides).with_absolute_paths()
+    experiment = experiment.override(*overrides).with_absolute_paths()
+    if experiment.train.precision != "auto":
+        return experiment
+    # The run directory records the precision, so that another machine resumes with the same.
+    precision = distribute.fast_precision(experiment.train.strategy)
+    return experiment.override(f"train.precision={precision}")
 
 
 def check_tensorboard(experiment):
