@@ -309,6 +309,16 @@ class Resize:
         height, width = self.target_size(*images[0].shape[:2])
         return tuple(resize(image, height, width, self.method) for image in images)
 
+    @property
+    def readable_side(self):
+        """The shorter side in pixels that images keep at least twice, 0: all pixels are needed.
+
+        A JPEG file is decoded faster at a part of its size. Where the size of the result depends on
+        the exact size of the image, or pixels are selected, images are decoded whole.
+        """
+        exact = self.mode != "resize_and_crop" or self.method == "nearest"
+        return 0 if exact else self.load_size
+
     def target_size(self, height, width):
         """Return the (height, width) that an image is resized to."""
         if self.mode == "resize_and_crop":
@@ -756,12 +766,12 @@ def hold_out(entries, has_test, config):
 
 
 def read_unpaired(path, num_channels, resizer):
-    return resizer(image_file.read_image(path, num_channels))
+    return resizer(image_file.read_image(path, num_channels, resizer.readable_side, min))
 
 
 def read_derived_pair(path, channels_a, channels_b, resizer, method):
     # Resize first: edges and gray values are those at the model's resolution.
-    (photo,) = resizer(image_file.read_image(path, channels_b))
+    (photo,) = resizer(image_file.read_image(path, channels_b, resizer.readable_side, min))
     return derive(photo, method, channels_a), photo
 
 
