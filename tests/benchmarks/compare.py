@@ -3,6 +3,7 @@
 Not run by the tests:
 
     python tests/benchmarks/compare.py [MODEL ...] [--rounds 7] [--steps N] [--single] [--json]
+        [--precision float32] [--xla auto] [--minimum RATIO]
 
 Each implementation runs in its own process. It is warmed up, then performs a number of steps on
 request and is idle in between: ours, tutorial, PyTorch, ours, ... Ratios are computed within each
@@ -13,6 +14,10 @@ medians and, in parentheses, quartiles. Batches are fixed arrays in memory. Our 
 On a busy machine use `--single`: one thread each, and processor time instead of wall-clock time.
 PyTorch's threads (OpenMP) wait for each other by spinning, so other work slows them down much more
 than proportionally.
+
+On a GPU all of them use it. `--precision` and `--xla` are those of our step; PyTorch computes in
+bfloat16 (autocast) for mixed_bfloat16 and otherwise in float32, the tutorial always in float32.
+With `--minimum` the exit code is 1 if a median ratio is lower: a check against large regressions.
 
 `Gatys` compares the seconds until the image has the loss that PyTorch's L-BFGS reaches in 100
 iterations, tracing included. Without PyTorch its column is empty.
@@ -73,14 +78,14 @@ def synthetic(kind, config, batch_size):
 # --- Workers. Each is a process with one implementation of one model.
 
 
-def ours(kind, config, batch):
+def ours(kind, config, batch, precision, xla):
     """Return our training step as `fit` calls it, and the number of parameters by player."""
     import tensorflow as tf
 
     from tfgan_zoo.models import MODELS
 
-    model = MODELS[kind](config)
-    model.compile()
+    model = MODELS[kind](config, dtype=precision)
+    model.compile(xla=xla)
     function = model.make_train_function()
     iterator = iter(tf.data.Dataset.from_tensors(batch).repeat())
     counts = {
@@ -90,20 +95,24 @@ def ours(kind, config, batch):
     return lambda: function(iterator), counts
 
 
-def prepare(form, kind, values, batch, single):
+def prepare(form, kind, values, batch, options):
     """Return (step, number of parameters by player, remark about the implementation)."""
     if form == "pytorch":
         import pytorch
         import torch
 
         step, counts, variant = pytorch.make(
-            kind, types.SimpleNamespace(**values), batch, int(single)
+            kind,
+            types.SimpleNamespace(**values),
+            batch,
+            int(options.single),
+            options.precision == "mixed_bfloat16",
         )
         return step, counts, f"torch {torch.__version__}, {kind}: {variant}"
     import keras
     import tensorflow as tf
 
-    if single:
+    if options.single:
         one_thread(tf)
     from tfgan_zoo.config import from_dict
     from tfgan_zoo.models import MODELS
@@ -113,12 +122,19 @@ def prepare(form, kind, values, batch, single):
         MODELS[kind].Config, {name: value for name, value in values.items() if name in fields}
     )
     if form == "ours":
-        make_step = ours
+        step, counts = ours(kind, config, batch, options.precision, options.xla)
     else:
-        from tutorial import make as make_step
-    return *make_step(
-        kind, config, batch
-    ), f"tensorflow {tf.__version__}, keras {keras.__version__}"
+        import tutorial
+
+        step, counts = tutorial.make(kind, config, batch)
+
+    def finished_step():  # a GPU only starts its kernels
+        step()
+        tf.test.experimental.sync_devices()
+
+    remark = f"tensorflow {tf.__version__}, keras {keras.__version__}"
+    has_gpu = tf.config.list_physical_devices("GPU")
+    return finished_step if has_gpu else step, counts, remark
 
 
 def one_thread(tf):
@@ -131,13 +147,13 @@ def clock(single):
     return time.process_time if single else time.perf_counter
 
 
-def work(connection, form, kind, values, batch, single):
+def work(connection, form, kind, values, batch, options):
     """Perform as many steps as requested and send the seconds, until 0 is received."""
-    step, counts, remark = prepare(form, kind, values, batch, single)
+    step, counts, remark = prepare(form, kind, values, batch, options)
     for _ in range(3):
         step()
     connection.send((counts, remark))
-    now = clock(single)
+    now = clock(options.single)
     while steps := connection.recv():
         begin = now()
         for _ in range(steps):
@@ -180,7 +196,7 @@ def quartiles(values):
     return {"median": float(median), "lower": float(lower), "upper": float(upper)}
 
 
-def compare_steps(kind, forms, rounds, steps, single):
+def compare_steps(kind, forms, options):
     """Compare one model: {milliseconds of each implementation, ratios to ours, ...}."""
     from tfgan_zoo import presets
 
@@ -192,15 +208,15 @@ def compare_steps(kind, forms, rounds, steps, single):
     for form in forms:
         extra = pytorch_options(kind, config) if form == "pytorch" else {}
         workers[form] = Worker(
-            f"{kind}, {form}", work, form, kind, {**values, **extra}, batch, single
+            f"{kind}, {form}", work, form, kind, {**values, **extra}, batch, options
         )
     parameters = workers["ours"].remark[0]
     for form, worker in workers.items():
         if worker.remark[0] != parameters:
             raise SystemExit(f"{kind}: ours has {parameters} parameters, {form} {worker.remark[0]}")
-    steps = steps or max(3, round(SECONDS / (workers["ours"].ask(2) / 2)))
+    steps = options.steps or max(3, round(SECONDS / (workers["ours"].ask(2) / 2)))
     seconds = {form: [] for form in forms}
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for form in forms:
             seconds[form].append(workers[form].ask(steps) / steps)
     for worker in workers.values():
@@ -215,7 +231,7 @@ def compare_steps(kind, forms, rounds, steps, single):
         "preset": " ".join((preset, *overrides)),
         "batch": batch_size,
         "parameters": parameters,
-        "rounds": rounds,
+        "rounds": options.rounds,
         "steps": steps,
         "milliseconds": {
             form: quartiles([1000 * value for value in values]) for form, values in seconds.items()
@@ -372,6 +388,16 @@ def main():
     parser.add_argument(
         "--json", action="store_true", help="print a line of JSON per model instead of the table"
     )
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        help="of our step, and of PyTorch's if it is mixed_bfloat16",
+    )
+    parser.add_argument("--xla", default="auto", choices=("auto", "on", "off"), help="of our step")
+    parser.add_argument(
+        "--minimum", type=float, default=0.0, help="exit with 1 if a median ratio is lower"
+    )
     options = parser.parse_args()
     unknown = set(options.models) - set(SETUPS)
     if unknown:
@@ -379,16 +405,21 @@ def main():
     forms = IMPLEMENTATIONS if importlib.util.find_spec("torch") else IMPLEMENTATIONS[:2]
     if not options.json:
         print("| model | ours, ms | tutorial / ours | PyTorch / ours |\n|---|---|---|---|")
-    remarks = []
+    remarks, slow = [], []
     for kind in options.models or SETUPS:
         if kind == "Gatys" and "pytorch" not in forms:
             continue  # nothing to compare with
         if kind == "Gatys":
             result = compare_gatys(options.rounds, options.single)
         else:
-            result = compare_steps(kind, forms, options.rounds, options.steps, options.single)
+            result = compare_steps(kind, forms, options)
         print(json.dumps(result) if options.json else table_row(result), flush=True)
         remarks = list(dict.fromkeys((*remarks, *result["remarks"])))
+        slow += [
+            f"{kind}: {form} / ours is {ratio['median']:.2f}"
+            for form, ratio in result["ratios"].items()
+            if ratio["median"] < options.minimum
+        ]
     if not options.json:
         threads = "one thread each, processor time" if options.single else "all used"
         print(
@@ -397,6 +428,8 @@ def main():
         )
         if "pytorch" not in forms:
             print("PyTorch is not installed: its column is empty, Gatys is left out.")
+    if slow:
+        raise SystemExit(f"ratios below {options.minimum}: {'; '.join(slow)}")
 
 
 if __name__ == "__main__":

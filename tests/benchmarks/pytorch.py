@@ -5,7 +5,8 @@ each player has one `torch.optim.Adam`. torch.compile is not used.
 
 The memory layout (NCHW or channels_last), the implementation of Adam (foreach or fused) and the
 number of threads (one or all cores) are the fastest ones, measured at the start. Denormal numbers
-are flushed to 0, as in TensorFlow.
+are flushed to 0, as in TensorFlow. With a GPU everything is on it. Every step reads its losses, so
+it ends when the GPU has finished.
 """
 
 import itertools
@@ -16,6 +17,9 @@ import torch.nn.functional as F
 from torch import nn
 
 torch.set_flush_denormal(True)
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+torch.set_default_device(DEVICE)
+torch.set_float32_matmul_precision("high")  # TF32 on GPUs, as TensorFlow
 
 # --- Networks
 
@@ -541,7 +545,7 @@ STEPS = {
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def make(kind, config, batch, threads=0):
+def make(kind, config, batch, threads=0, bfloat16=False):
     """Find the fastest variant of a training step.
 
     Args:
@@ -549,6 +553,7 @@ def make(kind, config, batch, threads=0):
         config: the fields of the zoo's config, as attributes.
         batch: float32 arrays (n, h, w, c), as for the zoo's model.
         threads: number of PyTorch's threads; 0: one or all, whichever is faster.
+        bfloat16: whether to compute under autocast to bfloat16.
 
     Returns:
         The step, the number of parameters of each player, and a description of the variant.
@@ -557,7 +562,13 @@ def make(kind, config, batch, threads=0):
     def build(layout, adam, threads):
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        return STEPS[kind](Options(config, LAYOUTS[layout], adam), kind, batch)
+        step, networks = STEPS[kind](Options(config, LAYOUTS[layout], adam), kind, batch)
+
+        def mixed_step():
+            with torch.autocast(DEVICE, torch.bfloat16):
+                return step()
+
+        return mixed_step if bfloat16 else step, networks
 
     def measure(variant):
         step, _ = build(*variant)
@@ -580,7 +591,7 @@ def make(kind, config, batch, threads=0):
         player: sum(weight.numel() for network in members for weight in network.parameters())
         for player, members in networks.items()
     }
-    return step, counts, f"{best[0]}, {best[1]} Adam, {best[2]} threads"
+    return step, counts, f"{best[0]}, {best[1]} Adam, {best[2]} threads, {DEVICE}"
 
 
 # --- Style transfer by optimization
