@@ -72,9 +72,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("presets", nargs="*", default=PRESETS)
     options = parser.parse_args()
-    print(
-        "| preset | operations | kernels after XLA | transfers | compiled in |\n|---|---|---|---|---|"
-    )
+    print("| preset | operations | kernels after XLA | transfers | compiled in |")
+    print("|---|---|---|---|---|")
     for name in options.presets:
         print(benchmark.run_in_process(None, measure, name), flush=True)
 
