@@ -279,7 +279,7 @@ def work_gatys_ours(connection, config, content, style, single):
         connection.send(curve)
 
 
-def work_gatys_pytorch(connection, values, weights, content, style, single):
+def work_gatys_pytorch(connection, values, weights, levels, single):
     """Answer requests (optimizer, iterations, target) with [(seconds, loss)]."""
     import pytorch
     import torch
@@ -287,10 +287,10 @@ def work_gatys_pytorch(connection, values, weights, content, style, single):
     if single:
         torch.set_num_threads(1)
     config, now = types.SimpleNamespace(**values), clock(single)
-    pytorch.gatys(config, weights, content, style, "adam", 2, None, now)
+    pytorch.gatys(config, weights, levels[:1], "adam", 2, None, now)
     connection.send((None, f"torch {torch.__version__}, {torch.get_num_threads()} threads"))
     while request := connection.recv():
-        connection.send(pytorch.gatys(config, weights, content, style, *request, now))
+        connection.send(pytorch.gatys(config, weights, levels, *request, now))
 
 
 def compare_gatys(rounds, single):
@@ -308,7 +308,7 @@ def compare_gatys(rounds, single):
         work_gatys_pytorch,
         dataclasses.asdict(config),
         our_worker.remark[0],
-        *batches,
+        [tuple(batches)],
         single,
     )
     seconds, never = {"ours": [], "pytorch_lbfgs": [], "pytorch_adam": []}, set()

@@ -9,7 +9,6 @@ are flushed to 0, as in TensorFlow. With a GPU everything is on it. Every step r
 it ends when the GPU has finished.
 """
 
-import itertools
 import time
 
 import torch
@@ -597,17 +596,17 @@ def make(kind, config, batch, threads=0, bfloat16=False):
 # --- Style transfer by optimization
 
 
-def gatys(config, weights, content, style, optimizer, iterations, target, now=time.perf_counter):
-    """Optimize an image and record the loss of every evaluation.
+def gatys(config, weights, levels, optimizer, iterations, target, now=time.perf_counter):
+    """Optimize an image from coarse to fine and record the loss of every evaluation at full size.
 
     Args:
         config: the fields of a `StyleTransferConfig`, as attributes.
         weights: weights of VGG19, {layer: (kernel, bias)}.
-        content: float32 (1, h, w, 3) in [-1, 1].
-        style: float32 (1, h', w', 3) in [-1, 1].
+        levels: for each size, the last is the full size: (content, style), float32 (1, h, w, 3) and
+            (1, h', w', 3) in [-1, 1].
         optimizer: "lbfgs", as in PyTorch's tutorial, or "adam".
-        iterations: maximum number of evaluations.
-        target: a loss at which to stop; None: never.
+        iterations: number of evaluations at each size; at the full size the maximum.
+        target: a loss at full size at which to stop; None: never.
         now: the clock.
 
     Returns:
@@ -618,14 +617,34 @@ def gatys(config, weights, content, style, optimizer, iterations, target, now=ti
     extract_features.load(weights)
     extract_features.to(memory_format=torch.channels_last)
     options = Options(config, torch.channels_last, "fused")
-    content, style = options.images(content), options.images(style)
-    begin, curve = now(), []
+    begin, image = now(), None
+    for i, (content, style) in enumerate(levels):
+        content, style = options.images(content), options.images(style)
+        start = content if image is None else resize_image(image, content.shape[2:])
+        limit = target if i == len(levels) - 1 else None
+        image, curve = gatys_at_one_size(
+            config, extract_features, start, content, style, optimizer, iterations, limit, now
+        )
+    return [(moment - begin, loss) for moment, loss in curve]
+
+
+def resize_image(image, size):
+    resized = F.interpolate(image, size=size, mode="bicubic", align_corners=False)
+    return resized.clamp(-1.0, 1.0)
+
+
+def gatys_at_one_size(
+    config, extract_features, start, content, style, optimizer, iterations, target, now
+):
+    """Return the image (1, 3, h, w) and a list of (moment, loss)."""
+    curve = []
     with torch.no_grad():
         features = extract_features(style)
         grams = {layer: gram(features[layer]) for layer in config.style_layers}
         features = extract_features(content)
         content_features = {layer: features[layer] for layer in config.content_layers}
-    image = content.contiguous().requires_grad_(True)  # L-BFGS does not support channels_last
+    # L-BFGS does not support channels_last.
+    image = start.detach().contiguous().clone().requires_grad_(True)
     if optimizer == "lbfgs":
         torch_optimizer = torch.optim.LBFGS([image], max_iter=20, history_size=10)
     else:
@@ -648,11 +667,10 @@ def gatys(config, weights, content, style, optimizer, iterations, target, now=ti
             + config.variation_weight * total_variation(image)
         )
         loss.backward()
-        curve.append((now() - begin, loss.item()))
+        curve.append((now(), loss.item()))
         return loss
 
-    for _ in itertools.count():
+    while True:
         torch_optimizer.step(closure)
-        done = len(curve)
-        if done >= iterations or (target is not None and curve[-1][1] <= target):
-            return curve
+        if len(curve) >= iterations or (target is not None and curve[-1][1] <= target):
+            return image.detach(), curve
