@@ -302,8 +302,9 @@ run = train_run("dcgan", preset, *overrides)
 # | loop, pictures | `tfgan-zoo train`: checkpoints, resuming, curves, sample grids, several GPUs, TPU |
 #
 # One difference is in the samples. The package can generate with an **average of the weights** of
-# $G$, $\bar\theta \leftarrow 0.995\,\bar\theta + 0.005\,\theta$ (`model.ema_decay`). The weights
-# oscillate around a good solution, and their average is closer to it. The paper does not have it.
+# $G$, $\bar\theta \leftarrow d\,\bar\theta + (1 - d)\,\theta$ with $d$ rising to 0.995
+# (`model.ema_decay`). The weights oscillate around a good solution, and their average is closer to
+# it. The paper does not have it.
 #
 # ## The training, animated
 #
@@ -314,8 +315,7 @@ show_animation(
     run,
     share=0.5,
     width=560,
-    caption="Sample grids of the run. The first frames are empty because the average still "
-    "contains the initial weights.",
+    caption="Sample grids of the run.",
 )
 
 # %%
@@ -432,7 +432,6 @@ plot_curves(
 # | loss of $G$ low, blobs or equal samples | $D$ too weak | higher rate of $D$ |
 # | loss of $D$ near 0 for many epochs, noise as samples | $D$ too strong | lower rate of $D$, `model.diff_augment=translation,cutout` |
 # | regular grid | kernel size 5, stride 2 | `model.kernel_size=4` |
-# | images of poor contrast in the first epochs | weight average | wait, or `model.ema_decay=0` |
 #
 # ## Exercises
 #

@@ -697,9 +697,10 @@ def add_evaluate_arguments(parser):
         "--features",
         metavar="NETWORK",
         default="auto",
-        help="feature extractor. Generation: digits, inception or a Keras model (default: digits "
-        "for datasets of digits, otherwise inception). Translation: small (default) or the same. "
-        "Stylization: random, small, medium, hed, imagenet or a file (default: that of the model)",
+        help="feature extractor. Generation: digits, fashion, inception or a Keras model (default: "
+        "the classifier of the dataset, otherwise inception). Translation: small (default) or the "
+        "same. Stylization: random, small, medium, hed, imagenet or a file (default: that of the "
+        "model)",
     )
     metrics.add_argument(
         "--importance-samples",

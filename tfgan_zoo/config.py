@@ -132,7 +132,7 @@ class TrainConfig:
         check_choice("train.xla", self.xla, ("auto", "on", "off"))
         strategies = ("auto", "cpu", "mirrored", "multiworker", "tpu")
         check_choice("train.strategy", self.strategy, strategies)
-        names = ("auto", "digits", "inception", *PERCEPTUAL_NETWORKS)
+        names = ("auto", "digits", "fashion", "inception", *PERCEPTUAL_NETWORKS)
         check_features("train.evaluate_features", self.evaluate_features, names)
         if self.replicas and self.strategy not in ("auto", "mirrored"):
             raise UserError(

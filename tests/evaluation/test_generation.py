@@ -1,6 +1,7 @@
 """Test the evaluation of generative models and the selection of the best epoch."""
 
 import dataclasses
+import gzip
 import hashlib
 import itertools
 import json
@@ -25,12 +26,7 @@ from tfgan_zoo.evaluation.generation import (
     modes_metric,
 )
 from tfgan_zoo.features import metric_networks
-from tfgan_zoo.features.metric_networks import (
-    DIGITS_ACCURACY,
-    DIGITS_FILE,
-    DIGITS_SHA256,
-    load_metric_network,
-)
+from tfgan_zoo.features.metric_networks import CLASSIFIERS, load_metric_network
 from tfgan_zoo.metrics import neighbors
 from tfgan_zoo.runs import best_epoch, read_metrics
 from tfgan_zoo.saving.exported import load
@@ -198,7 +194,7 @@ def test_settings_describe_the_evaluation(evaluator):
     settings = evaluator.settings(METRICS)
     assert settings["n_generated"] == settings["n_reference"] == settings["n_real_reference"] == 400
     assert settings["split"] == "train, halved"
-    assert settings["features"]["sha256"] == DIGITS_SHA256
+    assert settings["features"]["sha256"] == CLASSIFIERS["digits"].sha256
     assert "antialias" in settings["features"]["resizer"]
     assert settings["importance_samples"] == 200 and settings["binarization"] == "static, seed 0"
     assert "features" not in evaluator.settings(["nll"])
@@ -269,9 +265,14 @@ def test_metrics_that_do_not_apply_raise_an_error(evaluator):
 # --- feature networks
 
 
-def test_the_digit_classifier_is_pinned_and_small():
-    assert hashlib.sha256(DIGITS_FILE.read_bytes()).hexdigest() == DIGITS_SHA256
-    assert DIGITS_FILE.stat().st_size < 1_000_000
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_the_classifiers_are_pinned_and_small(name):
+    classifier = CLASSIFIERS[name]
+    assert hashlib.sha256(classifier.file.read_bytes()).hexdigest() == classifier.sha256
+    assert classifier.file.stat().st_size < 1_000_000
+
+
+def test_the_digit_classifier_classifies_other_digits():
     network = load_metric_network("digits")
     embedded = load_images(DIGITS, 32, 1)
     features, probabilities = network(embedded.images)
@@ -283,24 +284,37 @@ def test_the_digit_classifier_is_pinned_and_small():
     np.testing.assert_allclose(in_small_batches, features, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.skipif(not MNIST.is_dir(), reason="the original files of MNIST are not available")
-def test_the_digit_classifier_classifies_mnists_test_images():
-    import gzip
+@pytest.mark.parametrize(("name", "folder"), [("digits", "mnist"), ("fashion", "fashion_mnist")])
+def test_the_classifiers_classify_their_test_images(name, folder):
+    folder = SHARED / folder
+    if not folder.is_dir():
+        pytest.skip("the original files are not available")
 
     def read(name):
-        return np.frombuffer(gzip.decompress((MNIST / name).read_bytes()), np.uint8)
+        return np.frombuffer(gzip.decompress((folder / name).read_bytes()), np.uint8)
 
     images = read("t10k-images-idx3-ubyte.gz")[16:].reshape(-1, 28, 28, 1)
     labels = read("t10k-labels-idx1-ubyte.gz")[8:]
-    accuracy = np.mean(load_metric_network("digits")(images)[1].argmax(axis=1) == labels)
-    assert accuracy == pytest.approx(DIGITS_ACCURACY, abs=2e-4)
-    assert accuracy >= 0.993
+    accuracy = np.mean(load_metric_network(name)(images)[1].argmax(axis=1) == labels)
+    assert accuracy == pytest.approx(CLASSIFIERS[name].accuracy, abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        *(("mnist", "digits"), ("stacked_mnist", "digits"), ("fashion_mnist", "fashion")),
+        *(("cifar10", "inception"), ("folder", "inception")),
+    ],
+)
+def test_default_features_of_a_dataset(dataset, name):
+    assert metric_networks.default_features(dataset) == name
 
 
 def test_a_damaged_classifier_raises_an_error(tmp_path, monkeypatch):
     damaged = tmp_path / "digit_classifier.keras"
-    damaged.write_bytes(DIGITS_FILE.read_bytes()[:-1] + b"x")
-    monkeypatch.setattr(metric_networks, "DIGITS_FILE", damaged)
+    damaged.write_bytes(CLASSIFIERS["digits"].file.read_bytes()[:-1] + b"x")
+    classifier = dataclasses.replace(CLASSIFIERS["digits"], file=damaged)
+    monkeypatch.setitem(CLASSIFIERS, "digits", classifier)
     with pytest.raises(UserError, match="is damaged"):
         load_metric_network("digits")
 

@@ -58,8 +58,8 @@ def evaluate(
         metrics: list of metrics, see `metric_names`; None: all that apply.
         samples: number of generated images, or the maximum number of test images.
         seed: decides the noise, the labels and every random choice.
-        features: feature extractor of the metrics. Generation: "digits", "inception" or the path
-            of a Keras model; "auto": digits for datasets of digits, otherwise inception.
+        features: feature extractor of the metrics. Generation: "digits", "fashion", "inception" or
+            the path of a Keras model; "auto": see `features.metric_networks.default_features`.
             Translation: the same or "small"; "auto": small. Stylization: see
             `features.vgg.load_perceptual_network`; "auto": that of the model.
         importance_samples: draws of z per image for the likelihood.

@@ -17,7 +17,11 @@ from tfgan_zoo.data.clusters import ImageClusters
 from tfgan_zoo.data.datasets import WITH_TEST_SPLIT, load_images
 from tfgan_zoo.errors import MAX_TRAIN_SEED, UserError, check_choice, check_range
 from tfgan_zoo.evaluation.evaluator import Evaluator, images_sha256
-from tfgan_zoo.features.metric_networks import load_metric_network
+from tfgan_zoo.features.metric_networks import (
+    CLASSIFIERS,
+    default_features,
+    load_metric_network,
+)
 from tfgan_zoo.metrics import (
     classes,
     classifier_score,
@@ -38,7 +42,6 @@ NUM_NEIGHBORS = 5  # k of precision, recall, density and coverage
 MEMORIZATION_SAMPLES = 1000  # images whose nearest training image is searched
 MEMORIZATION_COLUMNS = 16  # pairs in the image of the nearest training images
 LIKELIHOOD_BATCH_SIZE = 100
-DIGIT_DATASETS = ("digits", "mnist", "stacked_mnist")  # datasets of the packaged digit classifier
 
 
 class Activations(typing.NamedTuple):
@@ -355,8 +358,7 @@ class GenerationEvaluator(Evaluator):
         channels: channels of the model's images.
         samples: number of generated images, and maximum number of reference images.
         seed: decides the noise, the labels and every random choice.
-        features: name or path for `load_metric_network`; "auto": digits for datasets of digits,
-            otherwise inception.
+        features: name or path for `load_metric_network`; "auto": see `default_features`.
         importance_samples: draws of z per image for the likelihood.
 
     Raises:
@@ -399,8 +401,7 @@ class GenerationEvaluator(Evaluator):
             )
         self.config, self.samples, self.seed = config, samples, seed
         self.importance_samples, self.clusters = importance_samples, None
-        default = "digits" if config.dataset in DIGIT_DATASETS else "inception"
-        self.network_name = default if features == "auto" else features
+        self.network_name = default_features(config.dataset) if features == "auto" else features
 
         # Split the images into the reference images and those for the real reference.
         config = dataclasses.replace(config, binarize="none", clusters=0)
@@ -438,8 +439,8 @@ class GenerationEvaluator(Evaluator):
     @property
     def predicts_labels(self):
         """True if the classes of the feature network are those of the data."""
-        if self.network_name == "digits":
-            return self.config.dataset in DIGIT_DATASETS
+        if self.network_name in CLASSIFIERS:
+            return self.config.dataset in CLASSIFIERS[self.network_name].datasets
         return self.network.classes == len(self.training.classes) > 0
 
     @property

@@ -16,11 +16,46 @@ from tfgan_zoo.data import transforms
 from tfgan_zoo.errors import UserError, first_line
 from tfgan_zoo.keras_settings import check_keras_settings
 
-# Trained by python -m tfgan_zoo.features.train_digit_classifier with seed 0.
-DIGITS_FILE = pathlib.Path(__file__).parent / "digit_classifier.keras"
-DIGITS_SHA256 = "8602e459660f855b272516093a6a21084f8a556f93c8ce39eff3e499150f4ce4"
 SMALL_LAYERS = ("block5_conv1",)  # its distances rank the epochs of CycleGAN best, of blocks 3 to 5
-DIGITS_ACCURACY = 0.9940  # on the 10,000 test images of MNIST
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A classifier of the package, trained by `tfgan_zoo.features.train_classifier` with seed 0."""
+
+    file: pathlib.Path
+    sha256: str
+    description: str
+    accuracy: float  # on the 10,000 test images of the dataset that it was trained on
+    datasets: tuple[str, ...]  # datasets with its classes
+
+
+FOLDER = pathlib.Path(__file__).parent
+CLASSIFIERS = {
+    "digits": Classifier(
+        FOLDER / "digit_classifier.keras",
+        "8602e459660f855b272516093a6a21084f8a556f93c8ce39eff3e499150f4ce4",
+        "tfgan_zoo's MNIST classifier",
+        0.9940,
+        ("digits", "mnist", "stacked_mnist"),
+    ),
+    "fashion": Classifier(
+        FOLDER / "fashion_classifier.keras",
+        "SHA",
+        "tfgan_zoo's Fashion-MNIST classifier",
+        0.0,
+        ("fashion_mnist",),
+    ),
+}
+
+
+def default_features(dataset):
+    """Return the name of the feature network for a dataset: a classifier with its classes.
+
+    Datasets without a classifier in the package have "inception".
+    """
+    fitting = [name for name, network in CLASSIFIERS.items() if dataset in network.datasets]
+    return fitting[0] if fitting else "inception"
 
 
 @dataclasses.dataclass
@@ -91,11 +126,11 @@ def load_metric_network(name):
     """Load a feature network for metrics.
 
     Args:
-        name: "digits" (a classifier of MNIST's digits, included in the package), "inception"
-            (Keras' InceptionV3 with ImageNet weights, which Keras downloads once), "small" (a
-            small VGG for photographs, included in the package), or the path of a Keras model from
-            images in [-1, 1] to features, or to features and logits. Feature maps are averaged over
-            the image.
+        name: "digits" or "fashion" (classifiers of MNIST and Fashion-MNIST, included in the
+            package), "inception" (Keras' InceptionV3 with ImageNet weights, which Keras downloads
+            once), "small" (a small VGG for photographs, included in the package), or the path of a
+            Keras model from images in [-1, 1] to features, or to features and logits. Feature maps
+            are averaged over the image.
 
     Returns:
         A `FeatureNetwork`.
@@ -104,8 +139,8 @@ def load_metric_network(name):
         UserError: an unknown name, a missing or damaged file, or weights that cannot be downloaded.
     """
     check_keras_settings()
-    if name == "digits":
-        return load_digit_classifier()
+    if name in CLASSIFIERS:
+        return load_classifier(name)
     if name == "inception":
         return load_inception()
     if name == "small":
@@ -113,14 +148,16 @@ def load_metric_network(name):
     if pathlib.Path(name).is_file():
         return load_metric_network_file(pathlib.Path(name))
     raise UserError(
-        f"features must be digits, inception, small, or the path of a Keras model, got {name!r}."
+        "features must be digits, fashion, inception, small, or the path of a Keras model, "
+        f"got {name!r}."
     )
 
 
-def load_digit_classifier():
-    sha256 = check_sha256(DIGITS_FILE, DIGITS_SHA256)
-    network = keras.models.load_model(DIGITS_FILE, compile=False)
-    return FeatureNetwork("digits: tfgan_zoo's MNIST classifier", sha256, network, 28, 1, 10)
+def load_classifier(name):
+    classifier = CLASSIFIERS[name]
+    sha256 = check_sha256(classifier.file, classifier.sha256)
+    network = keras.models.load_model(classifier.file, compile=False)
+    return FeatureNetwork(f"{name}: {classifier.description}", sha256, network, 28, 1, 10)
 
 
 def load_inception():
@@ -138,7 +175,8 @@ def load_inception():
         raise UserError(
             "features=inception needs the weights of InceptionV3, which could not be downloaded "
             f"({first_line(error)}). Connect to the network once, put Keras' file into "
-            "~/.keras/models, or choose other features: digits, or the path of a Keras model."
+            "~/.keras/models, or choose other features: digits, fashion, or the path of a "
+            "Keras model."
         ) from error
     both = keras.Model(network.input, [network.get_layer("avg_pool").output, network.output])
     name = "keras-inception-v3: Keras' ImageNet weights, not the network of the papers' FID"

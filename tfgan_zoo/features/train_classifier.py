@@ -1,12 +1,13 @@
-"""Train the digit classifier of the metrics, a small convolutional network, on MNIST.
+"""Train a classifier of the metrics, a small convolutional network, on MNIST or Fashion-MNIST.
 
-    python -m tfgan_zoo.features.train_digit_classifier -o digit_classifier.keras
+    python -m tfgan_zoo.features.train_classifier mnist -o digit_classifier.keras
+    python -m tfgan_zoo.features.train_classifier fashion_mnist -o fashion_classifier.keras
 
 trains it on the 60,000 training images in 5 min on 2 CPU cores, and prints its accuracy on the
-10,000 test images and the file's SHA-256. The file of the package was trained by this command;
-`metric_networks.py` contains its hash. The penultimate layer gives 64 features per image, for the
-Frechet distance, KID, precision and recall. The softmax gives the classifier score and the class
-histogram.
+10,000 test images and the file's SHA-256. The files of the package were trained by these commands;
+`metric_networks.py` contains their hashes. The penultimate layer gives 64 features per image, for
+the Frechet distance, KID, precision and recall. The softmax gives the classifier score and the
+class histogram.
 """
 
 import argparse
@@ -21,9 +22,13 @@ from tfgan_zoo.data.datasets import load_images
 from tfgan_zoo.files import atomic_write
 
 BATCH_SIZE = 128
+AUGMENTATION = {  # dataset: fields of `DataConfig`
+    "mnist": {"rotate": 10, "zoom": 0.1},
+    "fashion_mnist": {"flip": True, "zoom": 0.1},
+}
 
 
-def digit_classifier():
+def build_classifier():
     """Build the classifier: three convolutions, two dense layers, 102,314 parameters.
 
     Returns:
@@ -35,7 +40,7 @@ def digit_classifier():
     x = keras.layers.GlobalAveragePooling2D()(block(x, 128, 3))  # (n, 128)
     features = keras.layers.Dense(64, activation="relu", name="features")(x)
     logits = keras.layers.Dense(10, name="logits")(features)
-    return keras.Model(image, [features, logits], name="digit_classifier")
+    return keras.Model(image, [features, logits], name="classifier")
 
 
 def block(x, width, kernel_size):
@@ -45,12 +50,13 @@ def block(x, width, kernel_size):
     return keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.99)(x))
 
 
-def train(epochs, seed, data_dir=""):
-    """Train the classifier with augmentation.
+def train(dataset, epochs, seed, data_dir=""):
+    """Train the classifier on images that are augmented as in `AUGMENTATION`, and moved.
 
-    Each image is rotated by up to 10 degrees, enlarged by up to 10 % and moved by up to 2 pixels.
+    Each image is moved by up to 2 pixels.
 
     Args:
+        dataset: "mnist" or "fashion_mnist".
         epochs: number of epochs.
         seed: seed of the first weights, of the order and of the augmentation.
         data_dir: the tensorflow-datasets directory; "": its default.
@@ -59,21 +65,21 @@ def train(epochs, seed, data_dir=""):
         (model, accuracy on the test images).
     """
     keras.utils.set_random_seed(seed)
-    config = DataConfig(dataset="mnist", path=data_dir, rotate=10, zoom=0.1)
+    config = DataConfig(dataset=dataset, path=data_dir, **AUGMENTATION[dataset])
     images = load_images(config, 28, 1)
     steps = pipeline.steps_per_epoch(images, BATCH_SIZE)
     move = keras.layers.RandomTranslation(2 / 28, 2 / 28, fill_mode="nearest", seed=seed)
     batches = pipeline.batches(images, config, seed, BATCH_SIZE, steps_per_epoch=steps, labels=True)
     batches = batches.map(lambda x, y: (move(x, training=True), y))
 
-    model = digit_classifier()
+    model = build_classifier()
     classifier = keras.Model(model.input, model.get_layer("logits").output)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     classifier.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
     classifier.fit(batches, epochs=epochs, steps_per_epoch=steps, verbose=2)
 
-    test = load_images(DataConfig(dataset="mnist", path=data_dir, split="test"), 28, 1)
+    test = load_images(DataConfig(dataset=dataset, path=data_dir, split="test"), 28, 1)
     _, accuracy = classifier.evaluate(
         transforms.to_float(test.images), test.labels, batch_size=500, verbose=0
     )
@@ -81,17 +87,16 @@ def train(epochs, seed, data_dir=""):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Train the digit classifier of the metrics.")
-    parser.add_argument(
-        "-o", "--output", type=pathlib.Path, default=pathlib.Path("digit_classifier.keras")
-    )
+    parser = argparse.ArgumentParser(description="Train a classifier of the metrics.")
+    parser.add_argument("dataset", choices=AUGMENTATION)
+    parser.add_argument("-o", "--output", type=pathlib.Path, required=True)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--data-dir", default="", help="the tensorflow-datasets directory (default: its own)"
     )
     options = parser.parse_args()
-    model, accuracy = train(options.epochs, options.seed, options.data_dir)
+    model, accuracy = train(options.dataset, options.epochs, options.seed, options.data_dir)
     with atomic_write(options.output) as partial:
         model.save(partial)
     sha256 = hashlib.sha256(options.output.read_bytes()).hexdigest()
