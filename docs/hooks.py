@@ -13,8 +13,11 @@ from html import unescape
 import latex2mathml.converter
 import nbconvert
 import nbformat
+from properdocs.exceptions import PluginError
+from properdocs.plugins import get_plugin_logger
 from properdocs.structure.files import File, InclusionLevel
 
+log = get_plugin_logger("docs")
 DOCS = pathlib.Path(__file__).resolve().parent
 ROOT = DOCS.parent
 TOP_PAGES = {  # page of the site: file of the repository that it shows
@@ -23,6 +26,43 @@ TOP_PAGES = {  # page of the site: file of the repository that it shows
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
 }
+LIVE_MARKER = "<!-- live pages -->"
+LIVE_CARDS = """
+## Try the models in your browser
+
+<div class="grid cards live" markdown>
+
+-   [![](live/examples/digits_3.png)
+    ![](live/examples/digits_4.png)<br>**Generate**](live/digits.html)
+
+    Choose a digit, play an interpolation.
+
+-   [![](live/examples/digits_5.png)
+    ![](live/examples/digits_6.png)<br>**Reconstruct**](live/autoencoder.html)
+
+    Draw a digit, change its code.
+
+-   [![](live/examples/labels_0.png)
+    ![](live/examples/facades_0.png)<br>**Translate**](live/facade.html)
+
+    Draw a house, get its photograph.
+
+-   [![](live/examples/photographs_0.jpg)
+    ![](live/examples/fast_mosaic.jpg)<br>**Stylize**](live/style.html)
+
+    Use a photograph or your camera.
+
+</div>
+
+The models run on your device. No image leaves it. [All models](live/index.html),
+[how to write these pages](demo.md#static-site).
+"""
+NO_LIVE_PAGES = """
+!!! tip "Try the models in your browser"
+
+    This copy of the documentation has no pages that run the models.
+    [Write them with one command](demo.md#static-site).
+"""
 MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.M)
 LINK = re.compile(r"(?P<before>\]\(|(?:src|href)=\")(?P<target>[^)\s\"#]+)(?P<anchor>#[^)\s\"]*)?")
 BADGE = re.compile(r"\[!\[(Open in Colab)\]\([^)]*\)\]\(([^)]*)\)")  # its image is on another host
@@ -68,7 +108,27 @@ def on_files(files, config):
         page = File.generated(config, name, content=card.read_text(encoding="utf-8"))
         page.inclusion = InclusionLevel.NOT_IN_NAV
         files.append(page)
+    for name, path in live_pages(config).items():
+        files.append(File.generated(config, f"live/{name}", abs_src_path=str(path)))
     return files
+
+
+def live_pages(config):
+    """Return the files of the static site that `extra.live` names, as {name: path}.
+
+    Without it, the front page has a link to the instructions instead of links to these pages.
+    """
+    if not config.extra["live"]:
+        log.info("no pages that run the models: TFGAN_ZOO_LIVE is not set, see docs/demo.md")
+        return {}
+    folder = pathlib.Path(config.config_file_path).parent / config.extra["live"]
+    if not (folder / "site.json").is_file():
+        raise PluginError(
+            "TFGAN_ZOO_LIVE must be a folder that tfgan-zoo demo --static has written, "
+            f"got {config.extra['live']!r}"
+        )
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
 def notebook_page(path):
@@ -97,6 +157,7 @@ def image_widths(notebook):
 
 def on_page_markdown(markdown, page, config, files):
     """Fill in the generated parts of a page, and translate links for the site."""
+    markdown = markdown.replace(LIVE_MARKER, LIVE_CARDS if config.extra["live"] else NO_LIVE_PAGES)
     markdown = MARKER.sub(lambda match: getattr(reference(), match[1])(), markdown)
     source = TOP_PAGES.get(page.file.src_uri, f"docs/{page.file.src_uri}")
     if page.file.src_uri.startswith(("notebooks/", "saved_models/")):

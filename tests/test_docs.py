@@ -182,6 +182,12 @@ def test_both_readmes_have_equal_commands_links_and_numbers():
     assert max(lines) <= 150
 
 
+def test_chinese_lines_end_with_their_paragraph():
+    """A line break between two Chinese characters is shown as a space."""
+    text = re.sub(r"^```.*?^```", "", READMES[1].read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert re.findall(r"[\u3000-\uffef]\n *[^\s|#>*-]", text) == []
+
+
 def example(start):
     """Return the code block of CONTRIBUTING.md that starts with this text."""
     (block,) = [block for block in blocks(CONTRIBUTING) if block.startswith(start)]

@@ -1,6 +1,10 @@
 """Notebooks: each matches its source, was executed without problems, and runs in its fast form."""
 
+import ast
+import configparser
+import importlib.metadata
 import pathlib
+import re
 import sys
 import types
 
@@ -49,6 +53,41 @@ def test_notebook_was_executed_and_shows_images(name):
     assert mime_types & {"image/png", "image/jpeg"}
     assert "FULL = False" in make.code(executed)[0]
     assert "DRIVE = False" in make.code(executed)[0]
+
+
+def required_imports(text):
+    """Return the top-level names that a Python file imports, except in `try` with ImportError."""
+    tree, optional = ast.parse(text), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Try) and any(
+            "ImportError" in ast.unparse(handler) for handler in node.handlers
+        ):
+            optional |= {id(child) for part in node.body for child in ast.walk(part)}
+    names = set()
+    for node in ast.walk(tree):
+        if id(node) not in optional and isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        if id(node) not in optional and isinstance(node, ast.ImportFrom):
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize(
+    "source",
+    [*SOURCES.values(), pathlib.Path(notebook.__file__)],
+    ids=lambda source: source.stem,
+)
+def test_packages_are_installed_by_the_setup_cell(source):
+    """The setup cell installs the requirements of the package, without extras."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    lines = parser["options"]["install_requires"].split("\n")
+    installed = {re.match(r"[\w.-]+", line)[0].lower() for line in lines if line}
+    assert {"tensorflow", "keras", "numpy"} <= installed
+    distributions = importlib.metadata.packages_distributions()
+    for name in required_imports(source.read_text()) - sys.stdlib_module_names:
+        if name not in ("tfgan_zoo", "IPython"):  # every Jupyter kernel has IPython
+            assert installed & {d.lower() for d in distributions[name]}, name
 
 
 @pytest.mark.slow

@@ -1,18 +1,22 @@
 """The documentation site builds strictly, its links have targets, and it loads no other host."""
 
 import html.parser
+import importlib
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
+import types
 import urllib.parse
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, module_of
+from PIL import Image
 
 from tfgan_zoo import cli, presets
+from tfgan_zoo.tools import static_site
 
 PACKAGES = ("properdocs", "material", "mkdocstrings", "nbconvert", "latex2mathml")
 MISSING = [name for name in PACKAGES if not importlib.util.find_spec(name)]
@@ -20,6 +24,12 @@ pytestmark = pytest.mark.skipif(
     bool(MISSING), reason=f"the extra docs is not installed: {', '.join(MISSING)} missing"
 )
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
+
+
+IMAGES = """() => [...document.querySelectorAll("article img")].map(image => {
+    const {left, right} = image.getBoundingClientRect();
+    return {source: image.src.slice(-80), loaded: image.naturalWidth > 0, left, right};
+})"""
 
 
 class Page(html.parser.HTMLParser):
@@ -39,16 +49,36 @@ class Page(html.parser.HTMLParser):
             self.loaded.append(values[LOADED[tag]])
 
 
+def build(folder, live):
+    """Build the site in strict mode, with the static site in the folder `live` or "" for none."""
+    command = [sys.executable, "-m", "properdocs", "build", "--strict", "-f", "mkdocs.yml"]
+    return subprocess.run(
+        [*command, "-d", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "TFGAN_ZOO_LIVE": str(live)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The folder of the site, built in strict mode."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "properdocs", "build", "--strict", "-f", "mkdocs.yml"]
-    result = subprocess.run(
-        [*command, "-d", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
+    """The folder of the site with the pages that run in the browser, without their models."""
+    folder, live = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("live")
+    shutil.copytree(static_site.WEB, live, dirs_exist_ok=True)
+    static_site.write_pages(live)
+    (live / "site.json").write_text("{}")
+    (live / "examples").mkdir()
+    for name in re.findall(r"live/(examples/[\w.]+)", hooks().LIVE_CARDS):
+        Image.new("RGB", (28, 28)).save(live / name)
+    result = build(folder, live)
     assert result.returncode == 0, result.stderr[-3000:]
     return folder
+
+
+def hooks():
+    return module_of(ROOT / "docs" / "hooks.py")
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +114,32 @@ def test_pages_load_no_file_of_another_host(site, pages):
         assert not re.search(r"url\(['\"]?(?:https?:)?//", path.read_text(encoding="utf-8")), path
 
 
+def test_front_page_shows_the_pages_that_run_in_the_browser_first(site):
+    index = (site / "index.html").read_text(encoding="utf-8")
+    first_image = index.index("<img", index.index("<h1"))
+    assert 'src="live/examples/digits_3.png"' in index[first_image:][:200]
+    for template in static_site.WEB.glob("*.html.j2"):
+        page = template.name.removesuffix(".j2")
+        assert page == "layout.html" or f'href="live/{page}"' in index, page
+
+
+def test_front_page_without_these_pages_has_no_dead_link():
+    module, config = hooks(), types.SimpleNamespace(extra={"live": ""})
+    files = importlib.import_module("properdocs.structure.files").Files([])
+    assert module.live_pages(config) == {}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert module.LIVE_MARKER in readme
+    page = types.SimpleNamespace(file=types.SimpleNamespace(src_uri="index.md"))
+    text = module.on_page_markdown(module.LIVE_MARKER, page, config, files)
+    assert "live/" not in text and "demo.md#static-site" in text
+
+
+def test_folder_that_is_no_static_site_is_reported(tmp_path):
+    result = build(tmp_path / "site", tmp_path)
+    assert result.returncode == 1
+    assert "TFGAN_ZOO_LIVE must be a folder that tfgan-zoo demo --static" in result.stderr
+
+
 def text_of(site, name):
     return re.sub(r"<[^>]+>", "", (site / name).read_text(encoding="utf-8"))
 
@@ -117,11 +173,21 @@ def test_browser_requests_no_other_host_and_search_works_from_a_file(site):
         requests, errors = [], []
         page.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
-        names = ["index.html", "fields.html", "notebooks/01_gan.html", "results.html"]
+        notebooks = [f"notebooks/{path.stem}.html" for path in (ROOT / "notebooks").glob("*.ipynb")]
+        names = ["index.html", "README.zh-CN.html", "fields.html", "results.html", *notebooks]
+        assert len(notebooks) == 11
         for name in names:
             page.goto((site / name).as_uri())
             page.wait_for_load_state("networkidle")
+            # On a phone, wide tables and code scroll in a box of their own. Images fit.
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+            images = page.evaluate(IMAGES)
+            assert images or name == "fields.html" or name == "results.html", name
+            for image in images:
+                assert image["loaded"] and image["left"] >= 0 and image["right"] <= 390, (
+                    name,
+                    image,
+                )
         page.set_viewport_size({"width": 1280, "height": 800})
         page.fill(".md-search__input", "spectral")
         page.wait_for_selector(".md-search-result__link")

@@ -1162,7 +1162,7 @@ def add_demo_arguments(parser):
             "Serve the demo on this machine": "tfgan-zoo demo",
             "Show your own models too": "tfgan-zoo demo runs/a runs/b",
             "Serve it to other machines": "tfgan-zoo demo --host 0.0.0.0 --port 8080",
-            "Write a site for any static host": "tfgan-zoo demo --static site",
+            "Write a site for any static host": "tfgan-zoo demo --static live",
         },
     )
     models = parser.add_argument_group("models")

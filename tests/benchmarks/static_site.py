@@ -2,8 +2,8 @@
 
 This script is not a test. It needs Playwright and Chromium.
 
-    tfgan-zoo demo --static page
-    python tests/benchmarks/static_site.py page [--rounds 20]
+    tfgan-zoo demo --static live
+    python tests/benchmarks/static_site.py live [--rounds 20]
 
 The time of an image is that of ONNX Runtime Web, without drawing it. The frame rate includes
 drawing and reading the image of a fake camera, 640x480 pixels, reduced to a longer side.

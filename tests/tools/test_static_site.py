@@ -5,6 +5,7 @@ import functools
 import http.server
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import threading
@@ -13,6 +14,7 @@ import types
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from PIL import Image
 
 from tfgan_zoo import cli
@@ -525,6 +527,13 @@ def test_failed_download_of_the_runtime_is_reported(failure, tmp_path, monkeypat
     error, text = expected[failure]
     with pytest.raises(error, match=text):
         static_site.download_runtime(tmp_path)
+
+
+def test_site_has_the_files_that_the_documentation_shows(root):
+    text = (ROOT / "docs" / "hooks.py").read_text(encoding="utf-8")
+    names = re.findall(r"\(live/([\w./]+)\)", text)
+    assert len(names) >= 13
+    assert [name for name in names if not (root / "some" / "where" / name).is_file()] == []
 
 
 def test_site_lists_its_files_for_the_service_worker(root):

@@ -1,8 +1,8 @@
 """Static site that runs the pretrained models in the visitor's browser: `tfgan-zoo demo --static`.
 
-The site has the pages of the folder `web`, an ONNX file for each network, ONNX Runtime Web and
-example images. `site.json` describes the models to the pages, `files.js` lists the files that the
-service worker stores for use without a connection. The pages request no other host.
+The site has the pages and scripts of the folder `web`, an ONNX file for each network, ONNX Runtime
+Web and example images. `site.json` describes the models to the pages, `files.js` lists the files
+that the service worker stores for use without a connection. The pages request no other host.
 """
 
 import base64
@@ -17,6 +17,7 @@ import sys
 import tarfile
 import tempfile
 
+import jinja2
 import numpy as np
 from PIL import Image
 
@@ -31,7 +32,8 @@ from tfgan_zoo.saving.export_file import export_file
 from tfgan_zoo.saving.exported import load
 from tfgan_zoo.saving.onnx import convert_to_onnx
 
-PAGES = pathlib.Path(__file__).parent / "web"
+WEB = pathlib.Path(__file__).parent / "web"
+LAYOUT = "layout.html.j2"  # parts that all pages share; each other template is one page
 REPOSITORY = "https://github.com/tfgan-zoo/tfgan_zoo"
 RUNTIME = "onnxruntime-web@1.30.0"
 RUNTIME_INTEGRITY = (
@@ -71,7 +73,8 @@ def build_site(folder, names=None, runtime=None, overwrite=False):
     for name in names:
         check_choice("a preset of the static site", name, usable_presets())
     with atomic_folder(folder, overwrite) as site:
-        shutil.copytree(PAGES, site, dirs_exist_ok=True)
+        shutil.copytree(WEB, site, ignore=shutil.ignore_patterns("*.j2"), dirs_exist_ok=True)
+        write_pages(site)
         copy_runtime(site / "runtime", runtime)
         (site / "models").mkdir()
         (site / "examples").mkdir()
@@ -79,7 +82,7 @@ def build_site(folder, names=None, runtime=None, overwrite=False):
         for name in names:
             task = presets.experiment(name).model.task
             models[task].append(describe(name) | DESCRIPTIONS[task](name, site))
-        content = {"version": __version__, "repository": REPOSITORY, **models}
+        content = {"repository": REPOSITORY, **models}
         content["classes"] = [
             {"name": name, "color": list(color)} for name, color in facades.CLASSES.items()
         ]
@@ -251,6 +254,23 @@ def latent_directions(model, num_codes=16):
 
 
 # --- other files
+
+
+def write_pages(site):
+    """Write the HTML pages."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(WEB),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    for name in environment.list_templates(extensions=["j2"]):
+        if name != LAYOUT:
+            page = name.removesuffix(".html.j2")
+            html = environment.get_template(name).render(
+                page=page, repository=REPOSITORY, version=__version__
+            )
+            write_text(site / f"{page}.html", html)
 
 
 def write_examples(site, models):

@@ -88,6 +88,3 @@ function stored({installing, waiting, active}) {
     check();
   });
 }
-
-get("source").href = site.repository;
-get("version").textContent = site.version;
