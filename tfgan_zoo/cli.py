@@ -1261,13 +1261,16 @@ def run_report(options):
 def add_import_torch_arguments(parser):
     parser.describe(
         """
-        Import generator weights of the authors' PyTorch code of Pix2Pix and CycleGAN into a run
-        directory, which can translate images or be trained further.
+        Import weights of the authors' PyTorch code of Pix2Pix and CycleGAN into a run directory,
+        which can translate images or be trained further. Discriminators are imported with their
+        generators. The optimizers start fresh.
 
         The import needs the extra torch: pip install "tfgan_zoo[torch]".
         """,
         {
-            "Import a CycleGAN": "tfgan-zoo import-torch latest_net_G_A.pth "
+            "Import all networks of a training": "tfgan-zoo import-torch checkpoints/horse2zebra "
+            "--preset cyclegan_folder_256 -o runs/horse2zebra",
+            "Import one generator of a CycleGAN": "tfgan-zoo import-torch latest_net_G_A.pth "
             "--preset cyclegan_folder_256 -o runs/horse2zebra",
             "Import its inverse mapping into the same run": "tfgan-zoo import-torch "
             "latest_net_G_B.pth --preset cyclegan_folder_256 -o runs/horse2zebra --direction yx",
@@ -1278,7 +1281,8 @@ def add_import_torch_arguments(parser):
         "checkpoint",
         metavar="CHECKPOINT",
         type=pathlib.Path,
-        help="a .pth file, such as latest_net_G.pth",
+        help="a .pth file, such as latest_net_G.pth, or a folder with such files (those of its "
+        "last epoch are read)",
     )
     add_overrides_argument(
         weights, "fields in which the network differs from the preset", ("model",)
@@ -1291,8 +1295,11 @@ def add_import_torch_arguments(parser):
     weights.add_argument(
         "--direction",
         choices=("xy", "yx"),
-        default="xy",
-        help="CycleGAN: generator to import (default: xy)",
+        help="CycleGAN: generator to import (default: both if the checkpoint calls them G_A, which "
+        "is xy, and G_B, which is yx; xy for another name)",
+    )
+    weights.add_argument(
+        "--generators-only", action="store_true", help="leave out the discriminators"
     )
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -1313,13 +1320,30 @@ def run_import_torch(options):
     from tfgan_zoo.saving import torch_weights
 
     experiment = presets.experiment(options.preset, *options.overrides)
-    run = torch_weights.import_torch(
-        options.checkpoint, experiment, options.output, options.direction
+    checkpoints = torch_weights.import_torch(
+        options.checkpoint,
+        experiment,
+        options.output,
+        options.direction,
+        options.generators_only,
     )
-    option = [] if options.direction == "xy" else ["--direction", "yx"]
-    use = shell_command("translate", run, "IMAGE", "-o", "OUT", *option)
-    text = f"imported generator {options.direction} into {run}; to use it: {use}"
-    print_result(options, {"run_dir": str(run)}, text)
+    imported = [
+        f"{direction} with{'' if checkpoint.discriminator else 'out'} discriminator"
+        for direction, checkpoint in checkpoints.items()
+    ]
+    option = [] if "xy" in checkpoints else ["--direction", "yx"]
+    use = shell_command("translate", options.output, "IMAGE", "-o", "OUT", *option)
+    train = shell_command("train", options.output)
+    text = (
+        f"imported generator {', '.join(imported)} into {options.output}\n"
+        f"use it: {use}\n"
+        f"train it further, with fresh optimizers: {train}"
+    )
+    record = {
+        "run_dir": str(options.output),
+        "imported": {name: bool(value.discriminator) for name, value in checkpoints.items()},
+    }
+    print_result(options, record, text)
 
 
 # --- export ---
@@ -1330,9 +1354,10 @@ def add_export_arguments(parser):
         """
         Export a run as a SavedModel with a model card, or any trained model as TFLite, ONNX or
         OpenVINO. The exported file is loaded by the runtime of its format and compared with the
-        model. The largest and the mean difference are printed, in levels of 255.
+        model. The largest and the mean difference are printed, in levels of 255. The format torch
+        writes the networks of Pix2Pix and CycleGAN as state dicts for the authors' PyTorch code.
 
-        The formats need extras: pip install "tfgan_zoo[tflite,onnx,openvino]".
+        The formats need extras: pip install "tfgan_zoo[tflite,onnx,openvino,torch]".
         """,
         {
             "Export a SavedModel": "tfgan-zoo export runs/a -o my_model",
@@ -1341,16 +1366,18 @@ def add_export_arguments(parser):
             "Export ONNX of a fixed size": "tfgan-zoo export runs/a --format onnx --size 256x256",
             "Quantize to 8 bits, calibrated on training data": "tfgan-zoo export runs/a "
             "--format tflite --precision int8",
+            "Export a CycleGAN for the authors' PyTorch code": "tfgan-zoo export runs/a "
+            "--format torch -o checkpoints/a",
         },
     )
     model = parser.add_argument_group("model")
     add_source_argument(model, f"{SOURCE_HELP}; a SavedModel is exported from a run directory only")
     model.add_argument(
         "--format",
-        choices=("saved_model", "tflite", "onnx", "openvino"),
+        choices=("saved_model", "tflite", "onnx", "openvino", "torch"),
         metavar="FORMAT",
         default="saved_model",
-        help="saved_model, tflite, onnx or openvino (default: saved_model)",
+        help="saved_model, tflite, onnx, openvino or torch (default: saved_model)",
     )
     model.add_argument(
         "--size",
@@ -1386,28 +1413,31 @@ def add_export_arguments(parser):
         "-o",
         "--output",
         type=pathlib.Path,
-        help="path to write (default: saved_model or model.SUFFIX in the run directory; for other "
-        "sources NAME.SUFFIX in the current folder)",
+        help="path to write (default: saved_model, torch or model.SUFFIX in the run directory; for "
+        "other sources NAME_torch or NAME.SUFFIX in the current folder)",
     )
     add_overwrite_argument(output)
     add_json_argument(output)
 
 
 def run_export(options):
-    if options.format == "saved_model" and options.size:
+    folders = {"saved_model": "a SavedModel", "torch": "torch"}  # with all directions, any size
+    target = folders.get(options.format)
+    if target and options.size:
         raise UserError(
-            "--size is for tflite, onnx and openvino, got --size for a SavedModel. Leave it out: a "
-            "SavedModel takes images of any size."
+            f"--size is for tflite, onnx and openvino, got --size for {target}. Leave it out: the "
+            "model takes images of any size."
         )
-    if options.format == "saved_model" and options.direction != "xy":
+    if target and options.direction != "xy":
         raise UserError(
-            f"--direction is for onnx and openvino, got {options.direction} for a SavedModel. "
-            "Leave it out: a SavedModel has all directions."
+            f"--direction is for onnx and openvino, got {options.direction} for {target}. "
+            "Leave it out: all directions are exported."
         )
-    if options.format == "saved_model" and options.precision != "float32":
+    if target and options.precision != "float32":
+        hint = " Its weights are stored as float16 with --compact."
         raise UserError(
-            f"--precision is for tflite and openvino, got {options.precision} for a SavedModel. "
-            "Its weights are stored as float16 with --compact."
+            f"--precision is for tflite and openvino, got {options.precision} for {target}."
+            f"{hint if options.format == 'saved_model' else ''}"
         )
     if options.overrides and options.precision != "int8":
         raise UserError(
@@ -1419,7 +1449,14 @@ def run_export(options):
     start_tensorflow()
     from tfgan_zoo.saving.export_file import FORMATS, export_and_measure
     from tfgan_zoo.saving.saved_model import export
+    from tfgan_zoo.saving.torch_weights import export_torch
 
+    if options.format == "torch":
+        default = default_export_path(options.source, "_torch", "torch")
+        paths = export_torch(options.source, options.output or default, options.overwrite)
+        names = ", ".join(path.name for path in paths)
+        text = f"state dicts for the authors' PyTorch code in {paths[0].parent}: {names}"
+        return print_result(options, {"torch": [str(path) for path in paths]}, text)
     if options.format == "saved_model":
         path = export(options.source, options.output, options.overwrite, options.compact)
         print_result(options, {"saved_model": str(path)}, f"SavedModel with model card in {path}")
@@ -1440,12 +1477,12 @@ def run_export(options):
     print_result(options, record, f"{options.format} in {path} ({differences})")
 
 
-def default_export_path(source, suffix):
-    """Return the file of a model in a format: RUN/model.SUFFIX, else NAME.SUFFIX."""
+def default_export_path(source, suffix, name_in_run=None):
+    """Return the output of a format: RUN/model.SUFFIX or RUN/NAME_IN_RUN, else NAME.SUFFIX."""
     from tfgan_zoo.runs import is_run_directory
 
     if is_run_directory(source):
-        return pathlib.Path(source) / f"model{suffix}"
+        return pathlib.Path(source) / (name_in_run or f"model{suffix}")
     path = pathlib.Path(source).resolve()
     name = path.stem if path.suffix == ".keras" else path.name
     return pathlib.Path(f"{name}{suffix}")

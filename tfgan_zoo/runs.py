@@ -237,7 +237,11 @@ def read_imports(run):
     imports = read_json(path, advice)
     with explain_damage(path, advice):
         return {
-            direction: {"checkpoint": str(origin["checkpoint"]), "sha256": str(origin["sha256"])}
+            direction: {
+                "checkpoint": str(origin["checkpoint"]),
+                "sha256": str(origin["sha256"]),
+                "discriminator": bool(origin.get("discriminator", False)),
+            }
             for direction, origin in imports.items()
         }
 

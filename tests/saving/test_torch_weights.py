@@ -1,4 +1,4 @@
-"""Import of PyTorch weights: equal images, and errors that name the settings that fit."""
+"""PyTorch weights, both ways: equal images, and errors that name the settings that fit."""
 
 import json
 import os
@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgan_zoo import cli, presets
+from tfgan_zoo import cli, load, presets, train
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.layers import Dropout
 from tfgan_zoo.models import cyclegan, pix2pix
-from tfgan_zoo.models.blocks import resnet_generator
+from tfgan_zoo.models.blocks import patch_discriminator, resnet_generator
 from tfgan_zoo.runs import build_model, load_model, read_experiment
 from tfgan_zoo.saving import export_file, saved_model, torch_weights
 from tfgan_zoo.saving.exported import load_exported
@@ -40,6 +40,11 @@ def image(channels=3, height=64, width=128, seed=0):
     return (
         np.random.default_rng(seed).uniform(-1, 1, (1, height, width, channels)).astype("float32")
     )
+
+
+def read_generator(path, kind="Pix2Pix"):
+    """Read the weights of the generator of a checkpoint."""
+    return torch_weights.read_networks(path, kind)["xy"].generator
 
 
 # --- The authors' networks, reimplemented without PyTorch
@@ -337,7 +342,14 @@ def test_other_resnets_are_not_advised_to_change_settings():
             torch_weights.assign_weights(ours("resnet", "instance"), other)
 
 
-def test_a_file_with_several_networks_has_a_generator_for_each_direction():
+def test_a_file_with_several_networks_has_a_generator_for_each_direction(monkeypatch, tmp_path):
+    path = tmp_path / "file.pth"
+    path.touch()
+    monkeypatch.setattr(torch_weights, "to_arrays", lambda tensors, path: tensors)
+
+    def is_array(value):
+        return isinstance(value, np.ndarray)
+
     def generator(value):
         names = ("model.1.weight", "model.10.conv_block.1.weight")
         return {f"module.{name}": np.full((1, 1, 1, 1), value) for name in names}
@@ -350,15 +362,24 @@ def test_a_file_with_several_networks_has_a_generator_for_each_direction():
         for name, array in weights.items()
     }
     for checkpoint in (nested, {"epoch": 3, "state_dict": flat}):
-        networks = torch_weights.find_networks(
-            checkpoint, lambda value: isinstance(value, np.ndarray)
+        monkeypatch.setattr(
+            torch_weights,
+            "read_file",
+            lambda path, checkpoint=checkpoint: torch_weights.find_networks(checkpoint, is_array),
         )
+        both = torch_weights.read_networks(path, "CycleGAN")
+        assert set(both) == {"xy", "yx"}
         for direction, value in (("xy", 1), ("yx", 2)):
-            chosen = torch_weights.choose_network(networks, "file.pth", direction)
-            assert chosen.keys() == {"model.1.weight", "model.10.conv_block.1.weight"}
-            assert all((array == value).all() for array in chosen.values())
+            chosen = torch_weights.read_networks(path, "CycleGAN", direction)
+            assert set(chosen) == {direction}
+            for weights in (chosen[direction].generator, both[direction].generator):
+                assert weights.keys() == {"model.1.weight", "model.10.conv_block.1.weight"}
+                assert all((array == value).all() for array in weights.values())
+        assert both["xy"].discriminator == discriminator and both["yx"].discriminator is None
+        without = torch_weights.read_networks(path, "CycleGAN", generators_only=True)
+        assert without["xy"].discriminator is None
         with pytest.raises(UserError, match=r"several generators \((state_dict.)?netG_A, "):
-            torch_weights.choose_network(networks, "file.pth")
+            torch_weights.read_networks(path, "Pix2Pix")
 
 
 def test_control_characters_of_names_are_escaped():
@@ -390,6 +411,111 @@ def test_resnet_trained_with_dropout_has_shifted_indices(norm):
     np.testing.assert_allclose(network(image()), expected, atol=1e-4)
 
 
+# --- Discriminators
+
+FIELDS = {1: 16, 2: 34, 3: 70, 4: 142, 5: 286}  # number of layers: receptive field
+
+
+def our_discriminator(layers, norm="batch", channels=3, width=8):
+    """Build our discriminator; `layers` is that of the authors' n_layers, or "pixel"."""
+    field = 1 if layers == "pixel" else FIELDS[layers]
+    return patch_discriminator(channels, width, field, norm, "d")
+
+
+def discriminator_shapes(layers, norm="batch", channels=3, width=8):
+    """Return {name: shape} of the authors' NLayerDiscriminator or PixelDiscriminator."""
+    if layers == "pixel":  # the last convolution has a bias only with instance norm
+        convolutions = [("net.0", channels, width, 1, True), ("net.2", width, 2 * width, 1, False)]
+        convolutions += [("net.5", 2 * width, 1, 1, norm == "instance")]
+        norms = [("net.3", 2 * width)]
+    else:
+        widths = [channels, *(width * min(2**level, 8) for level in range(layers + 1))]
+        convolutions = [
+            (f"model.{max(3 * level - 1, 0)}", widths[level], widths[level + 1], 4, level == 0)
+            for level in range(layers + 1)
+        ]
+        norms = [(f"model.{3 * level}", widths[level + 1]) for level in range(1, layers + 1)]
+        convolutions.append((f"model.{3 * layers + 2}", widths[-1], 1, 4, True))
+    shapes = {}
+    for name, inputs, outputs, size, bias in convolutions:
+        shapes[f"{name}.weight"] = (outputs, inputs, size, size)
+        if bias or norm == "instance":
+            shapes[f"{name}.bias"] = (outputs,)
+    if norm == "batch":
+        for name, count in norms:
+            for value in ("weight", "bias", "running_mean", "running_var"):
+                shapes[f"{name}.{value}"] = (count,)
+    return shapes
+
+
+def discriminator_weights(layers, norm="batch", **settings):
+    rng = np.random.default_rng(3)
+    return {
+        name: rng.uniform(0.1, 0.3, shape).astype("float32")
+        for name, shape in discriminator_shapes(layers, norm, **settings).items()
+    }
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("layers", ["pixel", *FIELDS])
+def test_names_and_shapes_of_discriminators_are_those_of_the_authors(layers, norm):
+    network = our_discriminator(layers, norm)
+    shapes = {
+        name: value.shape
+        for name, value in torch_weights.state_dict(network).items()
+        if "num_batches" not in name
+    }
+    assert shapes == discriminator_shapes(layers, norm)
+    weights = discriminator_weights(layers, norm)
+    torch_weights.assign_weights(network, weights)
+    for name, value in torch_weights.state_dict(network).items():
+        if "num_batches" not in name:
+            np.testing.assert_array_equal(value, weights[name])
+
+
+def test_parameters_of_the_basic_discriminator_are_as_many_as_the_authors():
+    shapes = discriminator_shapes(3, "batch", channels=6, width=64)
+    counts = [np.prod(shape) for name, shape in shapes.items() if "running" not in name]
+    assert sum(counts) == 2_768_705  # counted in PyTorch
+
+
+@pytest.mark.parametrize(
+    ("layers", "settings", "message"),
+    [
+        (2, {}, r"set model\.receptive_field=34$"),
+        ("pixel", {}, r"set model\.receptive_field=1$"),
+        (3, {"norm": "instance"}, "the discriminator has norm instance, but batch by"),
+        (
+            3,
+            {"width": 4},
+            "width 4, but 8 by the settings of its generator. Use .*--generators-only",
+        ),
+        (3, {"channels": 6}, "the discriminator has in 6, but 3 by"),
+    ],
+)
+def test_other_discriminators_raise_an_error_with_settings(layers, settings, message):
+    weights = discriminator_weights(layers, **settings)
+    with pytest.raises(UserError, match=message):
+        torch_weights.assign_weights(our_discriminator(3), weights)
+
+
+def test_unknown_discriminators_are_described():
+    multiscale = {f"scale0_layer0.{i}.weight": np.zeros((8, 3, 4, 4), "float32") for i in range(3)}
+    message = r"or pixel of the authors' code, got 3 weights such as scale0_layer0\.0\.weight \("
+    with pytest.raises(UserError, match=message):
+        torch_weights.assign_weights(our_discriminator(3), multiscale)
+
+
+def test_old_statistics_of_instance_norm_are_ignored_in_discriminators():
+    weights = discriminator_weights(3, "instance")
+    old = {f"model.3.{name}": np.ones(16, "float32") for name in ("running_mean", "running_var")}
+    network = our_discriminator(3, "instance")
+    torch_weights.assign_weights(network, {**weights, **old})
+    np.testing.assert_array_equal(
+        torch_weights.state_dict(network)["model.2.weight"], weights["model.2.weight"]
+    )
+
+
 # --- Run directory
 
 
@@ -403,16 +529,16 @@ def files(monkeypatch, tmp_path):
         stored[tmp_path / name] = weights
         return tmp_path / name
 
-    monkeypatch.setattr(torch_weights, "read_checkpoint", lambda path, direction: stored[path])
+    monkeypatch.setattr(torch_weights, "read_file", lambda path: {"": stored[path]})
+    monkeypatch.setattr(torch_weights, "to_arrays", lambda tensors, path: tensors)
     return make
 
 
 def test_imported_pix2pix_is_a_run(files, tmp_path):
     experiment = presets.experiment("pix2pix_tiny", "model.test_norm=running")
     weights, expected = reference("unet", "running", width=4)
-    run = torch_weights.import_torch(
-        files("latest_net_G.pth", weights), experiment, tmp_path / "run"
-    )
+    run = tmp_path / "run"
+    torch_weights.import_torch(files("latest_net_G.pth", weights), experiment, run)
     np.testing.assert_allclose(load_model(run)(image()), expected, atol=1e-4)
     assert read_experiment(run) == experiment
     assert json.loads((run / "imported.json").read_text())["xy"]["checkpoint"] == "latest_net_G.pth"
@@ -435,7 +561,7 @@ def test_imported_cyclegan_is_completed_and_can_be_trained(files, tmp_path):
     g, f = files("latest_net_G_A.pth", xy_weights), files("latest_net_G_B.pth", yx_weights)
     run = tmp_path / "run"
     with pytest.raises(UserError, match="set model.x_channels=3 model.y_channels=1"):
-        torch_weights.import_torch(f, experiment, run)
+        torch_weights.import_torch(f, experiment, run, "xy")
     assert not run.exists()
 
     torch_weights.import_torch(g, experiment, run)
@@ -450,7 +576,7 @@ def test_imported_cyclegan_is_completed_and_can_be_trained(files, tmp_path):
         torch_weights.import_torch(g, experiment, run)
     with pytest.raises(UserError, match="model.beta_1 is 0.5 there and 0.6 here"):
         torch_weights.import_torch(f, experiment.override("model.beta_1=0.6"), run, "yx")
-    torch_weights.import_torch(f, experiment, run, "yx")
+    torch_weights.import_torch(f, experiment, run)  # yx, because the file is called G_B
     model = load_model(run)
     assert model.directions == ("xy", "yx")
     np.testing.assert_allclose(model.g(image(1)), expected_y, atol=1e-4)
@@ -466,6 +592,92 @@ def test_imported_cyclegan_is_completed_and_can_be_trained(files, tmp_path):
     checkpoint.read(str(run / "checkpoints/ckpt-0")).assert_consumed()
     assert checkpoint.epoch == 0 and trained.step == 0
     assert trained.weights_sha256() == model.weights_sha256()
+
+
+CYCLEGAN = ("cyclegan_tiny", "train.epochs=1", "train.steps_per_epoch=2")
+
+
+def cyclegan_files(files):
+    """Register the four files of a CycleGAN with the size of `cyclegan_tiny`, and their folder."""
+    size = {"blocks": 2, "width": 4}
+    weights = {
+        "G_A": weights_of("resnet", "instance", **size),
+        "G_B": reference("resnet", "instance", **size)[0],
+        "D_A": discriminator_weights(2, "instance", width=4),
+        "D_B": discriminator_weights(2, "instance", width=4),
+    }
+    for name, values in weights.items():  # different networks
+        weights[name] = {key: value + 0.01 * ord(name[2]) for key, value in values.items()}
+        folder = files(f"latest_net_{name}.pth", weights[name]).parent
+        files(f"5_net_{name}.pth", {key: value * np.nan for key, value in weights[name].items()})
+    files("latest_net_notes.pth", {})
+    return folder, weights
+
+
+def test_a_folder_of_checkpoints_has_all_networks_and_training_continues(files, tmp_path):
+    folder, weights = cyclegan_files(files)
+    experiment = presets.experiment(*CYCLEGAN)
+    run = tmp_path / "run"
+    imported = torch_weights.import_torch(folder, experiment, run)
+    assert {name: value.file.name for name, value in imported.items()} == {
+        "xy": "latest_net_G_A.pth",
+        "yx": "latest_net_G_B.pth",
+    }
+    model = load_model(run)
+    networks = {"G_A": model.g, "G_B": model.f, "D_A": model.d_y, "D_B": model.d_x}
+    for name, network in networks.items():
+        for key, value in torch_weights.state_dict(network).items():
+            np.testing.assert_array_equal(value, weights[name][key])
+    content = json.loads((run / "imported.json").read_text())
+    assert [content[name]["discriminator"] for name in ("xy", "yx")] == [True, True]
+    # The optimizers start fresh, at step 0, from the imported discriminators.
+    train(run)
+    trained = load_model(run)
+    assert trained.step == 2
+    before = networks["D_A"].get_weights()
+    moved = [np.abs(a - b).max() for a, b in zip(before, trained.d_y.get_weights(), strict=True)]
+    assert 0 < max(moved) < 0.002  # two steps of Adam move each weight by at most 0.0002 or so
+
+
+def test_discriminators_may_be_left_out(files, tmp_path):
+    folder, _ = cyclegan_files(files)
+    experiment = presets.experiment(*CYCLEGAN)
+    torch_weights.import_torch(folder, experiment, tmp_path / "run", "yx", generators_only=True)
+    content = json.loads((tmp_path / "run/imported.json").read_text())
+    assert set(content) == {"yx"} and not content["yx"]["discriminator"]
+    fresh = build_model(experiment, tf.distribute.get_strategy())
+    model = load_model(tmp_path / "run")
+    for network in ("d_x", "d_y"):
+        for a, b in zip(
+            getattr(fresh, network).get_weights(),
+            getattr(model, network).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_the_last_epoch_of_a_folder_is_read(tmp_path):
+    for epoch in (5, 20, 100):
+        for name in ("G", "D"):
+            (tmp_path / f"{epoch}_net_{name}.pth").touch()
+    (tmp_path / "loss_log.txt").touch()
+    files = torch_weights.checkpoint_files(tmp_path)
+    assert [file.name for file in files] == ["100_net_D.pth", "100_net_G.pth"]
+    (tmp_path / "latest_net_G.pth").touch()
+    assert [file.name for file in torch_weights.checkpoint_files(tmp_path)] == ["latest_net_G.pth"]
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/model.pth").touch()
+    with pytest.raises(UserError, match=r"needs files such as latest_net_G.pth, got model.pth in"):
+        torch_weights.checkpoint_files(tmp_path / "more")
+
+
+def test_the_command_says_what_was_imported(files, tmp_path, capsys):
+    folder, _ = cyclegan_files(files)
+    command = ["import-torch", str(folder), "--preset", *CYCLEGAN, "-o", str(tmp_path / "run")]
+    assert cli.main(command) == 0
+    out = capsys.readouterr().out
+    assert "imported generator xy with discriminator, yx with discriminator into" in out
+    assert "train it further, with fresh optimizers: tfgan-zoo train" in out
 
 
 def test_an_untrained_generator_is_not_used_or_exported(files, tmp_path, capsys):
@@ -534,7 +746,7 @@ def test_missing_torch_error_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "latest_net_G.pth").touch()
     with pytest.raises(UserError, match=r'pip install "tfgan_zoo\[torch\]"'):
-        torch_weights.read_checkpoint(tmp_path / "latest_net_G.pth")
+        read_generator(tmp_path / "latest_net_G.pth")
 
 
 # --- With PyTorch
@@ -643,7 +855,7 @@ def apply_torch(torch, network, x):
 
 
 def max_difference(torch, path, network, ours, x):
-    torch_weights.assign_weights(ours, torch_weights.read_checkpoint(path))
+    torch_weights.assign_weights(ours, read_generator(path))
     expected = apply_torch(torch, network, x)
     assert 0.05 < np.std(expected) < 0.9
     return np.abs(ours(x).numpy() - expected).max()
@@ -725,7 +937,7 @@ def test_wrapped_checkpoints_are_unwrapped(torch, tmp_path):
     network = theirs(torch, "resnet", "batch").eval()
     state = network.state_dict()
     torch.save(state, path)
-    plain = torch_weights.read_checkpoint(path)
+    plain = read_generator(path)
     assert (
         plain.keys()
         == {name for name in state if "num_batches" not in name}
@@ -743,7 +955,7 @@ def test_wrapped_checkpoints_are_unwrapped(torch, tmp_path):
         {"nets": {"G": state}, "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}},
     ):
         torch.save(wrapped, path)
-        weights = torch_weights.read_checkpoint(path)
+        weights = read_generator(path)
         assert weights.keys() == plain.keys()
         assert all(
             np.array_equal(weights[name], plain[name]) and weights[name].dtype == np.float32
@@ -751,7 +963,7 @@ def test_wrapped_checkpoints_are_unwrapped(torch, tmp_path):
         )
     half = {name: value.bfloat16() for name, value in state.items()}
     torch.save(half, path)
-    assert torch_weights.read_checkpoint(path)["model.1.weight"].dtype == np.float32
+    assert read_generator(path)["model.1.weight"].dtype == np.float32
 
 
 def prefixed(state, name):
@@ -769,9 +981,9 @@ def test_files_that_are_not_checkpoints_raise_an_error(torch, tmp_path, monkeypa
     monkeypatch.delenv("TFGAN_ZOO_TEST_PAYLOAD", raising=False)
     path = tmp_path / "net.pth"
     with pytest.raises(UserError, match="checkpoint must be a file"):
-        torch_weights.read_checkpoint(path)
-    with pytest.raises(UserError, match="checkpoint must be a file"):
-        torch_weights.read_checkpoint(tmp_path)
+        read_generator(path)
+    with pytest.raises(UserError, match=r"needs files such as .*, got no files in"):
+        read_generator(tmp_path)
     network = theirs(torch, "resnet", "instance")
     state = network.state_dict()
     torch.save(state, path)
@@ -785,7 +997,7 @@ def test_files_that_are_not_checkpoints_raise_an_error(torch, tmp_path, monkeypa
     ):
         path.write_bytes(content)
         with pytest.raises(UserError, match="is not a PyTorch checkpoint with only tensors"):
-            torch_weights.read_checkpoint(path)
+            read_generator(path)
     for zipped in (True, False):
         for value in (
             Payload(),
@@ -794,7 +1006,7 @@ def test_files_that_are_not_checkpoints_raise_an_error(torch, tmp_path, monkeypa
         ):
             torch.save(value, path, _use_new_zipfile_serialization=zipped)
             with pytest.raises(UserError, match="is not a PyTorch checkpoint with only tensors"):
-                torch_weights.read_checkpoint(path)
+                read_generator(path)
     assert "TFGAN_ZOO_TEST_PAYLOAD" not in os.environ
     itself = {}
     itself["again"] = itself
@@ -821,7 +1033,7 @@ def test_files_that_are_not_checkpoints_raise_an_error(torch, tmp_path, monkeypa
     ):
         torch.save(value, path)
         with pytest.raises(UserError, match=message):
-            torch_weights.read_checkpoint(path)
+            read_generator(path)
 
 
 def test_a_refused_file_is_not_followed_by_advice_to_open_it_anyway(torch, tmp_path, recwarn):
@@ -839,7 +1051,7 @@ def test_a_refused_file_is_not_followed_by_advice_to_open_it_anyway(torch, tmp_p
     ):
         write()
         with pytest.raises(UserError, match=reason) as caught:
-            torch_weights.read_checkpoint(path)
+            read_generator(path)
         assert not re.search("weights_only|Re-running|trust|\x1b", str(caught.value))
 
 
@@ -847,7 +1059,212 @@ def test_imported_checkpoint_is_a_run(torch, tmp_path):
     network = theirs(torch, "unet", "batch", width=4).eval()
     torch.save(network.state_dict(), tmp_path / "latest_net_G.pth")
     experiment = presets.experiment("pix2pix_tiny", "model.test_norm=running")
-    run = torch_weights.import_torch(tmp_path / "latest_net_G.pth", experiment, tmp_path / "run")
+    run = tmp_path / "run"
+    torch_weights.import_torch(tmp_path / "latest_net_G.pth", experiment, run)
     np.testing.assert_allclose(
         load_model(run)(image()), apply_torch(torch, network, image()), atol=1e-4
     )
+
+
+def their_discriminator(torch, layers, norm, channels=3, width=8):
+    """Build the authors' NLayerDiscriminator, or PixelDiscriminator for "pixel"."""
+    nn = torch.nn
+    biased, after = norm == "instance", nn.InstanceNorm2d if norm == "instance" else nn.BatchNorm2d
+
+    class Discriminator(nn.Module):
+        def __init__(self):
+            super().__init__()
+            if layers == "pixel":
+                self.net = nn.Sequential(
+                    nn.Conv2d(channels, width, 1),
+                    nn.LeakyReLU(0.2, True),
+                    nn.Conv2d(width, 2 * width, 1, bias=biased),
+                    after(2 * width),
+                    nn.LeakyReLU(0.2, True),
+                    nn.Conv2d(2 * width, 1, 1, bias=biased),
+                )
+                return
+            sequence = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+            factor = 1
+            for level in range(1, layers + 1):
+                previous, factor = factor, min(2**level, 8)
+                stride = 2 if level < layers else 1
+                sequence += [
+                    nn.Conv2d(width * previous, width * factor, 4, stride, 1, bias=biased),
+                    after(width * factor),
+                    nn.LeakyReLU(0.2, True),
+                ]
+            self.model = nn.Sequential(*sequence, nn.Conv2d(width * factor, 1, 4, 1, 1))
+
+        def forward(self, x):
+            return (self.net if layers == "pixel" else self.model)(x)
+
+    torch.manual_seed(1)
+    return Discriminator()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("layers", ["pixel", *FIELDS])
+def test_discriminators_equal_torch_in_both_directions(torch, tmp_path, layers, norm):
+    side = 128 if layers == 5 else 64
+    network = their_discriminator(torch, layers, norm)
+    network.train()
+    apply_torch(torch, network, image(3, side, side, seed=4))  # running statistics
+    mine = our_discriminator(layers, norm)
+    arrays = {name: value.numpy() for name, value in network.state_dict().items()}
+    arrays = {name: value for name, value in arrays.items() if "num_batches" not in name}
+    torch_weights.assign_weights(mine, arrays)
+    x = image(3, side, side)
+    expected = apply_torch(torch, network.eval(), x)
+    np.testing.assert_allclose(mine(x), expected, atol=1e-4)
+
+    state = {name: torch.from_numpy(v) for name, v in torch_weights.state_dict(mine).items()}
+    other = their_discriminator(torch, layers, norm)
+    other.load_state_dict(state, strict=True)
+    np.testing.assert_allclose(apply_torch(torch, other.eval(), x), expected, atol=1e-6)
+
+
+def gray_levels(images):
+    """Convert images in [-1, 1] to levels of 255, not rounded."""
+    return (np.asarray(images) + 1) * 127.5
+
+
+EXPORTS = {  # settings of the model: the authors' generator
+    "unet": ("pix2pix_tiny", ["model.width=8", "model.test_norm=running"], "batch"),
+    "unet-instance": ("pix2pix_tiny", ["model.width=8", "model.norm=instance"], "instance"),
+    "unet-image": ("pix2pix_tiny", ["model.width=8"], "batch"),
+    "resnet": ("cyclegan_tiny", ["model.width=8"], "instance"),
+    "resnet-batch": (
+        "cyclegan_tiny",
+        ["model.width=8", "model.norm=batch", "model.test_norm=running"],
+        "batch",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_exported_files_are_loaded_strictly_and_give_the_same_images(torch, tmp_path, name):
+    preset, overrides, norm = EXPORTS[name]
+    experiment = presets.experiment(preset, *overrides)
+    model = build_model(experiment, tf.distribute.get_strategy())
+    rng = np.random.default_rng(2)
+    for weight in model.weights:
+        if "float" in weight.dtype:
+            weight.assign(weight + rng.normal(0.0, 0.1, weight.shape))
+    paths = torch_weights.export_torch(model, tmp_path / "out")
+    kind = name.split("-")[0]
+    generators, discriminators = (
+        ({"G": model.generator}, {"D": model.discriminator})
+        if kind == "unet"
+        else ({"G_A": model.g, "G_B": model.f}, {"D_A": model.d_y, "D_B": model.d_x})
+    )
+    networks = generators | discriminators
+    assert {path.name for path in paths} == {f"latest_net_{role}.pth" for role in networks}
+    config = experiment.model
+    size = {"downs": config.downs} if kind == "unet" else {"blocks": config.blocks}
+    x = image()
+    layers = {field: count for count, field in FIELDS.items()}[config.receptive_field]
+    for role, network in networks.items():
+        state = torch.load(tmp_path / f"out/latest_net_{role}.pth", weights_only=True)
+        if role in generators:
+            other = theirs(torch, kind, norm, seed=9, **size)
+            inputs = x
+        else:
+            channels = 6 if kind == "unet" else 3
+            other = their_discriminator(torch, layers, norm, channels)
+            inputs = image(channels)
+        other.load_state_dict(state, strict=True)
+        other.train(name == "unet-image" and role == "G")  # as their test.py without --eval
+        expected, ours = apply_torch(torch, other, inputs), network(inputs).numpy()
+        if role in generators:
+            assert np.std(gray_levels(ours)) > 5
+            assert np.abs(gray_levels(ours) - gray_levels(expected)).max() < 1
+        else:
+            np.testing.assert_allclose(ours, expected, atol=1e-3, rtol=1e-4)
+
+
+def test_exported_files_are_imported_again(torch, tmp_path, capsys):
+    experiment = presets.experiment(*CYCLEGAN, "model.width=8", "model.blocks=3")
+    for ending, seed in (("A", 0), ("B", 1)):
+        network = theirs(torch, "resnet", "instance", seed=seed)
+        path = tmp_path / f"a/latest_net_G_{ending}.pth"
+        path.parent.mkdir(exist_ok=True)
+        torch.save(network.state_dict(), path)
+    run = tmp_path / "run"
+    torch_weights.import_torch(tmp_path / "a", experiment, run)
+    assert cli.main(["export", str(run), "--format", "torch"]) == 0
+    out = capsys.readouterr().out
+    assert "authors' PyTorch code in" in out and "latest_net_G_A.pth, latest_net_G_B.pth" in out
+    # The discriminators of the import are not trained, so they are not written.
+    assert sorted(path.name for path in (run / "torch").iterdir()) == [
+        "latest_net_G_A.pth",
+        "latest_net_G_B.pth",
+    ]
+    for name in ("latest_net_G_A.pth", "latest_net_G_B.pth"):
+        first, second = (torch.load(path / name) for path in (tmp_path / "a", run / "torch"))
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first)
+    assert cli.main(["export", str(run), "--format", "torch"]) == 2
+    assert "already exists" in capsys.readouterr().err
+    assert cli.main(["export", str(run), "--format", "torch", "--overwrite"]) == 0
+
+
+def test_a_pretrained_translator_is_exported_without_discriminators(torch, tmp_path):
+    paths = torch_weights.export_torch("pix2pix_facades_synthetic", tmp_path / "facades")
+    assert [path.name for path in paths] == ["latest_net_G.pth"]
+    config = load("pix2pix_facades_synthetic").zoo_model.config
+    settings = {"downs": config.downs, "width": config.width, "inputs": config.x_channels}
+    network = theirs(torch, "unet", config.norm, outputs=config.y_channels, **settings)
+    network.load_state_dict(torch.load(paths[0]), strict=True)
+    network.train(config.norm == "batch" and config.test_norm == "image")
+    labels = np.random.default_rng(0).integers(0, 256, (128, 128, config.x_channels), np.uint8)
+    ours = load("pix2pix_facades_synthetic").translate(labels)
+    expected = gray_levels(apply_torch(torch, network, labels[None] / np.float32(127.5) - 1))
+    assert np.abs(ours - expected[0]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "message"),
+    [
+        (
+            "dcgan_tiny",
+            [],
+            "format torch is for Pix2Pix and CycleGAN, got DCGAN. Choose another",
+        ),
+        ("pix2pix_tiny", ["model.upsampling=resize"], "upsampling=transposed only, got model.upsa"),
+        (
+            "pix2pix_tiny",
+            ["model.slope=0.1"],
+            "slope=0.2 only, got model.slope=0.1. Choose another",
+        ),
+        ("pix2pix_tiny", ["model.bottleneck_norm=true"], "bottleneck_norm=False only"),
+    ],
+)
+def test_models_that_the_authors_do_not_have_are_not_exported(
+    torch, tmp_path, preset, overrides, message
+):
+    experiment = presets.experiment(preset, *overrides)
+    model = build_model(experiment, tf.distribute.get_strategy())
+    with pytest.raises(UserError, match=message):
+        torch_weights.export_torch(model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--size", "64x64"], "--size is for tflite, onnx and openvino, got --size for torch"),
+        (["--direction", "yx"], "got yx for torch. Leave it out: all directions are exported"),
+        (["--precision", "float16"], "got float16 for torch."),
+        (["--compact"], "--compact is for SavedModels"),
+    ],
+)
+def test_options_of_other_formats_raise(options, message, capsys):
+    assert cli.main(["export", "pix2pix_facades_synthetic", "--format", "torch", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_export_without_torch_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match=r'pip install "tfgan_zoo\[torch\]"'):
+        torch_weights.export_torch("pix2pix_facades_synthetic", tmp_path / "out")
