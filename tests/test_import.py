@@ -13,6 +13,8 @@ import pytest
         "import tfgan_zoo; tfgan_zoo.DCGAN",
         "import tfgan_zoo; tfgan_zoo.train",
         "import tfgan_zoo.models",
+        # float16 weights: TensorFlow prints a line about DT_HALF if it was imported first
+        "import tfgan_zoo; tfgan_zoo.load('dcgan_mnist').sample(2)",
     ],
 )
 def test_tensorflow_prints_nothing(code):

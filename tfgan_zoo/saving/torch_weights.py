@@ -64,7 +64,7 @@ class Checkpoint(typing.NamedTuple):
 
     Attributes:
         generator: weights.
-        discriminator: weights, None if the checkpoint has none.
+        discriminator: weights, or None.
         file: the file of the generator.
     """
 
@@ -197,7 +197,7 @@ def checkpoint_files(path):
     epoch is `latest`, or else the largest number.
 
     Raises:
-        UserError: if there is no such file.
+        UserError: if such files are missing.
     """
     path = pathlib.Path(path)
     if path.is_file():
@@ -207,9 +207,9 @@ def checkpoint_files(path):
     names = re.compile(r"(latest|\d+)_net_[GD](_[AB])?\.pth")
     matches = [match for file in path.iterdir() if (match := names.fullmatch(file.name))]
     if not matches:
-        found = join_names(sorted(file.name for file in path.iterdir())) or "no files"
+        files = join_names(sorted(file.name for file in path.iterdir())) or "no files"
         raise UserError(
-            f"a folder of checkpoints needs files such as latest_net_G.pth, got {found} in {path}."
+            f"a folder of checkpoints needs files such as latest_net_G.pth, got {files} in {path}."
         )
     epochs = {match[1] for match in matches}
     last = "latest" if "latest" in epochs else max(epochs, key=int)
@@ -314,8 +314,8 @@ def choose_networks(networks, path, kind, direction=None):
         {direction: (key of the generator, key of its discriminator or None)}.
 
     Raises:
-        UserError: if there is no generator, or there are several and their names do not tell their
-            directions.
+        UserError: if a generator is missing, or there are several with other names than those of
+            the authors' code.
     """
     if not networks:
         raise UserError(f"a checkpoint must have the tensors of a generator, got {path} with none.")
@@ -552,12 +552,12 @@ def suggest_settings(theirs, ours, direction):
         ours: `architecture` of our generator.
         direction: direction of the generator.
     """
-    found, theirs = describe(theirs), architecture(theirs)
+    description, theirs = describe(theirs), architecture(theirs)
     if not theirs:
         return (
             "use a generator's file, such as latest_net_G.pth or latest_net_G_A.pth, of a unet_... "
             "or a resnet_...blocks with the layers of the authors' code (CUT and pix2pixHD have "
-            f"other layers), got {found}"
+            f"other layers), got {description}"
         )
     if theirs["kind"] != ours["kind"]:
         network = "U-Net" if theirs["kind"] == "Pix2Pix" else "ResNet"
@@ -576,11 +576,11 @@ def suggest_settings(theirs, ours, direction):
 
 def suggest_discriminator_settings(theirs, ours):
     """Say how to make our discriminator fit a checkpoint; see `suggest_settings`."""
-    found, theirs = describe(theirs), patch_architecture(theirs)
+    description, theirs = describe(theirs), patch_architecture(theirs)
     if not theirs:
         return (
             "the discriminator must be basic, n_layers (1 to 5) or pixel of the authors' code, got "
-            f"{found}. Use another one, or {WITHOUT_DISCRIMINATORS}"
+            f"{description}. Use another one, or {WITHOUT_DISCRIMINATORS}"
         )
     other = {name: value for name, value in theirs.items() if value != ours[name]}
     field = other.pop("receptive_field", None)
@@ -680,7 +680,7 @@ def state_dict(network):
     for name, variable in named_weights(network).items():
         value = keras.ops.convert_to_numpy(variable)
         arrays[name] = np.transpose(value, (3, 2, 0, 1)).copy() if value.ndim == 4 else value.copy()
-        if name.endswith(STATISTICS[1]):  # of batch norm; without it there is no strict loading
+        if name.endswith(STATISTICS[1]):  # strict loading expects it, too
             counter = name.replace(STATISTICS[1], "num_batches_tracked")
             arrays[counter] = np.zeros((), np.int64)
     return arrays
