@@ -54,7 +54,8 @@ def evaluate(
     Args:
         source: a run directory (its last checkpoint), an exported SavedModel or a pretrained
             preset.
-        *overrides: strings `data.field=value`, for example the path of the data on this machine.
+        *overrides: strings `data.field=value`, for example the path of the data on this machine;
+            or `model.style=PATH`, the style image of a model of one style.
         metrics: list of metrics, see `metric_names`; None: all that apply.
         samples: number of generated images, or the maximum number of test images.
         seed: decides the noise, the labels and every random choice.
@@ -75,9 +76,9 @@ def evaluate(
         UserError: an error that the user can correct.
     """
     # Load the model and its experiment.
-    if any(not override.startswith("data.") for override in overrides):
+    if any(not override.startswith(("data.", "model.style=")) for override in overrides):
         raise UserError(
-            "evaluate takes overrides of the data alone (data.field=value), "
+            "evaluate takes overrides of the data alone (data.field=value), and model.style=PATH, "
             f"got {' '.join(overrides)}."
         )
     folder = results_folder(source, output)
@@ -96,6 +97,9 @@ def evaluate(
                 "Add data.dataset=NAME."
             )
         experiment = Experiment("", "", None)
+    style = [override for override in overrides if override.startswith("model.style=")]
+    if style and (model.task != "stylize" or model.takes_styles):
+        raise UserError(f"{style[0]} is for a model of one style, got {str(source)!r}.")
     experiment = experiment.override(*overrides)
 
     # Compute the scores.

@@ -13,7 +13,7 @@ import numpy as np
 from tfgan_zoo.data import transforms
 from tfgan_zoo.data.datasets import load_evaluation_images
 from tfgan_zoo.data.transforms import resize, resize_longer_side
-from tfgan_zoo.errors import check_choice, check_range
+from tfgan_zoo.errors import UserError, check_choice, check_range
 from tfgan_zoo.evaluation.evaluator import Evaluator, images_sha256
 from tfgan_zoo.features.vgg import load_perceptual_network
 from tfgan_zoo.losses import gram_matrix, relative_error
@@ -134,8 +134,14 @@ class StylizationEvaluator(Evaluator):
         check_range(1, 10**6, samples=samples)
         self.experiment, self.seed, config = experiment, seed, experiment.model
         split = "val" if validate else "test"
+        try:
+            self.style = config.style_image()
+        except UserError as error:
+            raise UserError(
+                f"the metrics compare with the style image of the training: {error} "
+                "Set model.style=PATH to its file."
+            ) from None
         self.images = load_evaluation_images(experiment, split, min(samples, 100))
-        self.style = config.style_image()
         name = config.features if extract_features == "auto" else extract_features
         self.extract_features = style_network(name, config.pooling, config.features_width)
 
@@ -177,6 +183,7 @@ class StylizationEvaluator(Evaluator):
             "data": self.images.description,
             "images_sha256": images_sha256(images),
             "n_generated": len(self.images),
+            **({} if self.style is None else {"style_sha256": images_sha256([self.style])}),
             "features": {
                 "network": self.extract_features.name,
                 "sha256": self.extract_features.sha256,
