@@ -110,20 +110,52 @@ def test_export_writes_a_saved_model_of_call(name, tmp_path):
     np.testing.assert_allclose(exported.serve(inputs), model(inputs), atol=1e-4)
 
 
-@pytest.mark.parametrize("format", ["onnx", "openvino"])
-def test_export_in_other_formats_of_keras(format, tmp_path):
-    pytest.importorskip({"onnx": "tf2onnx"}.get(format, format))
-    model = make("dcgan_tiny")
-    z = inputs_of(model).numpy()
-    path = tmp_path / {"onnx": "model.onnx", "openvino": "model.xml"}[format]
+def run_onnx(path, arrays):
+    session = pytest.importorskip("onnxruntime").InferenceSession(path)
+    names = [tensor.name for tensor in session.get_inputs()]
+    return session.run(None, dict(zip(names, arrays, strict=True)))[0]
+
+
+def run_openvino(path, arrays):
+    hint = {"INFERENCE_PRECISION_HINT": "f32"}
+    return pytest.importorskip("openvino").Core().compile_model(path, "CPU", hint)(arrays)[0]
+
+
+def run_litert(path, arrays):
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path))
+    runner = interpreter.get_signature_runner()
+    (images,) = runner(
+        **dict(zip(sorted(runner.get_input_details()), arrays, strict=True))
+    ).values()
+    return images
+
+
+FORMATS = {  # of keras.Model.export: package, suffix, function
+    "onnx": ("tf2onnx", "onnx", run_onnx),
+    "openvino": ("openvino", "xml", run_openvino),
+    "litert": ("ai_edge_litert", "tflite", run_litert),
+}
+
+
+@pytest.mark.parametrize("name", ["cgan_tiny", "vae_tiny", "pix2pix_tiny", "fast_tiny"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_export_in_other_formats_of_keras(format, name, tmp_path):
+    package, suffix, run = FORMATS[format]
+    pytest.importorskip(package)
+    model = make(name)
+    inputs = inputs_of(model)
+    path = tmp_path / f"model.{suffix}"
     model.export(path, format=format, verbose=False)
-    if format == "onnx":
-        session = pytest.importorskip("onnxruntime").InferenceSession(path)
-        (images,) = session.run(None, {session.get_inputs()[0].name: z})
-    else:
-        hint = {"INFERENCE_PRECISION_HINT": "f32"}
-        images = pytest.importorskip("openvino").Core().compile_model(path, "CPU", hint)(z)[0]
-    np.testing.assert_allclose(images, model(z), atol=1e-4)
+    arrays = inputs.values() if isinstance(inputs, dict) else inputs
+    arrays = arrays if isinstance(inputs, (dict, tuple, list)) else [inputs]
+    images = run(path, [np.asarray(array) for array in arrays])
+    np.testing.assert_allclose(images, model(inputs), atol=1e-4)
+
+
+def test_export_to_torch_is_that_of_another_backend(tmp_path):
+    with pytest.raises(UserError, match=r'PyTorch backend only.*Choose "onnx" or, for Pix2Pix'):
+        make("pix2pix_tiny").export(tmp_path / "model.pt2", format="torch")
+    assert not list(tmp_path.iterdir())
 
 
 def test_export_of_a_conditional_vae(tmp_path):

@@ -287,7 +287,16 @@ class ZooModel(ReplicatedModel):
         """Export `call` as `keras.Model.export` does: from float32 inputs to float32 images.
 
         `tfgan-zoo export` writes SavedModels with uint8 images, labels and seeds instead.
+
+        Raises:
+            UserError: format is "torch", which Keras writes with its PyTorch backend only.
         """
+        if format == "torch":
+            raise UserError(
+                'Keras exports format="torch" with its PyTorch backend only, and tfgan_zoo needs '
+                'TensorFlow. Choose "onnx" or, for Pix2Pix and CycleGAN, tfgan-zoo export --format '
+                "torch."
+            )
         signature = [self.call_specs()] if input_signature is None else input_signature
         # Keras' exporter for OpenVINO does not take a path object.
         super().export(str(filepath), format, verbose, signature, **kw)
