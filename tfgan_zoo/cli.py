@@ -673,11 +673,18 @@ def add_evaluate_arguments(parser):
             "Compute one metric of fewer images": "tfgan-zoo evaluate dcgan_mnist "
             "--metrics frechet_distance --samples 2000",
             "Compare with other data": "tfgan-zoo evaluate runs/a data.path=photos data.split=test",
+            "Evaluate a pretrained style": "tfgan-zoo evaluate fast_starry_night "
+            "model.style=starry_night.jpg data.path=photos",
         },
     )
     model = parser.add_argument_group("model and data")
     add_source_argument(model)
-    add_overrides_argument(model, "reference data (default: the training dataset)", ("data",))
+    add_overrides_argument(
+        model,
+        "reference data (default: the training dataset); or model.style=PATH, the style image of a "
+        "fast style network",
+        ("data",),
+    )
     metrics = parser.add_argument_group("metrics")
     metrics.add_argument(
         "--metrics",
@@ -1153,7 +1160,8 @@ def add_demo_arguments(parser):
     parser.describe(
         """
         Serve a demo in the browser: your own models, and the pretrained models of this machine. Or
-        write a static site that runs the pretrained models in the visitor's browser.
+        write a static site that runs the pretrained models in the visitor's browser, or a Hugging
+        Face Space that serves the demo.
 
         The demo needs the extra demo: pip install "tfgan_zoo[demo]". The static site needs the
         extra onnx, and npm or --runtime.
@@ -1163,6 +1171,7 @@ def add_demo_arguments(parser):
             "Show your own models too": "tfgan-zoo demo runs/a runs/b",
             "Serve it to other machines": "tfgan-zoo demo --host 0.0.0.0 --port 8080",
             "Write a site for any static host": "tfgan-zoo demo --static live",
+            "Write a Hugging Face Space": "tfgan-zoo demo dcgan_mnist runs/a --export-space space",
         },
     )
     models = parser.add_argument_group("models")
@@ -1170,7 +1179,7 @@ def add_demo_arguments(parser):
         "runs",
         metavar="RUN",
         nargs="*",
-        help="run directories, exported SavedModels or .keras files",
+        help="run directories, exported SavedModels, .keras files or pretrained presets",
     ).completer = complete_sources
     server = parser.add_argument_group("server")
     server.add_argument(
@@ -1193,9 +1202,18 @@ def add_demo_arguments(parser):
         help="folder of the npm package onnxruntime-web (default: npm downloads it)",
     )
     add_overwrite_argument(static)
+    space = parser.add_argument_group("Hugging Face Space")
+    space.add_argument(
+        "--export-space",
+        metavar="DIR",
+        help="write the files of a Space with the given models (default: all pretrained models of "
+        "this machine) into a new or empty folder, and serve nothing",
+    )
 
 
 def run_demo(options):
+    if options.static and options.export_space:
+        raise UserError("--static and --export-space write different sites: choose one of them.")
     if options.static:
         if options.runs:
             raise UserError(
@@ -1206,6 +1224,15 @@ def run_demo(options):
     if options.runtime or options.overwrite:
         raise UserError("--runtime and --overwrite are options of a static site: add --static DIR.")
     start_tensorflow()
+    if options.export_space:
+        from tfgan_zoo.tools.space import write_space
+
+        names = write_space(options.export_space, options.runs)
+        print(
+            f"Space with {count_of(len(names), 'model')} in {options.export_space}; to upload it: "
+            f"{shlex.join(['hf', 'upload', 'USER/SPACE', options.export_space])} --repo-type space"
+        )
+        return
     from tfgan_zoo.tools import demo
 
     app, address = demo.serve(options.runs, options.host, options.port)
@@ -1527,21 +1554,12 @@ def run_push(options):
     hugging_face.load_library()
     start_tensorflow()
     from tfgan_zoo.runs import is_run_directory
-    from tfgan_zoo.saving.exported import unknown_source
-    from tfgan_zoo.saving.saved_model import export
+    from tfgan_zoo.saving.saved_model import saved_model_folder
 
-    is_run = is_run_directory(options.source)
-    if options.compact and not is_run:
+    if options.compact and not is_run_directory(options.source):
         raise UserError(f"--compact is for run directories, got {options.source}.")
     with tempfile.TemporaryDirectory() as temporary:
-        folder = pathlib.Path(options.source)
-        if is_run:
-            path = pathlib.Path(temporary) / "saved_model"
-            folder = export(options.source, path, compact=options.compact)
-        elif not (folder / "saved_model.pb").is_file():
-            folder = hub.find_or_download(options.source)
-            if folder is None:
-                raise unknown_source(options.source, "a run directory, a SavedModel")
+        folder = saved_model_folder(options.source, temporary, options.compact)
         url = hugging_face.push(folder, options.address, options.private)
     print_result(options, {"address": options.address, "commit": url}, f"{options.address} ({url})")
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import importlib.metadata
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import pathlib
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import time
 import types
@@ -20,7 +22,7 @@ import pytest
 from helpers import ROOT, make
 from PIL import Image
 
-from tfgan_zoo import cli, presets, tools
+from tfgan_zoo import cli, presets, tools, train
 from tfgan_zoo.data import builtin_images, facades
 from tfgan_zoo.data.transforms import resize_longer_side
 from tfgan_zoo.errors import UserError
@@ -28,6 +30,7 @@ from tfgan_zoo.inference.latent_walk import latent_walk
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.models.style_transfer import pyramid_sizes
 from tfgan_zoo.tools import demo
+from tfgan_zoo.tools.space import write_space
 
 TRANSLATORS = ("pix2pix_facades_synthetic", "cyclegan_facades_synthetic")
 STYLE_OPTIONS = (None, 0.5, 128, 0, False)  # second style, its share, size, strength, colors
@@ -736,3 +739,100 @@ def test_phone(browser, address):
         assert box["x"] >= 0 and box["width"] > 100 and box["x"] + box["width"] <= 390, tab
         assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390, tab
     assert not phone.errors
+
+
+# --- Hugging Face Space
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    """Return the folder of a Space with a preset and a run."""
+    pytest.importorskip("gradio", reason="the extra demo is not installed")
+    folder = tmp_path_factory.mktemp("space")
+    train("cgan_tiny", "train.epochs=1", "train.steps_per_epoch=1", run_dir=folder / "my_run")
+    command = ["demo", "pix2pix_facades_synthetic", folder / "my_run", "--export-space"]
+    assert cli.main([*map(str, command), str(folder / "space")]) == 0
+    return folder / "space"
+
+
+def test_space_has_settings_app_requirements_and_models(space):
+    import gradio
+    import yaml
+
+    assert {path.name for path in space.iterdir()} == {
+        "README.md",
+        "app.py",
+        "requirements.txt",
+        "models",
+    }
+    _, header, _ = (space / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    settings = yaml.safe_load(header)
+    assert settings["sdk"] == "gradio" and settings["sdk_version"] == gradio.__version__
+    assert settings["app_file"] == "app.py" and settings["license"] == "mit"
+    assert settings["python_version"] == "3.12" and len(settings["short_description"]) <= 60
+    assert (space / "requirements.txt").read_text().startswith("tfgan_zoo[demo] @ git+https://")
+    models = {path.name for path in (space / "models").iterdir()}
+    assert models == {"pix2pix_facades_synthetic", "my_run"}
+    for name in models:
+        files = {path.name for path in (space / "models" / name).iterdir()}
+        assert {"saved_model.pb", "variables", "experiment.json", "README.md"} <= files
+
+
+def test_app_of_a_space_serves_its_models_without_a_network(space, tmp_path):
+    """Run app.py of a copy, in a process that can only connect to this machine."""
+    copy = shutil.copytree(space, tmp_path / "copy")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket\n"
+        "connect = socket.socket.connect\n"
+        "def local(self, address):\n"
+        "    if isinstance(address, tuple) and address[0] not in ('127.0.0.1', 'localhost'):\n"
+        "        raise OSError(f'no network, got {address}')\n"
+        "    return connect(self, address)\n"
+        "socket.socket.connect = local\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "GRADIO_SERVER_PORT": str(port)}
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, str(copy / "app.py")], cwd="/", env=env, stdout=file, stderr=file
+        )
+    try:
+        config = None
+        while config is None and process.poll() is None:
+            with contextlib.suppress(OSError):
+                url = f"http://127.0.0.1:{port}/"
+                with urllib.request.urlopen(f"{url}config", timeout=5) as answer:
+                    config = answer.read().decode()
+            time.sleep(0.2)
+        assert config, log.read_text()
+        assert "my_run" in config and "pix2pix_facades_synthetic" in config
+        assert "vae_mnist" not in config and "gatys" not in config
+        assert "complete" in call(url, "sample", "my_run", 0, 4, 1)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_space_needs_an_empty_folder_and_different_names(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for sources, folder, message in (
+        (["dcgan_mnist"], tmp_path, "a Space is written to a new or an empty folder, got"),
+        (["dcgan_mnist"], tmp_path / "file", "a Space is written to a new or an empty folder"),
+        (["dcgan_mnist", str(ROOT / "saved_models/dcgan_mnist")], "new", "got 'dcgan_mnist' twice"),
+        (["dcgan_mnits"], tmp_path / "new", "Did you mean dcgan_mnist"),
+    ):
+        assert cli.main(["demo", *sources, "--export-space", str(folder)]) == 2
+        assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_space_without_gradio_names_the_extra(monkeypatch, tmp_path):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(UserError, match=r'pip install "tfgan_zoo\[demo\]"'):
+        write_space(tmp_path / "space", ["dcgan_mnist"])

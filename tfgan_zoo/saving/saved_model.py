@@ -20,7 +20,8 @@ from tfgan_zoo.runs import (
     read_experiment,
     write_experiment,
 )
-from tfgan_zoo.saving.exported import load_exported, max_difference, trace
+from tfgan_zoo.saving import hub
+from tfgan_zoo.saving.exported import load_exported, max_difference, trace, unknown_source
 from tfgan_zoo.saving.model_card import model_card
 from tfgan_zoo.visualize import pad_to_common_size, save_grid
 
@@ -85,6 +86,27 @@ def export(run, folder=None, overwrite: bool = False, compact: bool = False) -> 
         save_sample_image(model, run, partial / "samples.png")
         write_text(partial / "README.md", model_card(run, model, compact).rstrip("\n"))
         write_experiment(partial, read_experiment(run), read_class_names(run))
+    return folder
+
+
+def saved_model_folder(source, temporary, compact=False):
+    """Return the folder of a SavedModel with a model card.
+
+    Args:
+        source: run directory, SavedModel, pretrained preset or address of the Hugging Face Hub.
+        temporary: folder in which a run is exported.
+        compact: store the weights of a run as float16.
+
+    Raises:
+        UserError: `source` is none of these.
+    """
+    if is_run_directory(source):
+        return export(source, pathlib.Path(temporary) / SAVED_MODEL, compact=compact)
+    if (pathlib.Path(source) / "saved_model.pb").is_file():
+        return pathlib.Path(source)
+    folder = hub.find_or_download(str(source))
+    if folder is None:
+        raise unknown_source(source, "a run directory, a SavedModel")
     return folder
 
 

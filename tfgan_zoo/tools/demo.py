@@ -82,11 +82,12 @@ def experiment_of(source):
     return load_experiment(source)
 
 
-def find_models(runs=()):
+def find_models(runs=(), only_runs=False):
     """Find the models of the page and load them.
 
     Args:
         runs: Models that `load` takes. They come before the pretrained presets.
+        only_runs: True to leave out the pretrained presets and `gatys`.
 
     Returns:
         {task: list of their names}. The pretrained presets are those on this machine.
@@ -94,14 +95,17 @@ def find_models(runs=()):
     Raises:
         UserError: A run cannot be loaded, or its images cannot be shown.
     """
-    pretrained = [name for name in presets.PRESETS if hub.pretrained_folder(name)]
+    pretrained = []
+    if not only_runs:
+        pretrained = [name for name in presets.PRESETS if hub.pretrained_folder(name)]
     pretrained.sort(key=lambda name: name not in FIRST_CHOICES)
     models = {"generate": [], "translate": [], "stylize": []}
     for source in dict.fromkeys([*map(str, runs), *pretrained]):
         model = load_cached(source)
         check_channels(source, model)
         models[model.task].append(source)
-    models["stylize"].append(OPTIMIZATION_PRESET)
+    if not only_runs:
+        models["stylize"].append(OPTIMIZATION_PRESET)
     return models
 
 
@@ -581,13 +585,14 @@ class UploadLimits:
         return None
 
 
-def serve(runs=(), host="127.0.0.1", port=7860):
+def serve(runs=(), host="127.0.0.1", port=7860, only_runs=False):
     """Serve the page in another thread.
 
     Args:
         runs: Models that `load` takes, in addition to the pretrained presets.
         host: Address to listen at.
         port: Port to listen at.
+        only_runs: True to leave out the pretrained presets and `gatys`.
 
     Returns:
         (the page, its URL). `block_thread()` of the page waits for Ctrl-C.
@@ -603,7 +608,7 @@ def serve(runs=(), host="127.0.0.1", port=7860):
         raise UserError(
             f'the demo needs the extra demo: pip install "tfgan_zoo[demo]" ({error}).'
         ) from None
-    blocks = demo_page.build_page(runs)
+    blocks = demo_page.build_page(runs, only_runs)
     blocks.queue(max_size=MAX_QUEUE)
     from starlette.middleware import Middleware
 

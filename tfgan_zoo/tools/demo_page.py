@@ -65,16 +65,17 @@ def user_errors_as_dialogs(function):
     return wrapped
 
 
-def build_page(runs=()):
+def build_page(runs=(), only_runs=False):
     """Build the page, a `gradio.Blocks`.
 
     Args:
         runs: Models that `load` takes, in addition to the pretrained presets.
+        only_runs: True to leave out the pretrained presets and `gatys`.
 
     Raises:
         UserError: A run cannot be loaded.
     """
-    models = find_models(runs)
+    models = find_models(runs, only_runs)
     autoencoders = [source for source in models["generate"] if load_cached(source).encodes]
     tabs = [  # (name, its models, function that fills it)
         ("Sample", models["generate"], sample_tab),
