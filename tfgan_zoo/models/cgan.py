@@ -32,7 +32,8 @@ Deviations from the paper:
   generated ones.
 
 Presets: cgan_mnist (pretrained, 98.96 % of its digits are classified as their label), cgan_digits,
-cgan_fashion_mnist, and cgan_mnist_clusters (without labels: the classes are clusters of images).
+cgan_fashion_mnist, and cgan_mnist_clusters (pretrained, without labels: the classes are clusters of
+images).
 """
 
 import dataclasses
