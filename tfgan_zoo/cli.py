@@ -497,7 +497,7 @@ def run_sample(options):
             f"-n must be a multiple of the {len(labels)} labels (one row each), got -n {count}"
         )
     start_tensorflow()
-    from tfgan_zoo.models.latent import class_numbers
+    from tfgan_zoo.model_methods import class_numbers
     from tfgan_zoo.saving.exported import load_for_task
     from tfgan_zoo.visualize import save_grid
 
@@ -991,7 +991,6 @@ def run_stylize(options):
         raise UserError(MISSING_STYLE)
     start_tensorflow()
     from tfgan_zoo.data.builtin_images import load_style_image
-    from tfgan_zoo.evaluation.style import StyleComparison
     from tfgan_zoo.inference.stylize import stylize
 
     styles = [load_style_image(name) for name in options.style]
@@ -1005,7 +1004,11 @@ def run_stylize(options):
                 "--scores needs --style, which a model of one style does not take, "
                 f"got --preset {options.preset}. Use tfgan-zoo evaluate."
             )
-        comparison = StyleComparison(styles[0]) if options.scores else None
+        comparison = None
+        if options.scores:
+            from tfgan_zoo.evaluation.style import StyleComparison
+
+            comparison = StyleComparison(styles[0])
         result = stylize(
             stylizer,
             options.contents,
@@ -1060,7 +1063,7 @@ def build_network_stylizer(options, styles):
 
 def build_gatys_stylizer(options, styles, progress):
     """Return the stylizer that optimizes each image, a function for `inference.stylize`."""
-    from tfgan_zoo.inference.stylize import gatys_stylizer
+    from tfgan_zoo.inference.gatys import gatys_stylizer
 
     if options.alpha is not None:
         raise UserError(

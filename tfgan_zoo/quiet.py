@@ -1,13 +1,16 @@
-"""Suppress the start-up messages of TensorFlow and of the converters.
+"""Start TensorFlow fast and without its messages; suppress those of the converters.
 
 Used by the command line, the notebooks and Python programs.
 """
 
 import contextlib
+import gc
+import importlib.machinery
 import logging
 import os
 import sys
 import tempfile
+import threading
 import warnings
 
 from tfgan_zoo.tpu import check_libtpu
@@ -26,8 +29,58 @@ def redirect_native_stderr(file):
         os.close(stderr)
 
 
+class PostponedImports:
+    """Finder of modules whose import by TensorFlow fails, in this thread.
+
+    `import tensorflow` imports Keras, which it does not need, and it continues without it. Keras
+    takes longer to import than the rest of TensorFlow. A SavedModel is used without Keras.
+
+    Attributes:
+        names: Keras, and what only TensorFlow's own copy of an old Keras uses.
+    """
+
+    names = ("keras", "h5py", "scipy")
+
+    def __init__(self):
+        self.thread = threading.get_ident()
+
+    def find_spec(self, name, path=None, target=None):
+        """Return the spec of a postponed module: the true location, but with this loader."""
+        if name not in self.names or threading.get_ident() != self.thread:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec:
+            spec.loader = self
+        return spec
+
+    def create_module(self, spec):
+        raise ImportError(f"{spec.name} is imported after TensorFlow.", name=spec.name)
+
+    def exec_module(self, module):
+        """Complete the interface of a loader. `create_module` has raised an error before."""
+
+
+@contextlib.contextmanager
+def fast_imports():
+    """Postpone the import of Keras in the block, and search its objects for no garbage, ever.
+
+    TensorFlow creates a million objects, which exist until the process ends.
+    """
+    collects, finder = gc.isenabled(), PostponedImports()
+    gc.collect()  # garbage of the program, which `freeze` would keep
+    gc.disable()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+        gc.freeze()
+    finally:
+        sys.meta_path.remove(finder)
+        if collects:
+            gc.enable()
+
+
 def start_tensorflow():
-    """Import TensorFlow without its messages about oneDNN, CUDA and logging.
+    """Import TensorFlow without its messages about oneDNN, CUDA and logging, and without Keras.
 
     The messages are printed if the import fails.
 
@@ -35,13 +88,14 @@ def start_tensorflow():
         UserError: the installed libtpu would abort the process.
     """
     check_libtpu()
+    fast = contextlib.nullcontext if "tensorflow" in sys.modules else fast_imports
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with tempfile.TemporaryFile() as messages:
         try:
             # C++ code writes some messages before any log level applies.
-            with redirect_native_stderr(messages):
+            with redirect_native_stderr(messages), fast():
                 import tensorflow as tf
 
                 tf.config.list_physical_devices()

@@ -30,13 +30,10 @@ import pathlib
 import sys
 
 import filelock
-import keras
-import tensorflow as tf
 
 from tfgan_zoo.checkpoints import CheckpointFolder
 from tfgan_zoo.errors import FailureError, UserError, shell_command, shortened
 from tfgan_zoo.files import explain_damage, read_json, retry, write_text
-from tfgan_zoo.models import MODELS
 from tfgan_zoo.presets import experiment_from_dict
 
 EXPERIMENT = "experiment.json"
@@ -178,6 +175,10 @@ def build_model(experiment, strategy):
     Returns:
         A compiled `ZooModel`.
     """
+    import keras  # slow to import
+
+    from tfgan_zoo.models import MODELS
+
     settings = experiment.train
     with strategy.scope():
         keras.utils.set_random_seed(settings.seed)
@@ -201,6 +202,10 @@ def load_model(run):
         UserError: the checkpoint or a file that the model needs is missing, or the model is neither
             trained nor imported.
     """
+    import tensorflow as tf
+
+    from tfgan_zoo.models import MODELS  # imports Keras, which is slow
+
     experiment = read_experiment(run)
     checkpoints = CheckpointFolder(run / CHECKPOINTS)
     if not checkpoints.epochs():

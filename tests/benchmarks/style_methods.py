@@ -25,7 +25,8 @@ def measure(source, size, options, results):
     from tfgan_zoo.data.builtin_images import load_style_image
     from tfgan_zoo.evaluation.style import StyleComparison, style_network
     from tfgan_zoo.inference import image_files
-    from tfgan_zoo.inference.stylize import gatys_stylizer, network_stylizer
+    from tfgan_zoo.inference.gatys import gatys_stylizer
+    from tfgan_zoo.inference.stylize import network_stylizer
     from tfgan_zoo.saving.exported import load_for_task
 
     # Load the images and the method.

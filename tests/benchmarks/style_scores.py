@@ -25,8 +25,8 @@ import numpy as np
 from tfgan_zoo import presets
 from tfgan_zoo.data import image_file, transforms
 from tfgan_zoo.evaluation.style import style_metrics, style_network
+from tfgan_zoo.inference.gatys import gatys_stylizer
 from tfgan_zoo.inference.image_files import write_image
-from tfgan_zoo.inference.stylize import gatys_stylizer
 from tfgan_zoo.losses import gram_matrix, relative_error
 from tfgan_zoo.metrics.grid import grid_strength
 from tfgan_zoo.models.stylization import STYLE_LAYERS

@@ -17,13 +17,8 @@ from tfgan_zoo.data.color_transfer import (
     match_color_statistics,
 )
 from tfgan_zoo.errors import UserError
-from tfgan_zoo.inference.stylize import (
-    COLOR_MODES,
-    estimate_memory,
-    gatys_stylizer,
-    network_stylizer,
-    stylize,
-)
+from tfgan_zoo.inference.gatys import estimate_memory, gatys_stylizer
+from tfgan_zoo.inference.stylize import COLOR_MODES, network_stylizer, stylize
 from tfgan_zoo.models import style_transfer
 from tfgan_zoo.models.style_transfer import StyleTransferConfig
 from tfgan_zoo.saving.exported import load

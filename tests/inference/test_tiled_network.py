@@ -6,10 +6,10 @@ import tensorflow as tf
 from helpers import make
 
 from tfgan_zoo.data import builtin_images, transforms
-from tfgan_zoo.data.tiles import apply_in_tiles, tile_weights
+from tfgan_zoo.data.tiles import apply_in_tiles, pad_to_multiple, tile_weights
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.inference.stylize import network_stylizer
-from tfgan_zoo.inference.tiled_network import TiledNetwork, pad_to_multiple
+from tfgan_zoo.inference.tiled_network import TiledNetwork
 from tfgan_zoo.inference.translate import translate
 from tfgan_zoo.layers import image_statistics, moments_per_image
 from tfgan_zoo.presets import experiment

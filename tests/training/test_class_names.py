@@ -11,7 +11,7 @@ from tfgan_zoo import cli
 from tfgan_zoo.data.datasets import load_images
 from tfgan_zoo.errors import FailureError, UserError
 from tfgan_zoo.inference.latent_walk import latent_walk
-from tfgan_zoo.models.latent import class_numbers
+from tfgan_zoo.model_methods import class_numbers
 from tfgan_zoo.presets import experiment
 from tfgan_zoo.runs import read_class_names, read_experiment, write_experiment
 from tfgan_zoo.tools.report import write_report

@@ -4,6 +4,13 @@ import itertools
 
 import numpy as np
 
+from tfgan_zoo.data.transforms import mirror_indices
+
+
+def needs_tiles(size, tile):
+    """Return True if an image of this size (h, w) has more than tile x tile pixels."""
+    return bool(tile) and size[0] * size[1] > tile * tile
+
 
 def apply_in_tiles(function, image, tile, overlap, multiple=1):
     """Apply a function of images to an image in tiles that are blended.
@@ -77,3 +84,16 @@ def tile_weights(length, tile, overlap, multiple=1):
         pixels = start + np.arange(tile) + 0.5
         tiles.append((start, (ramp(left, pixels) - ramp(right, pixels)).astype(np.float32)))
     return tiles
+
+
+def pad_to_multiple(image, multiple, smallest=0):
+    """Mirror an image at its borders until its sides are multiples, as `apply_at_any_size` does.
+
+    Returns:
+        (padded image, top, left); the last two are the position of the image in it.
+    """
+    sides = image.shape[:2]
+    (rows, top), (columns, left) = (mirror_indices(side, multiple, smallest) for side in sides)
+    if (len(rows), len(columns)) != sides:
+        image = image[rows.numpy()][:, columns.numpy()]
+    return image, int(top), int(left)

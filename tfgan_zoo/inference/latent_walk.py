@@ -7,7 +7,7 @@ from tfgan_zoo.config import LATENT_PATHS
 from tfgan_zoo.data import image_file
 from tfgan_zoo.data.datasets import WITH_TEST_SPLIT, load_images
 from tfgan_zoo.errors import UserError, check_choice, first_line
-from tfgan_zoo.models.latent import class_numbers, condition_inputs
+from tfgan_zoo.model_methods import class_numbers, condition_inputs
 from tfgan_zoo.saving.exported import load_experiment
 
 

@@ -20,8 +20,8 @@ statistics, so errors do not add up from layer to layer.
 import numpy as np
 import tensorflow as tf
 
-from tfgan_zoo.data.tiles import apply_in_tiles
-from tfgan_zoo.data.transforms import mirror_indices, resize, to_float, to_integers
+from tfgan_zoo.data.tiles import apply_in_tiles, pad_to_multiple
+from tfgan_zoo.data.transforms import resize, to_float, to_integers
 from tfgan_zoo.layers import image_statistics, moments_per_image
 
 EPSILON = 1e-5  # that of the normalization layers: smaller variances make no difference
@@ -132,19 +132,6 @@ class TiledNetwork:
         with image_statistics(split_by_layer(statistics)):
             result = self.network(to_float(image)[None], seed)
         return to_integers(result, image.dtype)[0]
-
-
-def pad_to_multiple(image, multiple, smallest=0):
-    """Mirror an image at its borders until its sides are multiples, as `apply_at_any_size` does.
-
-    Returns:
-        (padded image, top, left); the last two are the position of the image in it.
-    """
-    sides = image.shape[:2]
-    (rows, top), (columns, left) = (mirror_indices(side, multiple, smallest) for side in sides)
-    if (len(rows), len(columns)) != sides:
-        image = image[rows.numpy()][:, columns.numpy()]
-    return image, int(top), int(left)
 
 
 def place_patches(length, side, count, multiple):

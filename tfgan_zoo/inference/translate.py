@@ -11,10 +11,9 @@ import functools
 import numpy as np
 
 from tfgan_zoo.data import image_file
+from tfgan_zoo.data.tiles import needs_tiles
 from tfgan_zoo.errors import MAX_SEED, UserError, check_range
 from tfgan_zoo.inference import image_files
-from tfgan_zoo.inference.tiled_network import TiledNetwork
-from tfgan_zoo.models.tiled_gram import needs_tiles
 from tfgan_zoo.saving.exported import ExportedTranslator
 from tfgan_zoo.visualize import pad_to_common_size
 
@@ -73,6 +72,8 @@ def translate(
 
     @functools.cache
     def tiled_network():
+        from tfgan_zoo.inference.tiled_network import TiledNetwork  # imports Keras, which is slow
+
         network = model.zoo_model if isinstance(model, ExportedTranslator) else model
         return TiledNetwork(
             lambda images, seed: network.map(images, direction, seed),

@@ -43,12 +43,14 @@ from tfgan_zoo.config import PERCEPTUAL_NETWORKS, check_features
 from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.layers import ReflectionPadding, Upsampling
 from tfgan_zoo.losses import absolute_error, total_variation
-from tfgan_zoo.models.stylization import (
-    OnePassConfig,
-    StylizationModel,
+from tfgan_zoo.model_methods import (
     check_image,
     reference_stylizations,
     stylize_with_statistics,
+)
+from tfgan_zoo.models.stylization import (
+    OnePassConfig,
+    StylizationModel,
 )
 from tfgan_zoo.optimizers import Adam
 

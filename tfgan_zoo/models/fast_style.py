@@ -40,13 +40,12 @@ from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import MAX_COUNT, UserError, check_range
 from tfgan_zoo.layers import InstanceNormalization, ReflectionPadding, Upsampling
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
+from tfgan_zoo.model_methods import check_image, reference_stylizations
 from tfgan_zoo.models.base import cosine_decay
 from tfgan_zoo.models.inputs import check_images, parts_of
 from tfgan_zoo.models.stylization import (
     OnePassConfig,
     StylizationModel,
-    check_image,
-    reference_stylizations,
 )
 from tfgan_zoo.optimizers import Adam
 

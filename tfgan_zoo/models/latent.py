@@ -12,13 +12,19 @@ training images, and so generates images like an unconditional model.
 import dataclasses
 import functools
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.config import ModelConfig
 from tfgan_zoo.data.transforms import to_uint8
-from tfgan_zoo.errors import UserError, check_choice, check_range, join_names, suggestion
+from tfgan_zoo.errors import UserError, check_choice, check_range
+from tfgan_zoo.model_methods import (
+    check_codes,
+    condition_inputs,
+    cycle_labels,
+    map_batches,
+    sample_latent,
+)
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.models.inputs import (
     check_images,
@@ -315,23 +321,6 @@ class LatentModel(ZooModel):
         }
 
 
-def check_codes(z, size):
-    """Return codes as a float32 array (n, size).
-
-    Raises:
-        UserError: there are no codes, or they have another size.
-    """
-    z = np.asarray(z, np.float32)
-    if z.ndim != 2 or z.shape[1] != size or not len(z):
-        raise UserError(f"codes z must be float32 (n, {size}) with n > 0, got shape {z.shape}.")
-    return z
-
-
-def sample_latent(n, size, seed):
-    """Draw n codes from N(0, I) for an integer seed: float32 (n, size)."""
-    return tf.random.stateless_normal((n, size), tf.stack([tf.cast(seed, tf.int64), 0]))
-
-
 def draw_clusters(sizes, n, seed):
     """Draw n clusters with probabilities proportional to their sizes: int64 (n,).
 
@@ -349,97 +338,3 @@ def draw_clusters(sizes, n, seed):
 def network_inputs(first, *condition):
     """Return the inputs of a network: the tensor alone, or a tuple of it and its condition."""
     return (first, *condition) if condition else first
-
-
-def map_batches(function, *arrays, size=256):
-    """Apply a function to arrays in batches, and return the concatenated result.
-
-    Args:
-        function: takes one tensor per array, returns a tensor with the same first dimension.
-        *arrays: arrays of equal length.
-        size: int, the batch size.
-
-    Returns:
-        A NumPy array.
-    """
-    outputs = [
-        function(*(tf.convert_to_tensor(array[i : i + size]) for array in arrays))
-        for i in range(0, len(arrays[0]), size)
-    ]
-    return np.concatenate([np.asarray(output) for output in outputs])
-
-
-def cycle_labels(labels, n):
-    """Repeat labels in turn until there are n."""
-    if labels is None:
-        return None
-    labels = np.atleast_1d(labels)
-    return labels[np.arange(n) % len(labels)]
-
-
-def class_numbers(labels, names):
-    """Convert class names to class numbers.
-
-    A number as text is a class number, unless classes are named by other numbers: of the classes
-    1, 2 and 3, the label "1" is the first one, whose number is 0.
-
-    Args:
-        labels: names, or anything else, which is returned unchanged.
-        names: names of the classes, in order; may be empty.
-
-    Returns:
-        A list of integers, or `labels`.
-
-    Raises:
-        UserError: no class has that name.
-    """
-    if labels is None or not all(isinstance(label, str) for label in np.ravel(labels)):
-        return labels
-    labels = np.atleast_1d(labels).astype(str)
-    named_by_numbers = any(name.isdecimal() and name != str(i) for i, name in enumerate(names))
-    numbers = {name: i for i, name in enumerate(names)}
-    for label in np.unique(labels).tolist():
-        is_number = label.isdecimal() and len(label) < 10 and not named_by_numbers
-        if label not in numbers and not is_number:
-            expected = f"one of {join_names(names)}" if names else "numbers: no names are stored"
-            hint = suggestion(label, names)
-            raise UserError(f"labels must be {expected}, got {label!r}. {hint}".rstrip())
-    return [int(numbers.get(label, label)) for label in labels.tolist()]
-
-
-def condition_inputs(labels, n, classes, names=()):
-    """Return the condition of n images, in a list that is empty for an unconditional model.
-
-    Args:
-        labels: integers or names (n,), or vectors (n, classes). None: all classes in turn.
-        n: int, the number of images.
-        classes: int, the length of the condition, 0 for an unconditional model.
-        names: names of the classes, or of the entries of vectors; may be empty.
-
-    Returns:
-        A list with one float32 array (n, classes), or an empty list.
-
-    Raises:
-        UserError: the labels do not fit, or an unconditional model gets labels.
-    """
-    if not classes:
-        if labels is not None:
-            raise UserError(
-                "labels need a conditional model such as cgan_mnist, this one is not conditional: "
-                f"leave them out, got {np.unique(labels).tolist()}."
-            )
-        return []
-    labels = np.arange(n) % classes if labels is None else np.asarray(class_numbers(labels, names))
-    if labels.ndim < 2 and np.issubdtype(labels.dtype, np.integer):
-        unknown = np.unique(labels[(labels < 0) | (labels >= classes)]).tolist()
-        if unknown:
-            raise UserError(
-                f"labels must be integers from 0 to {classes - 1}, "
-                f"got {', '.join(map(str, unknown))}."
-            )
-        if labels.shape != (n,):
-            raise UserError(f"labels must be {n} integers, one per image, got {labels.size}.")
-        return [keras.utils.to_categorical(labels, classes).astype(np.float32)]
-    if labels.shape != (n, classes):
-        raise UserError(f"label vectors must be of shape {(n, classes)}, got shape {labels.shape}.")
-    return [labels.astype(np.float32)]

@@ -40,21 +40,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgan_zoo.data.tiles import needs_tiles
 from tfgan_zoo.data.transforms import resize, resize_longer_side, to_float, to_uint8
 from tfgan_zoo.errors import UserError, check_choice, check_range
 from tfgan_zoo.losses import gram_matrix, relative_error, total_variation
+from tfgan_zoo.model_methods import check_image, normalized_weights
 from tfgan_zoo.models.base import batch_size_of
 from tfgan_zoo.models.stylization import (
     CONTENT_LAYERS,
     STYLE_LAYERS,
     StylizationConfig,
     StylizationModel,
-    check_image,
-    normalized_weights,
 )
 from tfgan_zoo.models.tiled_gram import (
     AnySizeFunction,
-    needs_tiles,
     split_image,
     sum_gram_matrices,
     tile_gradient,

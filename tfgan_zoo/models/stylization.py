@@ -1,15 +1,13 @@
 """Shared parts of the stylization models: feature network, images of any size, argument checks."""
 
 import dataclasses
-import math
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo.config import PERCEPTUAL_NETWORKS, ModelConfig, check_features, field_types
 from tfgan_zoo.data.builtin_images import load_style_image
-from tfgan_zoo.data.transforms import apply_at_any_size, resize_longer_side, to_float, to_uint8
+from tfgan_zoo.data.transforms import apply_at_any_size, to_float, to_uint8
 from tfgan_zoo.errors import MAX_FLOAT, UserError, check_choice, check_range
 from tfgan_zoo.features.vgg import VGG19_BLOCKS, layer_names, load_perceptual_network
 from tfgan_zoo.models.base import ZooModel
@@ -178,92 +176,3 @@ class StylizationModel(ZooModel):
             columns.append([content, *styles, result])
         images = [image for row in zip(*columns, strict=True) for image in row]
         return pad_to_common_size(images), len(columns)
-
-
-def check_image(image, name="The image", least=8):
-    """Raise `UserError` unless an image is uint8 (h, w, 3) with sides of `least` pixels or more."""
-    is_rgb = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-    if not is_rgb or min(image.shape[:2]) < least:
-        raise UserError(
-            f"{name} must be uint8 (h, w, 3) with at least {least} pixels on each side, "
-            f"got {image.dtype} {image.shape}."
-        )
-
-
-def check_styles(styles, alpha):
-    """Raise `UserError` unless all styles are valid images and alpha is in [0, 1]."""
-    for style in styles or ():
-        check_image(style, "A style image", 32)
-    if not 0.0 <= alpha <= 1.0:
-        raise UserError(f"alpha must be in [0, 1], got {alpha}.")
-
-
-def normalized_weights(weights, count):
-    """Return the weights of `count` styles, scaled so that they add up to 1.
-
-    Args:
-        weights: a list of numbers of at least 0; equal weights if None.
-        count: number of styles.
-
-    Raises:
-        UserError: a wrong number of weights, one that is negative or not finite, or only zeros.
-    """
-    weights = [1.0] * count if weights is None else list(weights)
-    valid = count and len(weights) == count and min(weights) >= 0
-    if not valid or not 0 < sum(weights) < math.inf:
-        raise UserError(
-            f"style_weights must have a finite number of at least 0 for each of {count} styles, "
-            f"and not only zeros, got {weights}."
-        )
-    return [weight / sum(weights) for weight in weights]
-
-
-def stylize_with_statistics(moments, paint, image, styles, alpha, style_weights, own=None):
-    """Run `AdaIN.stylize` on a model or on an exported one.
-
-    Args:
-        moments: function from a uint8 image to its feature statistics, float32 (2, 1, 1, c).
-        paint: function (image, its statistics, the style's statistics, alpha) -> uint8 (h, w, 3).
-        image: see `AdaIN.stylize`.
-        styles: see `AdaIN.stylize`.
-        alpha: see `AdaIN.stylize`.
-        style_weights: see `AdaIN.stylize`.
-        own: see `AdaIN.stylize`.
-
-    Returns:
-        uint8 (h, w, 3).
-    """
-    check_image(image)
-    check_styles(styles, alpha)
-    weights = normalized_weights(style_weights, len(styles))
-    style_statistics = sum(
-        weight * np.asarray(moments(style)) for weight, style in zip(weights, styles, strict=True)
-    )
-    if own is None:  # the encoder needs 32 pixels on each side: enlarge smaller images
-        own = moments(resize_longer_side(image, max(image.shape)))
-    return np.asarray(
-        paint(
-            image,
-            tf.constant(own),
-            tf.constant(style_statistics, tf.float32),
-            tf.constant(alpha, tf.float32),
-        )
-    )
-
-
-def reference_stylizations(model):
-    """Stylize a random image of 52x75 pixels (no multiple of any stride) by a model.
-
-    Args:
-        model: a `StylizationModel` or an exported one.
-
-    Returns:
-        uint8 (52, 75, 3).
-    """
-    random = np.random.default_rng(0)
-    content, *styles = (
-        random.integers(0, 256, size, np.uint8) for size in ((52, 75, 3), (40, 64, 3), (55, 39, 3))
-    )
-    if model.takes_styles:
-        return model.stylize(content, styles, 0.75, (1.0, 2.0))
-    return model.stylize(content)

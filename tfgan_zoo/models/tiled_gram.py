@@ -13,6 +13,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
+from tfgan_zoo.data.tiles import needs_tiles
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.features.vgg import VGG19_BLOCKS
 from tfgan_zoo.losses import total_variation
@@ -35,11 +36,6 @@ class Tile:
     def crop(self, image):
         """Return the tile with its margin: (n, h, w, c) -> (n, h', w', c)."""
         return image[:, self.rows, self.columns]
-
-
-def needs_tiles(size, tile):
-    """Return True if an image of this size (h, w) has more than tile x tile pixels."""
-    return bool(tile) and size[0] * size[1] > tile * tile
 
 
 def split_image(size, strides, masks, tile):

@@ -21,13 +21,12 @@ from tfgan_zoo.data.transforms import apply_at_any_size, to_float, to_integers, 
 from tfgan_zoo.errors import MAX_COUNT, MAX_FLOAT, UserError, check_choice, check_range
 from tfgan_zoo.layers import dropout_at_inference
 from tfgan_zoo.losses import CRITERIA
+from tfgan_zoo.model_methods import check_images, reference_translations
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.models.blocks import RECEPTIVE_FIELDS
 from tfgan_zoo.models.inputs import check_pair, format_shape
 from tfgan_zoo.optimizers import Adam
 from tfgan_zoo.visualize import pad_to_common_size
-
-DIRECTIONS = ("xy", "yx")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,35 +272,3 @@ class TranslationModel(ZooModel):
             signatures[f"translate_{direction}"] = (translate, [image_spec, *seed_specs])
         default = signatures[f"translate_{self.directions[0]}"]
         return {"translate": default, "serving_default": default, **signatures}
-
-
-def check_images(images, channels):
-    """Check that `images` are uint8 or uint16, not empty, and have `channels` channels.
-
-    Raises:
-        UserError: if they are not.
-    """
-    if (
-        images.dtype not in (np.uint8, np.uint16)
-        or images.ndim not in (3, 4)
-        or images.shape[-1] != channels
-        or not images.size
-    ):
-        raise UserError(
-            f"images must be uint8 (or uint16) of shape (h, w, {channels}) or "
-            f"(n, h, w, {channels}), got {images.dtype} {images.shape}."
-        )
-
-
-def reference_translations(model):
-    """Translate one random image in every direction: uint8 (n,).
-
-    Its sides, 52 and 75, are not multiples of any network's stride.
-    """
-    random = np.random.default_rng(0)
-    images = {
-        direction: random.integers(0, 256, (52, 75, model.channels(direction)[0]), np.uint8)
-        for direction in model.directions
-    }
-    translated = [model.translate(image, direction) for direction, image in images.items()]
-    return np.concatenate([image.ravel() for image in translated])

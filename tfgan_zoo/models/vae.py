@@ -41,6 +41,7 @@ from tfgan_zoo.data.transforms import to_float
 from tfgan_zoo.errors import MAX_COUNT, MAX_FLOAT, UserError, check_choice, check_range
 from tfgan_zoo.layers import LearnedScalar
 from tfgan_zoo.losses import bernoulli_log_likelihood, gaussian_kl, gaussian_log_likelihood
+from tfgan_zoo.model_methods import map_batches
 from tfgan_zoo.models.base import batch_size_of, cosine_decay
 from tfgan_zoo.models.blocks import (
     batch_norm,
@@ -50,7 +51,7 @@ from tfgan_zoo.models.blocks import (
     transposed_convolution,
 )
 from tfgan_zoo.models.inputs import check_images, format_shape, parts_of
-from tfgan_zoo.models.latent import ConditionConfig, LatentModel, map_batches, network_inputs
+from tfgan_zoo.models.latent import ConditionConfig, LatentModel, network_inputs
 from tfgan_zoo.optimizers import Adam
 
 

@@ -1,7 +1,7 @@
 """Load exported models, and any other trained model by its path or name.
 
 An exported model has the methods of the model that it was exported from. They call the signatures
-of the SavedModel.
+of the SavedModel, and need no Keras.
 """
 
 import functools
@@ -9,29 +9,27 @@ import hashlib
 import os
 import pathlib
 import zipfile
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgan_zoo import presets
 from tfgan_zoo.errors import FailureError, UserError, check_choice, first_line, suggestion
 from tfgan_zoo.files import without_wildcards
-from tfgan_zoo.models import MODELS
-from tfgan_zoo.models.base import ZooModel
-from tfgan_zoo.models.latent import (
+from tfgan_zoo.model_methods import (
+    DIRECTIONS,
     check_codes,
+    check_image,
+    check_images,
     condition_inputs,
     cycle_labels,
     map_batches,
-    sample_latent,
-)
-from tfgan_zoo.models.stylization import (
-    check_image,
     reference_stylizations,
+    reference_translations,
+    sample_latent,
     stylize_with_statistics,
 )
-from tfgan_zoo.models.translation import DIRECTIONS, check_images, reference_translations
 from tfgan_zoo.runs import (
     EXPERIMENT,
     is_run_directory,
@@ -40,6 +38,9 @@ from tfgan_zoo.runs import (
     read_experiment,
 )
 from tfgan_zoo.saving import hub
+
+if TYPE_CHECKING:
+    from tfgan_zoo.models.base import ZooModel
 
 
 class Exported:
@@ -73,6 +74,8 @@ class Exported:
         Raises:
             UserError: experiment.json is missing, or it is not that of these weights.
         """
+        from tfgan_zoo.models import MODELS  # imports Keras, which is slow
+
         file = self.path / EXPERIMENT
         if not file.is_file():
             raise UserError(
@@ -325,7 +328,7 @@ def load_exported(path):
     )
 
 
-def load(source: str | os.PathLike) -> ZooModel | Exported:
+def load(source: str | os.PathLike) -> "ZooModel | Exported":
     """Load a trained model.
 
     Args:
@@ -374,6 +377,10 @@ def load_keras_file(path):
     Raises:
         UserError: the file is damaged, or it does not hold a model of tfgan_zoo.
     """
+    import keras  # slow to import
+
+    from tfgan_zoo.models.base import ZooModel
+
     try:
         model = keras.models.load_model(path, compile=False)
     except UserError:

@@ -20,13 +20,9 @@ from tfgan_zoo.data import facades, image_file
 from tfgan_zoo.data.color_transfer import keep_colors
 from tfgan_zoo.data.transforms import resize, resize_longer_side
 from tfgan_zoo.errors import UserError, first_line
+from tfgan_zoo.inference.gatys import gatys_stylizer
 from tfgan_zoo.inference.latent_walk import interpolate, sorted_dimensions
-from tfgan_zoo.inference.stylize import (
-    STYLE_SIDE,
-    composite_on_white,
-    gatys_stylizer,
-    network_stylizer,
-)
+from tfgan_zoo.inference.stylize import STYLE_SIDE, composite_on_white, network_stylizer
 from tfgan_zoo.models import MODELS
 from tfgan_zoo.models.base import ZooModel
 from tfgan_zoo.models.style_transfer import pyramid_sizes
