@@ -1,6 +1,7 @@
 """Two logical CPUs for MirroredStrategy with two replicas, and fixtures over the tiny presets."""
 
 import functools
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -8,13 +9,20 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import pytest
-import tensorflow as tf
+
+from tfgan_zoo.quiet import start_tensorflow
+
+start_tensorflow()  # without a search for garbage
+
+import tensorflow as tf  # noqa: E402
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
 from helpers import LATENT, STYLE, TINY, TRANSLATION  # noqa: E402 (after the devices)
+
+gc.freeze()  # the objects of Keras, too
 
 
 @functools.cache
@@ -40,6 +48,13 @@ def skip_hidden_bfloat16_kernels(request):
     bfloat16 = any(isinstance(value, str) and value == "mixed_bfloat16" for value in parameters)
     if bfloat16 and bfloat16_kernels_are_hidden():
         pytest.skip("ONEDNN_MAX_CPU_ISA hides the bfloat16 kernels")
+
+
+@pytest.fixture
+def checkpoints_only(monkeypatch):
+    """Let `train` end without a SavedModel, a .keras file and curves: half of a short training."""
+    for name in ("export", "save_curves", "save_keras_model"):
+        monkeypatch.setattr(f"tfgan_zoo.training.train.{name}", lambda *args, **kwargs: None)
 
 
 @pytest.fixture(params=TINY)

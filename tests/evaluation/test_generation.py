@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import SHARED, make, run_cli
+from helpers import SHARED, make, run_here
 from PIL import Image
 
 from tfgan_zoo.config import DataConfig
@@ -381,7 +381,7 @@ def test_a_saved_model_is_evaluated_like_its_run(run, tmp_path):
 
 
 def test_evaluate_command(run, tmp_path):
-    done = run_cli(
+    done = run_here(
         "evaluate",
         run,
         "--samples",
@@ -400,7 +400,7 @@ def test_evaluate_command(run, tmp_path):
         "label_accuracy",
     }
     assert "warning: 100 samples are few" in done.stderr
-    shown = run_cli(
+    shown = run_here(
         "evaluate", run, "--samples", 100, "--metrics", "frechet_distance", cwd=tmp_path
     )
     assert "frechet_distance" in shown.stdout and "features: digits" in shown.stdout
@@ -410,7 +410,7 @@ def test_evaluate_command(run, tmp_path):
         (["model.width=3"], "overrides of the data alone"),
         (["--features", "nothing"], "features must be"),
     ]:
-        failed = run_cli("evaluate", run, *arguments, cwd=tmp_path)
+        failed = run_here("evaluate", run, *arguments, cwd=tmp_path)
         assert failed.returncode == 2
         assert reason in failed.stderr and "Traceback" not in failed.stderr
 
@@ -443,6 +443,7 @@ def test_scores_are_in_metrics_csv_and_the_best_epoch_is_kept(tmp_path):
     assert (run / "losses.png").is_file()
 
 
+@pytest.mark.usefixtures("checkpoints_only")
 def test_early_stopping_ends_a_run_for_good(tmp_path, capsys):
     run = tmp_path / "run"
     options = [
@@ -464,12 +465,14 @@ def test_early_stopping_ends_a_run_for_good(tmp_path, capsys):
     assert train(run, "train.patience=3")["epochs"] == 4
 
 
+@pytest.mark.usefixtures("checkpoints_only")
 def test_evaluation_does_not_change_training(tmp_path):
     evaluated = train("dcgan_tiny", *EVALUATED, "train.epochs=2", run_dir=tmp_path / "a")
     plain = train("dcgan_tiny", "train.epochs=2", "train.steps_per_epoch=4", run_dir=tmp_path / "b")
     assert evaluated["weights_sha256"] == plain["weights_sha256"]
 
 
+@pytest.mark.usefixtures("checkpoints_only")
 def test_a_resumed_run_keeps_its_best_epoch(tmp_path):
     whole = train("dcgan_tiny", *EVALUATED, "train.epochs=4", run_dir=tmp_path / "whole")
     train("dcgan_tiny", *EVALUATED, "train.epochs=2", run_dir=tmp_path / "parts")

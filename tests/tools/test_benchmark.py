@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import make, run_cli
+from helpers import make, run_cli, run_here
 
 from tfgan_zoo import presets
 from tfgan_zoo.errors import UserError
@@ -254,7 +254,7 @@ def test_wrong_path_raises(tmp_path):
     ],
 )
 def test_invalid_arguments_print_one_line_and_exit_with_2(arguments, message, tmp_path):
-    done = run_cli("benchmark", *arguments, "--json", cwd=tmp_path)
+    done = run_here("benchmark", *arguments, "--json", cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert done.stderr.startswith("tfgan-zoo: error: ") and done.stderr.count("\n") == 1

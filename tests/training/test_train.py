@@ -86,6 +86,7 @@ def test_files_of_a_translation_run(tmp_path):
     )
 
 
+@pytest.mark.usefixtures("checkpoints_only")
 def test_samples_use_the_same_noise_in_every_epoch(tmp_path):
     train(
         "dcgan_tiny",
@@ -124,6 +125,7 @@ STATEFUL = {
 @pytest.mark.parametrize(
     "name", ["dcgan_tiny", "gan_tiny", "cgan_tiny", "vae_tiny", "pix2pix_tiny", "cyclegan_tiny"]
 )
+@pytest.mark.usefixtures("checkpoints_only")
 def test_a_resumed_run_ends_with_the_same_bits(name, tmp_path):
     overrides = STATEFUL.get(name, ["model.ema_decay=0.9"])
     whole = train(name, *SHORT, *overrides, run_dir=tmp_path / "whole")
@@ -133,6 +135,7 @@ def test_a_resumed_run_ends_with_the_same_bits(name, tmp_path):
     assert len((tmp_path / "parts/metrics.csv").read_text().splitlines()) == 4
 
 
+@pytest.mark.usefixtures("checkpoints_only")
 def test_weights_depend_on_the_seed_only(tmp_path):
     digests = [
         train("dcgan_tiny", *SHORT, f"train.seed={s}", run_dir=tmp_path / str(i))["weights_sha256"]
@@ -149,6 +152,7 @@ def test_training_a_finished_run_changes_nothing(tmp_path):
     assert (tmp_path / "metrics.csv").read_text() == before
 
 
+@pytest.mark.usefixtures("checkpoints_only")
 def test_another_experiment_in_the_run_directory_raises_an_error_with_the_differences(tmp_path):
     train("dcgan_tiny", *SHORT, run_dir=tmp_path)
     with pytest.raises(
@@ -167,6 +171,7 @@ def test_a_directory_with_other_files_raises_an_error(tmp_path):
         train("dcgan_tiny", run_dir=tmp_path / "thesis.tex")
 
 
+@pytest.mark.usefixtures("checkpoints_only")
 def test_rows_after_the_checkpoint_are_dropped(tmp_path):
     """A run that is killed between row and checkpoint repeats the epoch, which has one row."""
     train("dcgan_tiny", *SHORT[1:], "train.epochs=1", run_dir=tmp_path)
@@ -178,6 +183,7 @@ def test_rows_after_the_checkpoint_are_dropped(tmp_path):
     assert rows[1]["generator"] != "9"
 
 
+@pytest.mark.usefixtures("checkpoints_only")
 def test_an_infinite_loss_stops_the_run_and_keeps_the_checkpoint(tmp_path):
     settings = ["train.steps_per_epoch=4", "model.objective=wasserstein"]
     train("dcgan_tiny", *settings, "train.epochs=1", run_dir=tmp_path)
@@ -208,6 +214,7 @@ def test_each_warning_is_printed_once(capsys):
     assert capsys.readouterr().err == "warning: loss 2\n"
 
 
+@pytest.mark.usefixtures("checkpoints_only")
 def test_steps_per_execution_that_does_not_divide_the_epoch_is_lowered(tmp_path, capsys):
     one = train("dcgan_tiny", "train.epochs=1", "train.steps_per_epoch=6", run_dir=tmp_path / "one")
     four = train(
@@ -222,6 +229,7 @@ def test_steps_per_execution_that_does_not_divide_the_epoch_is_lowered(tmp_path,
     assert four["metrics"]["step"] == 6
 
 
+@pytest.mark.usefixtures("checkpoints_only")
 def test_tensorboard_logs(tmp_path):
     pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
     train("dcgan_tiny", *SHORT, "train.tensorboard=true", run_dir=tmp_path)
@@ -298,6 +306,7 @@ def test_ctrl_c_prints_how_to_resume(tmp_path):
         ("cgan_tiny", ["data.clusters=5", "model.classes=5", "model.condition=cluster"]),
     ],
 )
+@pytest.mark.usefixtures("checkpoints_only")
 def test_overfitting_is_measured_with_held_out_images(preset, overrides, tmp_path, monkeypatch):
     def load_digits_as_mnist(config, image_size, channels):
         digits = datasets.load_digits(DataConfig("digits"), image_size, channels)
