@@ -22,9 +22,9 @@ from tfgan_zoo.data.datasets import load_images
 from tfgan_zoo.files import atomic_write
 
 BATCH_SIZE = 128
-AUGMENTATION = {  # dataset: fields of `DataConfig`
-    "mnist": {"rotate": 10, "zoom": 0.1},
-    "fashion_mnist": {"flip": True, "zoom": 0.1},
+AUGMENTATION = {  # dataset: (fields of `DataConfig`, pixels by which images are moved)
+    "mnist": ({"rotate": 10, "zoom": 0.1}, 2),
+    "fashion_mnist": ({"flip": True}, 0),  # its images are aligned
 }
 
 
@@ -51,9 +51,7 @@ def block(x, width, kernel_size):
 
 
 def train(dataset, epochs, seed, data_dir=""):
-    """Train the classifier on images that are augmented as in `AUGMENTATION`, and moved.
-
-    Each image is moved by up to 2 pixels.
+    """Train the classifier on images that are augmented as in `AUGMENTATION`.
 
     Args:
         dataset: "mnist" or "fashion_mnist".
@@ -65,10 +63,11 @@ def train(dataset, epochs, seed, data_dir=""):
         (model, accuracy on the test images).
     """
     keras.utils.set_random_seed(seed)
-    config = DataConfig(dataset=dataset, path=data_dir, **AUGMENTATION[dataset])
+    fields, pixels = AUGMENTATION[dataset]
+    config = DataConfig(dataset=dataset, path=data_dir, **fields)
     images = load_images(config, 28, 1)
     steps = pipeline.steps_per_epoch(images, BATCH_SIZE)
-    move = keras.layers.RandomTranslation(2 / 28, 2 / 28, fill_mode="nearest", seed=seed)
+    move = keras.layers.RandomTranslation(pixels / 28, pixels / 28, fill_mode="nearest", seed=seed)
     batches = pipeline.batches(images, config, seed, BATCH_SIZE, steps_per_epoch=steps, labels=True)
     batches = batches.map(lambda x, y: (move(x, training=True), y))
 
