@@ -6,8 +6,11 @@ import pytest
 import tensorflow as tf
 from helpers import arrays, fit, images, make
 
+from tfgan_zoo import presets
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.models.cgan import CGANConfig
+from tfgan_zoo.saving.exported import load_exported
+from tfgan_zoo.saving.saved_model import save_signatures
 
 CONDITIONS = ("plane", "projection", "auxiliary")
 
@@ -105,3 +108,18 @@ def test_an_auxiliary_discriminator_is_saved(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.weights_sha256() == model.weights_sha256()
+
+
+def test_a_model_with_clusters_is_rebuilt_from_its_float16_export(tmp_path):
+    """Its `sample` also reads the sizes of the clusters, which are integers."""
+    model = make("cgan_tiny", "model.condition=cluster")
+    model.set_cluster_sizes(np.arange(40) % 10)
+    save_signatures(model, tmp_path, compact=True)
+    exported = load_exported(tmp_path)
+    experiment = presets.experiment("cgan_tiny", "model.condition=cluster")
+    (tmp_path / "experiment.json").write_text(experiment.to_json())
+    rebuilt = exported.zoo_model
+    np.testing.assert_array_equal(rebuilt.cluster_sizes.numpy(), [4] * 10)
+    np.testing.assert_allclose(
+        rebuilt.sample(4, seed=0).astype(int), model.sample(4, seed=0), atol=1
+    )

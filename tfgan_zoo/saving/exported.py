@@ -443,11 +443,11 @@ def copy_weights(source, model, function, specs):
     weights = {id(weight.handle): weight for weight in concrete.variables}
     # The order is that in which the function reads them. Weights that are stored as float16 are
     # read at its beginning, in the order of the model's variables: see `write_saved_model`.
+    handles = [id(tensor) for tensor in concrete.captured_inputs]
     if any(variable.dtype == tf.float16 for variable in source):
-        handles = [id(weight.value.handle) for weight in model.variables]
-    else:
-        handles = map(id, concrete.captured_inputs)
-    weights = [weights[handle] for handle in handles if handle in weights]
+        first = [id(weight.value.handle) for weight in model.variables if weight.dtype == "float32"]
+        handles = [*first, *handles]
+    weights = [weights[handle] for handle in dict.fromkeys(handles) if handle in weights]
     if [weight.shape for weight in weights] != [variable.shape for variable in source]:
         return False
     for weight, variable in zip(weights, source, strict=True):
