@@ -1,4 +1,4 @@
-"""What bounds a training step: operations, bytes, and what this machine does of both per second.
+"""Show what bounds a training step: its operations or its bytes, next to the machine's rates.
 
     python tests/benchmarks/roofline.py [PRESET ...] [--seconds 20]
 
@@ -56,7 +56,7 @@ def bytes_of_graph(graph):
     Returns:
         (bytes of convolutions and matrix products, bytes of all other operations).
     """
-    products, others = 0, 0
+    products, rest = 0, 0
     for operation in needed_operations(graph, None):
         inner = called_functions(operation)
         if inner:
@@ -64,14 +64,14 @@ def bytes_of_graph(graph):
             if operation.type.endswith(("If", "Case")):
                 counts = [max(counts, key=sum)]
             products += sum(count[0] for count in counts)
-            others += sum(count[1] for count in counts)
+            rest += sum(count[1] for count in counts)
         elif operation.type not in FREE:
             moved = sum(bytes_of(tensor) for tensor in (*operation.inputs, *operation.outputs))
             if "Conv2D" in operation.type or "MatMul" in operation.type:
                 products += moved
             else:
-                others += moved
-    return products, others
+                rest += moved
+    return products, rest
 
 
 def bytes_of(tensor):
@@ -100,7 +100,7 @@ def measure(name, seconds):
     batch = next(batches)
     graph = tf.function(model.train_step, autograph=False).get_concrete_function(batch)
     operations = sum(flops(graph).values())
-    products, others = bytes_of_graph(graph.graph)
+    products, rest = bytes_of_graph(graph.graph)
     weights = sum(
         math.prod(variable.shape) * 4
         for variables in model.player_variables().values()
@@ -116,7 +116,7 @@ def measure(name, seconds):
     return {
         "gflop": operations / 1e9,
         "products": products / 1e9,
-        "others": others / 1e9,
+        "rest": rest / 1e9,
         "state": weights * PASSES_OF_STATE / 1e9,
         "times": times,
         "rate": rate["matrix" if experiment.kind == "GAN" else "convolution"] / 1e9,
@@ -133,7 +133,7 @@ def format_row(name, row):
         name,
         f"{row['gflop']:.2f}",
         f"{row['products']:.2f}",
-        f"{row['others']:.2f}",
+        f"{row['rest']:.2f}",
         f"{row['state']:.2f}",
         f"{np.median(row['rate']):.0f}",
         f"{np.median(row['copy']):.1f}",
@@ -152,7 +152,7 @@ def main():
     options = parser.parse_args()
     names = {name: name for name in options.presets} or PRESETS
     print(
-        "| step | GFLOP | GB of products | GB of others | GB of state | machine, GFLOP/s | "
+        "| step | GFLOP | GB of products | GB of rest | GB of state | machine, GFLOP/s | "
         "machine, GB/s | step, ms | operations, ms | state, ms | bound / step |\n"
         f"|{'---|' * 11}"
     )

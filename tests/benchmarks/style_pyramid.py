@@ -51,14 +51,18 @@ def work_ours(connection, size):
     ]
     connection.send((dataclasses.asdict(config), weights, levels))
     while connection.recv():
-        begin, curve = time.perf_counter(), []
-
-        def see(state):
-            if state.image.shape[1:3] == content.shape[:2]:
-                curve.append((time.perf_counter() - begin, state.losses["image"]))  # noqa: B023 (used up before they change)
-
-        model.stylize(content, [style], on_iteration=see)
-        connection.send((curve, peak_memory()))
+        moments, begin = [], time.perf_counter()
+        model.stylize(
+            content,
+            [style],
+            on_iteration=lambda state, seen=moments: seen.append((time.perf_counter(), state)),
+        )
+        full = [
+            (moment - begin, state.losses["image"])
+            for moment, state in moments
+            if state.image.shape[1:3] == content.shape[:2]
+        ]
+        connection.send((full, peak_memory()))
 
 
 def work_pytorch(connection, values, weights, levels):

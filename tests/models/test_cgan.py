@@ -1,4 +1,4 @@
-"""How CGAN's networks take the condition."""
+"""Test how the networks of CGAN take the condition."""
 
 import keras
 import numpy as np
