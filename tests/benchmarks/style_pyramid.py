@@ -51,17 +51,15 @@ def work_ours(connection, size):
     ]
     connection.send((dataclasses.asdict(config), weights, levels))
     while connection.recv():
-        moments, begin = [], time.perf_counter()
+        seen, begin = [], time.perf_counter()
         model.stylize(
             content,
             [style],
-            on_iteration=lambda state, seen=moments: seen.append((time.perf_counter(), state)),
+            on_iteration=lambda state, seen=seen: seen.append(
+                (time.perf_counter(), state.losses["image"], state.image.shape[1:3])
+            ),
         )
-        full = [
-            (moment - begin, state.losses["image"])
-            for moment, state in moments
-            if state.image.shape[1:3] == content.shape[:2]
-        ]
+        full = [(moment - begin, loss) for moment, loss, size in seen if size == content.shape[:2]]
         connection.send((full, peak_memory()))
 
 
