@@ -58,6 +58,8 @@ IMAGES_HELP = "image files, folders (searched recursively) or patterns such as '
 PRESET_HELP = "name of a preset (see tfgan-zoo list)"
 TILE_HELP = "process larger images in overlapping tiles of this many pixels; 0: never"
 
+DEMO_ADDRESS = ("127.0.0.1", 7860)
+
 
 def main(arguments=None):
     """Run one command.
@@ -1187,11 +1189,14 @@ def add_demo_arguments(parser):
     server = parser.add_argument_group("server")
     server.add_argument(
         "--host",
-        default="127.0.0.1",
+        default=DEMO_ADDRESS[0],
         help="address to listen on; 0.0.0.0: all interfaces (default: 127.0.0.1)",
     )
     server.add_argument(
-        "--port", type=number(1, 65_535), default=7860, help="port to listen on (default: 7860)"
+        "--port",
+        type=number(1, 65_535),
+        default=DEMO_ADDRESS[1],
+        help="port to listen on (default: 7860)",
     )
     static = parser.add_argument_group("static site")
     static.add_argument(
@@ -1217,6 +1222,9 @@ def add_demo_arguments(parser):
 def run_demo(options):
     if options.static and options.export_space:
         raise UserError("--static and --export-space write different sites: choose one of them.")
+    written = "--static" if options.static else "--export-space" if options.export_space else ""
+    if written and (options.host, options.port) != DEMO_ADDRESS:
+        raise UserError(f"--host and --port are for serving the demo: leave out {written}.")
     if options.static:
         if options.runs:
             raise UserError(
@@ -1348,8 +1356,9 @@ def run_import_torch(options):
     fields.check_overrides(options.preset, options.overrides)
     start_tensorflow()
     from tfgan_zoo.saving import torch_weights
+    from tfgan_zoo.training.distribute import resolve_precision
 
-    experiment = presets.experiment(options.preset, *options.overrides)
+    experiment = resolve_precision(presets.experiment(options.preset, *options.overrides))
     checkpoints = torch_weights.import_torch(
         options.checkpoint,
         experiment,

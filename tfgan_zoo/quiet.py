@@ -30,13 +30,11 @@ def redirect_native_stderr(file):
 
 
 class PostponedImports:
-    """Finder of modules whose import by TensorFlow fails, in this thread.
+    """Import finder that raises `ImportError` for Keras, h5py and SciPy in one thread.
 
     `import tensorflow` imports Keras, which it does not need, and it continues without it. Keras
-    takes longer to import than the rest of TensorFlow. A SavedModel is used without Keras.
-
-    Attributes:
-        names: Keras, and what only TensorFlow's own copy of an old Keras uses.
+    takes longer to import than the rest of TensorFlow. A SavedModel is used without Keras. h5py
+    and SciPy are used by an old copy of Keras in TensorFlow only.
     """
 
     names = ("keras", "h5py", "scipy")
@@ -62,33 +60,36 @@ class PostponedImports:
 
 @contextlib.contextmanager
 def fast_imports():
-    """Postpone the import of Keras in the block, and search its objects for no garbage, ever.
+    """Postpone the import of Keras in the block, and collect no garbage in it.
 
     TensorFlow creates a million objects, which exist until the process ends.
     """
     collects, finder = gc.isenabled(), PostponedImports()
-    gc.collect()  # garbage of the program, which `freeze` would keep
     gc.disable()
     sys.meta_path.insert(0, finder)
     try:
         yield
-        gc.freeze()
     finally:
         sys.meta_path.remove(finder)
         if collects:
             gc.enable()
 
 
-def start_tensorflow():
+def start_tensorflow(freeze=True):
     """Import TensorFlow without its messages about oneDNN, CUDA and logging, and without Keras.
 
     The messages are printed if the import fails.
+
+    Args:
+        freeze: whether to exclude all existing objects from garbage collection, which saves a
+            command the search through those of TensorFlow. A program may have its own objects.
 
     Raises:
         UserError: the installed libtpu would abort the process.
     """
     check_libtpu()
-    fast = contextlib.nullcontext if "tensorflow" in sys.modules else fast_imports
+    is_first = "tensorflow" not in sys.modules
+    fast = fast_imports if is_first else contextlib.nullcontext
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -103,12 +104,14 @@ def start_tensorflow():
             messages.seek(0)
             os.write(2, messages.read())
             raise
+    if freeze and is_first:
+        gc.freeze()
 
 
 def ensure_tensorflow():
     """Call `start_tensorflow` unless the program has imported TensorFlow already."""
     if "tensorflow" not in sys.modules:
-        start_tensorflow()
+        start_tensorflow(freeze=False)
 
 
 @contextlib.contextmanager

@@ -180,6 +180,11 @@ def build_model(experiment, strategy):
     from tfgan_zoo.models import MODELS
 
     settings = experiment.train
+    if settings.precision == "auto":
+        raise UserError(
+            "train.precision=auto is replaced before a model is built: see "
+            "tfgan_zoo.training.distribute.resolve_precision, or choose float32."
+        )
     with strategy.scope():
         keras.utils.set_random_seed(settings.seed)
         model = MODELS[experiment.kind](experiment.model, dtype=settings.precision)

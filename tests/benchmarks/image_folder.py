@@ -1,4 +1,4 @@
-"""Rate at which photographs of a telephone's size become batches, next to what a step needs.
+"""Measure how fast photographs from a smartphone become batches, next to what a step needs.
 
     python tests/benchmarks/image_folder.py [--images 100] [--folder DIR] [--size 128]
 

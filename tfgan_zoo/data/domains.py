@@ -311,7 +311,7 @@ class Resize:
 
     @property
     def readable_side(self):
-        """The shorter side in pixels that images keep at least twice, 0: all pixels are needed.
+        """The `side` to pass to `read_image`; 0: decode the whole image.
 
         A JPEG file is decoded faster at a part of its size. Where the size of the result depends on
         the exact size of the image, or pixels are selected, images are decoded whole.

@@ -205,7 +205,7 @@ def shrink_jpeg(image, side, measure):
     """Let an open Pillow image, if it is a JPEG, be decoded to at least twice `side`; 0: whole."""
     if side and image.format in ("JPEG", "MPO"):
         factor = max(1, measure(image.size) // (2 * side))
-        image.draft(None, (image.width // factor, image.height // factor))
+        image.draft(None, tuple(max(1, side // factor) for side in image.size))
 
 
 def decode(image, path, channels, side, measure):

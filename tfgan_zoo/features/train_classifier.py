@@ -5,9 +5,9 @@
 
 trains it on the 60,000 training images in 5 min on 2 CPU cores, and prints its accuracy on the
 10,000 test images and the file's SHA-256. The files of the package were trained by these commands;
-`metric_networks.py` contains their hashes. The penultimate layer gives 64 features per image, for
-the Frechet distance, KID, precision and recall. The softmax gives the classifier score and the
-class histogram.
+`metric_networks.py` contains their hashes. The penultimate layer has 64 features per image, for
+the Frechet distance, KID, precision and recall. The classifier score and the class histogram are
+computed from the softmax.
 """
 
 import argparse

@@ -48,7 +48,7 @@ class AdversarialConfig(ModelConfig):
     discriminator_norm: str = "none"  # of D: none, batch (not GAN) or spectral (Miyato et al. 2018)
     diff_augment: str = ""  # DiffAugment (Zhao et al. 2020): any of color,translation,cutout
     frozen_layers: int = 0  # first layers of D that are not trained (FreezeD, Mo et al. 2020)
-    ema_decay: float = 0.0  # of the average of G's weights for sampling, in the end; 0: no average
+    ema_decay: float = 0.0  # highest decay of the average of G's weights, per step; 0: no average
     learning_rate: float = 2e-4  # of Adam, for both players
     discriminator_learning_rate: float = 0.0  # of Adam for D (Heusel et al. 2017); 0: learning_rate
     decay_steps: int = 0  # steps over which both rates fall to 0 along a cosine; 0: constant

@@ -147,7 +147,7 @@ def discriminator(config):
         x = keras.layers.LeakyReLU(0.2)(convolution(x, width, config.kernel_size, norm))
     features = keras.layers.Flatten()(x)  # (n, 8192)
     outputs = 1 + config.classes if condition == "auxiliary" else 1
-    logit = dcgan_init(keras.layers.Dense, outputs, spectral=spectral)(features)  # (n, 1)
+    logit = dcgan_init(keras.layers.Dense, outputs, spectral=spectral)(features)  # (n, outputs)
     if condition == "projection":  # psi(features) + <V y, features>
         embedding = dcgan_init(
             keras.layers.Dense, features.shape[-1], spectral=spectral, use_bias=False
@@ -183,8 +183,12 @@ class CGAN(AdversarialModel):
         z = self.noise((batch_size_of(real), self.config.latent_dim), stream="z")
         fake = self.generator((z, y), training=training)  # G(z, y)
         # D(x, y) and D(G(z, y), y)
-        real_logits, real_classes = self.judge(real, y, stream="real", training=training)
-        fake_logits, fake_classes = self.judge(fake, y, stream="fake", training=training)
+        real_logits, real_classes = self.discriminator_outputs(
+            real, y, stream="real", training=training
+        )
+        fake_logits, fake_classes = self.discriminator_outputs(
+            fake, y, stream="fake", training=training
+        )
         losses = self.adversarial_losses(real_logits, fake_logits)  # of D and of G
         if self.config.discriminator_condition == "auxiliary":
             weight = self.config.classification_weight
@@ -197,7 +201,7 @@ class CGAN(AdversarialModel):
             losses |= {"real_class_error": real_error, "fake_class_error": fake_error}
         return self.add_penalty(losses, real, fake, y, training=training)
 
-    def judge(self, images, y, *, stream, training=True):
+    def discriminator_outputs(self, images, y, *, stream, training=True):
         """Return D's logits and those of its classifier; see `discriminate` for the arguments.
 
         Returns:
@@ -208,4 +212,4 @@ class CGAN(AdversarialModel):
         return output[:, :1], output[:, 1:]
 
     def discriminate(self, images, *condition, stream, training=True):
-        return self.judge(images, *condition, stream=stream, training=training)[0]
+        return self.discriminator_outputs(images, *condition, stream=stream, training=training)[0]

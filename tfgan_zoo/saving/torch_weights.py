@@ -270,13 +270,14 @@ def refusal(error):
     return f"{type(error).__name__}: {first_line(error)}"
 
 
-def find_networks(value, is_tensor, path=""):
+def find_networks(value, is_tensor, path="", parents=()):
     """Find the networks in a checkpoint, at any depth.
 
     Args:
         value: what the file contains.
         is_tensor: function that returns True for a tensor.
         path: names of the dicts that contain the value.
+        parents: these dicts; a dict may contain itself.
 
     Returns:
         {network: {name: tensor}}. The name of a network is the path of its dict, with the prefix
@@ -284,8 +285,10 @@ def find_networks(value, is_tensor, path=""):
     """
     networks = {}
     for key, item in value.items() if isinstance(value, dict) else ():
-        if isinstance(item, dict) and path.count(".") < 10:  # a dict may contain itself
-            networks |= find_networks(item, is_tensor, join_path(path, key))
+        if isinstance(item, dict) and len(parents) < 10:
+            if not any(item is parent for parent in (*parents, value)):
+                inner = find_networks(item, is_tensor, join_path(path, key), (*parents, value))
+                networks |= inner
         elif is_tensor(item) and not str(key).endswith("num_batches_tracked"):
             # DataParallel and torch.compile add prefixes to the names.
             name = re.sub(r"(^|\.)((module|_orig_mod)\.)+", r"\1", str(key))
@@ -509,6 +512,8 @@ def architecture(shapes):
     names = sorted((name for name in shapes if name.startswith("model.")), key=layer_indices)
     kernels = {name: shapes[name] for name in names if len(shapes[name]) == 4}
     size = len(kernels) // 2 if is_unet(shapes) else (len(kernels) - 6) // 2
+    if size < (2 if is_unet(shapes) else 1):
+        return {}
     paths = unet_paths(size) if is_unet(shapes) else resnet_paths(size)
     if kernels.keys() != {f"{path}.{index}.weight" for path, index in paths}:
         return {}  # other layers, such as those of CUT or pix2pixHD
@@ -613,7 +618,7 @@ def export_torch(source, folder, overwrite=False):
 
     Args:
         source: As for `load`; or a `ZooModel`. Discriminators are in run directories and .keras
-            files only. Networks of a run that are not trained are not written.
+            files only. Networks of a run that were neither imported nor trained are not written.
         folder: Folder of the files, such as the authors' checkpoints/NAME. It may exist.
         overwrite: Whether existing files may be replaced.
 

@@ -11,9 +11,11 @@ import tempfile
 from tfgan_zoo import presets
 from tfgan_zoo.errors import UserError, join_names
 from tfgan_zoo.files import atomic_folder, atomic_write, write_text
+from tfgan_zoo.runs import SAVED_MODEL
 from tfgan_zoo.saving import hub, hugging_face
+from tfgan_zoo.saving.exported import load
 from tfgan_zoo.saving.saved_model import saved_model_folder
-from tfgan_zoo.tools.demo import REPOSITORY
+from tfgan_zoo.tools import demo
 
 MODELS = "models"
 PYTHON_VERSION = "3.12"
@@ -51,6 +53,13 @@ if __name__ == "__main__":
 '''
 
 
+def model_name(source):
+    """Return the name of a model of a Space: of its folder, or of the run that has it."""
+    path = pathlib.Path(source).resolve()
+    folder = path.parent if path.name == SAVED_MODEL else path
+    return folder.name.partition("@")[0]
+
+
 def write_space(folder, sources=()):
     """Write the files of a Space.
 
@@ -78,10 +87,12 @@ def write_space(folder, sources=()):
     sources = list(map(str, sources)) or [
         name for name in presets.PRESETS if hub.pretrained_folder(name)
     ]
-    names = [pathlib.Path(source).resolve().name.partition("@")[0] for source in sources]
+    names = list(map(model_name, sources))
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"models of a Space need different names, got {name!r} twice.")
+            raise UserError(
+                f"models of a Space need different names, got {name!r} twice. Rename a folder."
+            )
     if not names:
         raise UserError("no pretrained preset is on this machine: name a run or a SavedModel.")
 
@@ -89,14 +100,17 @@ def write_space(folder, sources=()):
         for source, name in zip(sources, names, strict=True):
             with tempfile.TemporaryDirectory() as temporary:
                 model = saved_model_folder(source, temporary, compact=True)
+                if not (model / "README.md").is_file():
+                    raise UserError(f"{source} needs its model card, README.md is missing.")
+                demo.check_channels(source, load(model))
                 for file, content in hugging_face.contents_to_upload(model).items():
                     path = space / MODELS / name / file
                     path.parent.mkdir(parents=True, exist_ok=True)
                     with atomic_write(path) as partial:
                         partial.write_bytes(content)
-        values = {"models": MODELS, "repository": REPOSITORY, "names": join_names(names)}
+        values = {"models": MODELS, "repository": demo.REPOSITORY, "names": join_names(names)}
         readme = README.format(gradio=gradio_version, python=PYTHON_VERSION, **values)
         write_text(space / "README.md", readme.rstrip("\n"))
         write_text(space / "app.py", APP.format(names=names, models=MODELS).rstrip("\n"))
-        write_text(space / "requirements.txt", f"tfgan_zoo[demo] @ git+{REPOSITORY}")
+        write_text(space / "requirements.txt", f"tfgan_zoo[demo] @ git+{demo.REPOSITORY}")
     return names

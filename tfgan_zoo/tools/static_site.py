@@ -95,8 +95,8 @@ def build_site(folder, names=None, runtime=None, overwrite=False):
 def usable_presets():
     """Return the published presets that the pages can use.
 
-    These are all generators, translators of the synthetic facades from labels, and stylization
-    networks of one style. A new one needs no change here.
+    These are all generators but those of clusters, translators of the synthetic facades from
+    labels, and stylization networks of one style. A new one needs no change here.
     """
     names = []
     for name in hub.checksums():
@@ -105,6 +105,8 @@ def usable_presets():
         if model.task == "translate" and experiment.data.dataset != "facades_synthetic":
             continue
         if model.task == "stylize" and model.takes_styles:
+            continue
+        if getattr(model, "condition", "") == "cluster":  # 100 classes without names
             continue
         names.append(name)
     return names

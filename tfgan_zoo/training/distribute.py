@@ -105,7 +105,7 @@ def fast_precision(strategy="auto"):
     of them must have it. Everywhere else it is float32: bfloat16 is emulated there, and slower.
 
     Args:
-        strategy: value of train.strategy; "cpu" ignores GPUs and TPUs.
+        strategy: value of train.strategy; "cpu" ignores GPUs and TPUs, "multiworker" is float32.
 
     Returns:
         "mixed_bfloat16" or "float32".
@@ -121,6 +121,17 @@ def fast_precision(strategy="auto"):
     else:
         is_fast = not cpu_flags().isdisjoint(BFLOAT16_FLAGS)
     return "mixed_bfloat16" if is_fast else "float32"
+
+
+def resolve_precision(experiment):
+    """Replace train.precision=auto by the precision for this machine.
+
+    The run directory records it, so that another machine resumes with the same.
+    """
+    if experiment.train.precision != "auto":
+        return experiment
+    precision = fast_precision(experiment.train.strategy)
+    return experiment.override(f"train.precision={precision}")
 
 
 def cpu_flags(path="/proc/cpuinfo"):

@@ -153,12 +153,7 @@ def resolve_experiment(source, *overrides):
     else:
         experiment = presets.experiment(str(source))
     experiment.check_trains()
-    experiment = experiment.override(*overrides).with_absolute_paths()
-    if experiment.train.precision != "auto":
-        return experiment
-    # The run directory records the precision, so that another machine resumes with the same.
-    precision = distribute.fast_precision(experiment.train.strategy)
-    return experiment.override(f"train.precision={precision}")
+    return distribute.resolve_precision(experiment.override(*overrides).with_absolute_paths())
 
 
 def check_tensorboard(experiment):
