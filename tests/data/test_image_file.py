@@ -202,6 +202,12 @@ def test_jpeg_files_are_decoded_at_a_part_of_their_size(orientation, tmp_path):
     assert np.abs(a - b).mean() < 1.0
 
 
+def test_a_thin_jpeg_file_is_decoded(tmp_path):
+    Image.new("RGB", (3000, 5), "red").save(tmp_path / "x.jpg")
+    height, width, _ = image_file.read_image(tmp_path / "x.jpg", 3, 128).shape
+    assert height >= 1 and width >= 256
+
+
 def test_compositing_and_rounding_are_exact():
     values = np.random.default_rng(0).integers(0, 256, (40, 30, 4)).astype(np.uint8)
     alpha = values[..., 3:] / 255

@@ -1268,3 +1268,16 @@ def test_export_without_torch_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UserError, match=r'pip install "tfgan_zoo\[torch\]"'):
         torch_weights.export_torch("pix2pix_facades_synthetic", tmp_path / "out")
+
+
+def test_dicts_that_contain_themselves_are_searched_once():
+    """A foreign file must neither crash nor stall the search."""
+    value = {"model.1.weight": 1.0}
+    value |= {"": value, **{str(i): value for i in range(20)}}
+    networks = torch_weights.find_networks(value, lambda item: isinstance(item, float))
+    assert networks == {"": {"model.1.weight": 1.0}}
+
+
+def test_a_network_with_too_few_layers_is_no_generator():
+    shapes = {"model.model.0.weight": (4, 4, 3, 8), "model.model.1.weight": (4, 4, 8, 1)}
+    assert torch_weights.architecture(shapes) == {}

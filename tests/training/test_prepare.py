@@ -54,6 +54,8 @@ def test_automatic_precision_is_resolved_before_training(monkeypatch):
     experiment = prepare.resolve_experiment("dcgan_tiny", "train.precision=auto")
     assert experiment.train.precision == "mixed_bfloat16"
     assert prepare.resolve_experiment("dcgan_tiny").train.precision == "float32"
+    with pytest.raises(UserError, match="train.precision=auto is replaced before a model is built"):
+        prepare.prepare(presets.experiment("dcgan_tiny", "train.precision=auto"))
 
 
 @pytest.mark.parametrize(
