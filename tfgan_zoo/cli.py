@@ -122,6 +122,7 @@ ENVIRONMENT = {  # environment variables that the package reads: {name: meaning}
     "TFDS_DATA_DIR": "folder of prepared datasets (default: ~/tensorflow_datasets)",
     "HF_TOKEN": "token of the Hugging Face Hub, for push and private models",
     "HF_ENDPOINT": "address of the Hugging Face Hub (default: https://huggingface.co)",
+    "GRADIO_SERVER_PORT": "port of the program that demo --export-space writes (default: 7860)",
     "KERAS_HOME": "folder of downloaded weights and presets (default: ~/.keras)",
     "TF_CONFIG": "cluster of train.strategy=multiworker, as JSON",
     "TF_NUM_INTRAOP_THREADS": "CPU threads of one operation (default: all cores)",
