@@ -56,22 +56,22 @@ def bytes_of_graph(graph):
     Returns:
         (bytes of convolutions and matrix products, bytes of all other operations).
     """
-    products, rest = 0, 0
+    product_bytes, other_bytes = 0, 0
     for operation in needed_operations(graph, None):
         inner = called_functions(operation)
         if inner:
             counts = [bytes_of_graph(graph._get_function(name).graph) for name in inner]
             if operation.type.endswith(("If", "Case")):
                 counts = [max(counts, key=sum)]
-            products += sum(count[0] for count in counts)
-            rest += sum(count[1] for count in counts)
+            product_bytes += sum(count[0] for count in counts)
+            other_bytes += sum(count[1] for count in counts)
         elif operation.type not in FREE:
             moved = sum(bytes_of(tensor) for tensor in (*operation.inputs, *operation.outputs))
             if "Conv2D" in operation.type or "MatMul" in operation.type:
-                products += moved
+                product_bytes += moved
             else:
-                rest += moved
-    return products, rest
+                other_bytes += moved
+    return product_bytes, other_bytes
 
 
 def bytes_of(tensor):
@@ -100,7 +100,7 @@ def measure(name, seconds):
     batch = next(batches)
     graph = tf.function(model.train_step, autograph=False).get_concrete_function(batch)
     operations = sum(flops(graph).values())
-    products, rest = bytes_of_graph(graph.graph)
+    product_bytes, other_bytes = bytes_of_graph(graph.graph)
     weights = sum(
         math.prod(variable.shape) * 4
         for variables in model.player_variables().values()
@@ -115,8 +115,8 @@ def measure(name, seconds):
     rate = {kind: benchmark.MACHINE_FLOPS[kind] / times[kind] for kind in benchmark.MACHINE_FLOPS}
     return {
         "gflop": operations / 1e9,
-        "products": products / 1e9,
-        "rest": rest / 1e9,
+        "product_bytes": product_bytes / 1e9,
+        "other_bytes": other_bytes / 1e9,
         "state": weights * PASSES_OF_STATE / 1e9,
         "times": times,
         "rate": rate["matrix" if experiment.kind == "GAN" else "convolution"] / 1e9,
@@ -132,8 +132,8 @@ def format_row(name, row):
     cells = [
         name,
         f"{row['gflop']:.2f}",
-        f"{row['products']:.2f}",
-        f"{row['rest']:.2f}",
+        f"{row['product_bytes']:.2f}",
+        f"{row['other_bytes']:.2f}",
         f"{row['state']:.2f}",
         f"{np.median(row['rate']):.0f}",
         f"{np.median(row['copy']):.1f}",
@@ -152,7 +152,7 @@ def main():
     options = parser.parse_args()
     names = {name: name for name in options.presets} or PRESETS
     print(
-        "| step | GFLOP | GB of products | GB of rest | GB of state | machine, GFLOP/s | "
+        "| step | GFLOP | GB of products | GB of others | GB of state | machine, GFLOP/s | "
         "machine, GB/s | step, ms | operations, ms | state, ms | bound / step |\n"
         f"|{'---|' * 11}"
     )

@@ -11,7 +11,7 @@ from PIL import Image
 from tfgan_zoo import losses
 from tfgan_zoo.data import builtin_images, hed_edges, transforms
 from tfgan_zoo.errors import UserError
-from tfgan_zoo.features import distill_vgg, vgg
+from tfgan_zoo.features import distill_vgg
 from tfgan_zoo.features.vgg import (
     PACKAGED_NETWORKS,
     VGG16_BLOCKS,
