@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from tfgan_zoo import presets
 from tfgan_zoo.tools import benchmark
-from tfgan_zoo.tools.flops import called_functions, flops, needed_operations
+from tfgan_zoo.tools.flops import called_functions, count_in_graph, flops
 from tfgan_zoo.training.prepare import prepare
 
 PRESETS = {
@@ -50,28 +50,13 @@ FREE = {
 }
 
 
-def bytes_of_graph(graph):
-    """Count the bytes that the needed operations of a graph read and write.
-
-    Returns:
-        (bytes of convolutions and matrix products, bytes of all other operations).
-    """
-    product_bytes, other_bytes = 0, 0
-    for operation in needed_operations(graph, None):
-        inner = called_functions(operation)
-        if inner:
-            counts = [bytes_of_graph(graph._get_function(name).graph) for name in inner]
-            if operation.type.endswith(("If", "Case")):
-                counts = [max(counts, key=sum)]
-            product_bytes += sum(count[0] for count in counts)
-            other_bytes += sum(count[1] for count in counts)
-        elif operation.type not in FREE:
-            moved = sum(bytes_of(tensor) for tensor in (*operation.inputs, *operation.outputs))
-            if "Conv2D" in operation.type or "MatMul" in operation.type:
-                product_bytes += moved
-            else:
-                other_bytes += moved
-    return product_bytes, other_bytes
+def bytes_of_operation(operation):
+    """Return the bytes that an operation reads and writes, {} if it only calls functions."""
+    if operation.type in FREE or called_functions(operation):
+        return {}
+    moved = sum(bytes_of(tensor) for tensor in (*operation.inputs, *operation.outputs))
+    is_product = "Conv2D" in operation.type or "MatMul" in operation.type
+    return {"products" if is_product else "others": moved}
 
 
 def bytes_of(tensor):
@@ -100,7 +85,7 @@ def measure(name, seconds):
     batch = next(batches)
     graph = tf.function(model.train_step, autograph=False).get_concrete_function(batch)
     operations = sum(flops(graph).values())
-    product_bytes, other_bytes = bytes_of_graph(graph.graph)
+    moved = count_in_graph(graph.graph, bytes_of_operation)
     weights = sum(
         math.prod(variable.shape) * 4
         for variables in model.player_variables().values()
@@ -115,8 +100,8 @@ def measure(name, seconds):
     rate = {kind: benchmark.MACHINE_FLOPS[kind] / times[kind] for kind in benchmark.MACHINE_FLOPS}
     return {
         "gflop": operations / 1e9,
-        "product_bytes": product_bytes / 1e9,
-        "other_bytes": other_bytes / 1e9,
+        "products": moved["products"] / 1e9,
+        "others": moved["others"] / 1e9,
         "state": weights * PASSES_OF_STATE / 1e9,
         "times": times,
         "rate": rate["matrix" if experiment.kind == "GAN" else "convolution"] / 1e9,
@@ -132,8 +117,8 @@ def format_row(name, row):
     cells = [
         name,
         f"{row['gflop']:.2f}",
-        f"{row['product_bytes']:.2f}",
-        f"{row['other_bytes']:.2f}",
+        f"{row['products']:.2f}",
+        f"{row['others']:.2f}",
         f"{row['state']:.2f}",
         f"{np.median(row['rate']):.0f}",
         f"{np.median(row['copy']):.1f}",

@@ -24,22 +24,36 @@ def flops(function):
     Returns:
         {operation type: count}. The count is NaN if a shape is not static.
     """
-    return dict(flops_of_graph(function.graph))
+    return dict(count_in_graph(function.graph, flops_by_kind))
 
 
-def flops_of_graph(graph, outputs=None):
-    """Count the operations behind some outputs of a graph, given by index (None: all)."""
+def flops_by_kind(op):
+    """Return {operation type: count} of one operation, {} for 0."""
+    kind = re.sub(r"V\d$", "", op.type)
+    count = flops_of_operation(op, kind)
+    return {kind: count} if count else {}
+
+
+def count_in_graph(graph, count_operation, outputs=None):
+    """Add up counts of the operations that a graph needs, including the functions it calls.
+
+    Args:
+        graph: Graph of a function.
+        count_operation: Function of an operation that returns {name: count}.
+        outputs: Indices of the outputs that are needed. None: all.
+
+    Returns:
+        `collections.Counter`.
+    """
     total = collections.Counter()
     for op, used_outputs in needed_operations(graph, outputs).items():
-        kind = re.sub(r"V\d$", "", op.type)
-        if count := flops_of_operation(op, kind):
-            total[kind] += count
-        inner_outputs = None if "While" in kind else used_outputs
+        total.update(count_operation(op))
+        inner_outputs = None if "While" in op.type else used_outputs
         counts = [
-            flops_of_graph(graph._get_function(name).graph, inner_outputs)
+            count_in_graph(graph._get_function(name).graph, count_operation, inner_outputs)
             for name in called_functions(op)
         ]
-        if kind.endswith(("If", "Case")):
+        if op.type.endswith(("If", "Case")):
             counts = [max(counts, key=lambda count: sum(count.values()))]
         for count in counts:
             total.update(count)
