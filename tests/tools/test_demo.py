@@ -817,12 +817,14 @@ def test_app_of_a_space_serves_its_models_without_a_network(space, tmp_path):
 
 
 def test_space_needs_an_empty_folder_and_different_names(tmp_path, capsys):
+    pytest.importorskip("gradio", reason="the extra demo is not installed")
     (tmp_path / "file").touch()
+    new, twice = tmp_path / "new", ["dcgan_mnist", str(ROOT / "saved_models/dcgan_mnist")]
     for sources, folder, message in (
         (["dcgan_mnist"], tmp_path, "a Space is written to a new or an empty folder, got"),
         (["dcgan_mnist"], tmp_path / "file", "a Space is written to a new or an empty folder"),
-        (["dcgan_mnist", str(ROOT / "saved_models/dcgan_mnist")], "new", "got 'dcgan_mnist' twice"),
-        (["dcgan_mnits"], tmp_path / "new", "Did you mean dcgan_mnist"),
+        (twice, new, "got 'dcgan_mnist' twice"),
+        (["dcgan_mnits"], new, "Did you mean dcgan_mnist"),
     ):
         assert cli.main(["demo", *sources, "--export-space", str(folder)]) == 2
         assert message in capsys.readouterr().err
