@@ -399,7 +399,7 @@ def test_mirrored_replicas_stay_equal(tiny, xla, steps_per_execution):
         adversarial = isinstance(presets.experiment(tiny).model, AdversarialConfig)
         ema = ["model.ema_decay=0.9"] if adversarial else []
         model = make(tiny, *ema, xla=xla, steps_per_execution=steps_per_execution)
-    history = fit(model, steps=2)
+    history = fit(model, steps=2, batch_size=4)
     assert np.isfinite(list(history.values())).all()
     assert int(model.step.numpy()) == 2
     # Each replica of CycleGAN has its own image pools.
