@@ -11,7 +11,7 @@
 # - to read the curves of a training, and to recognize its two typical failures.
 #
 # **Prerequisites:** Python with NumPy, what a dense layer and a gradient are, and expectations
-# $\mathbb{E}$. **Time:** 30 minutes of reading, 3 minutes of computation on two CPU cores.
+# $\mathbb{E}$. **Time:** 30 minutes of reading, 2 minutes of computation on two CPU cores.
 #
 # Paper: Goodfellow et al., *Generative Adversarial Networks*, 2014, [arXiv
 # 1406.2661](https://arxiv.org/abs/1406.2661).

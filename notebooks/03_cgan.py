@@ -11,7 +11,7 @@
 # - to measure with a classifier what the losses do not show.
 #
 # **Prerequisites:** notebooks [1](01_gan.ipynb) and [2](02_dcgan.ipynb). **Time:** 25 minutes of
-# reading, 4 minutes of computation on two CPU cores.
+# reading, 2 minutes of computation on two CPU cores.
 #
 # Paper: Mirza, Osindero, *Conditional Generative Adversarial Nets*, 2014, [arXiv
 # 1411.1784](https://arxiv.org/abs/1411.1784).

@@ -11,7 +11,7 @@
 # - to recognize posterior collapse, and to report a likelihood in nats.
 #
 # **Prerequisites:** expectations, the normal distribution, the logarithm of a probability. The
-# notebooks before are not required. **Time:** 30 minutes of reading, 3 minutes of computation on
+# notebooks before are not required. **Time:** 30 minutes of reading, 2 minutes of computation on
 # two CPU cores.
 #
 # Paper: Kingma, Welling, *Auto-Encoding Variational Bayes*, 2013, [arXiv

@@ -11,7 +11,7 @@
 # - to translate images of any size with a pretrained model.
 #
 # **Prerequisites:** notebooks [1](01_gan.ipynb) to [3](03_cgan.ipynb). **Time:** 30 minutes of
-# reading, 5 minutes of computation on two CPU cores.
+# reading, 2 minutes of computation on two CPU cores.
 #
 # Paper: Isola, Zhu, Zhou, Efros, *Image-to-Image Translation with Conditional Adversarial
 # Networks*, 2016, [arXiv 1611.07004](https://arxiv.org/abs/1611.07004).

@@ -11,7 +11,7 @@
 # - to use and to evaluate a pretrained CycleGAN.
 #
 # **Prerequisites:** notebooks [1](01_gan.ipynb) and [5](05_pix2pix.ipynb). **Time:** 30 minutes of
-# reading, 4 minutes of computation on two CPU cores.
+# reading, 2 minutes of computation on two CPU cores.
 #
 # Paper: Zhu, Park, Isola, Efros, *Unpaired Image-to-Image Translation using Cycle-Consistent
 # Adversarial Networks*, 2017, [arXiv 1703.10593](https://arxiv.org/abs/1703.10593).
