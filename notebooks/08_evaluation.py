@@ -8,7 +8,7 @@
 # evaluate a training so that the numbers can be trusted.
 #
 # **Prerequisites**: mean and covariance. Notebook 2 (DCGAN) for the last part.
-# **Time**: 3 minutes on two CPU cores while other work ran.
+# **Time**: 2 minutes on two CPU cores.
 #
 # The loss of a GAN is no measure of quality, and 64 samples do not show what is missing. So one
 # computes metrics. Every metric has failure cases. This notebook first applies the metrics to

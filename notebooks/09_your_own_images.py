@@ -8,7 +8,7 @@
 # few images.
 #
 # **Prerequisites**: notebook 2 (DCGAN).
-# **Time**: 3 minutes on two CPU cores while other work ran.
+# **Time**: 2 minutes on two CPU cores.
 #
 # A folder of image files is a dataset. This notebook draws one, so that it runs everywhere. To use
 # your own images, set `folder` in the first cell of "From scratch". The cells before it change only

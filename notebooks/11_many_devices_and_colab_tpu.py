@@ -8,7 +8,7 @@
 # TPUs and several machines.
 #
 # **Prerequisites**: notebook 1 (GAN).
-# **Time**: 17 minutes on two CPU cores while other work ran.
+# **Time**: 1 minute on two CPU cores.
 #
 # All experiments run everywhere: two logical CPUs replace two devices. They are not faster, but
 # behave like two devices.

@@ -7,8 +7,9 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-# The tests compile many programs and run each a few times: three times as fast without LLVM's
-# optimizations.
+# One thread per operation: two processes share the cores, and the networks are small.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+# No LLVM optimizations: a test with XLA mostly compiles.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import pytest

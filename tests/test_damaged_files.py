@@ -199,6 +199,7 @@ def test_a_full_disk_during_training_says_which_epochs_are_saved(tmp_path, monke
     assert error.endswith("ckpt-2 cannot be used: No space left on device\n")
 
 
+@pytest.mark.slow
 def test_names_that_cannot_be_used_are_named(run, capsys):
     os.symlink("loop", run.parent / "loop")
     Image.new("RGB", (64, 64)).save(run.parent / "a.png")

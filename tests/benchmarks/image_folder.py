@@ -2,7 +2,7 @@
 
     python tests/benchmarks/image_folder.py [--images 100] [--folder DIR] [--size 128]
 
-Not run by the tests. It writes JPEG files of 12 megapixels (4032x3024, about 3 MB each) into a
+Not run by the tests. It writes JPEG files of 12 megapixels (4032x3024, about 2.5 MB each) into a
 temporary folder and measures images per second:
 
 - decoding at the start of a training, from the disk (the files are removed from the system's cache

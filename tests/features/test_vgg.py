@@ -72,6 +72,7 @@ def distillation(tmp_path, monkeypatch):
     return teacher, folder
 
 
+@pytest.mark.slow
 def test_distillation_lowers_the_error_of_pruning(distillation):
     teacher, folder = distillation
     _, before = distill_vgg.distill(teacher, [folder], 1, 0, learning_rate=0.0)

@@ -294,6 +294,7 @@ def runs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fast_tiny", "adain_tiny"])
 def test_networks_train_evaluate_export_and_stylize(name, runs, tmp_path, capsys):
     run = runs / name

@@ -175,6 +175,7 @@ def test_a_train_step_is_a_step_along_the_gradient_of_the_objective():
 # --- the descent
 
 
+@pytest.mark.slow
 def test_lbfgs_beats_adam_and_both_descend():
     ratios = {}
     for optimizer in ("lbfgs", "adam"):

@@ -151,6 +151,7 @@ def test_learned_sigma_changes_and_a_fixed_one_does_not():
         VAEConfig(sigma=0.1)
 
 
+@pytest.mark.slow
 def test_learned_sigma_converges_to_the_deviation_of_the_residuals():
     model = VAE(
         VAEConfig(

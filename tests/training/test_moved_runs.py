@@ -112,6 +112,7 @@ def test_a_run_without_data_json_is_resumed(tmp_path):
     assert train(tmp_path, "train.epochs=2")["epochs"] == 2
 
 
+@pytest.mark.slow
 def test_a_run_continues_with_another_number_of_replicas(tmp_path):
     # CycleGAN has the most state: four networks, and a history of images on every replica.
     for epochs, count in enumerate((2, 1, 2), 1):
