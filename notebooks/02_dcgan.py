@@ -17,7 +17,7 @@
 # Generative Adversarial Networks*, 2015, [arXiv 1511.06434](https://arxiv.org/abs/1511.06434).
 
 # %%
-FULL = False  # True: the real preset dcgan_mnist (downloads MNIST once; 21 minutes on two CPU cores, a few on a GPU)
+FULL = False  # True: the real preset dcgan_mnist (downloads MNIST once; 83 minutes on two CPU cores, a few on a GPU)
 DRIVE = False  # True on Colab: write runs to Google Drive; after a disconnect run all cells again
 
 # %% jupyter={"source_hidden": true} tags=["setup"]
@@ -331,9 +331,10 @@ plot_curves(
 # %% [markdown]
 # ## A pretrained model
 #
-# `dcgan_mnist` is a wider network with only 4 random numbers per image, trained with the same code
-# on 60,000 digits for 21 minutes on two CPU cores. A
-# digit classifier gives its samples a score of 9.31 (real images: 9.80). Notebook
+# `dcgan_mnist` is a wider network with 100 random numbers per image, trained with the same code
+# on 60,000 digits for 83 minutes on two CPU cores. A digit classifier gives its samples a
+# score of 8.76 (real images: 9.80). Some samples are between two digits: $G$ is continuous, so it
+# must also generate something between the classes. Notebook
 # [8](08_evaluation.ipynb) explains the score.
 
 # %%
@@ -462,8 +463,8 @@ plot_curves(
 # $G$ receives its only signal through $D$.
 #
 # **4.** Two independent codes are nearly orthogonal with norms near 8. The midpoint has a norm near
-# $\sqrt{8^2 + 8^2} / 2 = 8 / \sqrt 2 \approx 5.7$. `dcgan_mnist` has only 4 dimensions, so the norm
-# varies more, and codes shorter than 1 are scaled to 1.
+# $\sqrt{8^2 + 8^2} / 2 = 8 / \sqrt 2 \approx 5.7$. The codes of `dcgan_mnist` have 100 dimensions
+# and norms near 10.
 #
 # **5.** Usually the slow $D$: its gradients describe an older $G$, and the samples are blobs or
 # collapse. A fast $D$ shows in its loss, which approaches 0, while the loss of $G$ grows. Look at

@@ -20,12 +20,12 @@ Deviations from the paper:
 - z is Gaussian, not uniform: common practice since, and spherical interpolation needs it.
 - The number of stages depends on the image size, so that the smallest map has 3 to 5 pixels. There
   are at most 8 * width channels.
-- In the preset dcgan_mnist z has 4 dimensions. With 100, as in the paper, one digit in six is a
-  mixture of two classes (classifier score 8.7). At inference, codes shorter than 1 are scaled to
-  length 1 (`min_latent_length`), because all classes meet near 0.
+- Options, off by default: codes shorter than `min_latent_length` are scaled to this length at
+  inference (for few latent dimensions, where all classes meet near 0), and the learning rate falls
+  along a cosine (`decay_steps`).
 
 Presets: dcgan_digits (built-in data, readable digits after 92 s on 2 CPU cores), dcgan_mnist
-(pretrained, classifier score 9.31, real images 9.80), dcgan_fashion_mnist, dcgan_stacked_mnist,
+(pretrained, classifier score 8.76, real images 9.80), dcgan_fashion_mnist, dcgan_stacked_mnist,
 dcgan_cifar10, dcgan_folder_64 (the paper's networks for a folder of images), and r3gan_mnist (the
 losses of R3GAN, Huang et al. 2024, arXiv 2501.05441, without batch norm in D).
 """
