@@ -11,7 +11,7 @@
 # - to recognize checkerboard artifacts and mode collapse.
 #
 # **Prerequisites:** notebook [1](01_gan.ipynb) (the two losses of a GAN), and what a convolution
-# and a gradient are. **Time:** 30 minutes of reading, 4 minutes of computation on two CPU cores.
+# and a gradient are. **Time:** 30 minutes of reading, 2 minutes of computation on two CPU cores.
 #
 # Paper: Radford, Metz, Chintala, *Unsupervised Representation Learning with Deep Convolutional
 # Generative Adversarial Networks*, 2015, [arXiv 1511.06434](https://arxiv.org/abs/1511.06434).

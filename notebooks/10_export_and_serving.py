@@ -8,7 +8,7 @@
 # runtimes), and to verify at every step that its images are the same.
 #
 # **Prerequisites**: a Keras model that you have trained; notebook 3 (CGAN) for the second half.
-# **Time**: 9 minutes on two CPU cores while other work ran.
+# **Time**: 1 minute on two CPU cores.
 
 # %%
 FULL = False  # True: train the preset cgan_mnist (downloads MNIST once; 9 minutes on two CPU cores)
