@@ -332,8 +332,8 @@ plot_curves(
 # ## A pretrained model
 #
 # `dcgan_mnist` is a wider network with 100 random numbers per image, trained with the same code
-# on 60,000 digits for 83 minutes on two CPU cores. A digit classifier gives its samples a
-# score of 8.76 (real images: 9.80). Some samples are between two digits: $G$ is continuous, so it
+# on 60,000 digits for 83 minutes on two CPU cores, next to other work. A digit classifier gives its
+# samples a score of 8.76 (real images: 9.80). Some samples are between two digits: $G$ is continuous, so it
 # must also generate something between the classes. Notebook
 # [8](08_evaluation.ipynb) explains the score.
 

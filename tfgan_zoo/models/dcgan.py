@@ -20,9 +20,9 @@ Deviations from the paper:
 - z is Gaussian, not uniform: common practice since, and spherical interpolation needs it.
 - The number of stages depends on the image size, so that the smallest map has 3 to 5 pixels. There
   are at most 8 * width channels.
-- Options, off by default: codes shorter than `min_latent_length` are scaled to this length at
-  inference (for few latent dimensions, where all classes meet near 0), and the learning rate falls
-  along a cosine (`decay_steps`).
+- Options, off by default: the learning rate falls along a cosine (`decay_steps`, used in
+  dcgan_mnist), and at inference codes shorter than `min_latent_length` are scaled to this length
+  (for few latent dimensions, where all classes meet near 0).
 
 Presets: dcgan_digits (built-in data, readable digits after 92 s on 2 CPU cores), dcgan_mnist
 (pretrained, classifier score 8.76, real images 9.80), dcgan_fashion_mnist, dcgan_stacked_mnist,
